@@ -1,0 +1,1 @@
+"""Evaluators: each yields scores about a synthetic table."""

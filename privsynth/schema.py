@@ -1,0 +1,326 @@
+"""The columns of a table: their kinds, domains, roles, and where each domain came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from privsynth.errors import SchemaError, known
+
+__all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Schema", "Source"]
+
+FORMAT_VERSION = 1
+_E = TypeVar("_E", bound=StrEnum)
+
+
+class Kind(StrEnum):
+    """What a column's values mean, which decides how they are modelled."""
+
+    NUMERIC = "numeric"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CATEGORICAL = "categorical"
+    ORDINAL = "ordinal"
+    DATETIME = "datetime"
+    ID = "id"
+    PERSONAL = "personal"
+    TEXT = "text"
+
+    @property
+    def surrogate(self) -> bool:
+        """Whether values are invented afresh and never modelled."""
+        return self in (Kind.ID, Kind.PERSONAL, Kind.TEXT)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether values lie on a line and are modelled in bins."""
+        return self in (Kind.NUMERIC, Kind.INTEGER, Kind.DATETIME)
+
+
+class Role(StrEnum):
+    """What a column is there for."""
+
+    TARGET = "target"
+    ID = "id"
+    WEIGHT = "weight"
+    KEY = "key"
+
+
+class Source(StrEnum):
+    """Where a domain came from: a person, the private rows, or a charged query."""
+
+    DECLARED = "declared"
+    INFERRED = "inferred"
+    DISCOVERED = "discovered"
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The values that a column may take, in order."""
+
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if len({(type(value), value) for value in self.values}) != len(self.values):
+            raise SchemaError("levels are listed twice; list each level once")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The least and greatest value of a column; ISO 8601 text for a datetime."""
+
+    low: int | float | str
+    high: int | float | str
+
+    def __post_init__(self) -> None:
+        if isinstance(self.low, str) is not isinstance(self.high, str):
+            raise SchemaError("bounds mix numbers and text; give both in the column's own form")
+        if self.low > self.high:  # type: ignore[operator]
+            raise SchemaError("bounds are the wrong way round; give [low, high]")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Parameters
+    ----------
+    name : str
+        As in the table's header.
+    kind : Kind
+        What its values mean.
+    dtype : str
+        Arrow's name of the type in which values are stored, such as ``"int64"``.
+    domain : Levels or Bounds, optional
+        The values it may take; None for a column that is never modelled or not yet bounded.
+    source : Source
+        Where `domain` came from.
+    nullable : bool
+        Whether values may be missing.
+    role : Role, optional
+        What it is there for.
+    unique : bool
+        Whether no value comes twice (id and personal columns).
+    decimals : int, optional
+        Digits after the point of a numeric column; None where there is no fixed number.
+    format : str, optional
+        How a text file spells its values: ``"True/False"`` or a `strftime` pattern.
+    personal : str, optional
+        The kind of personal data (``"email"``, ``"name"``, ...) or, for an id, its pattern.
+    why : str
+        Why it was given this kind, for the person who reviews the schema.
+    """
+
+    name: str
+    kind: Kind
+    dtype: str
+    domain: Levels | Bounds | None = None
+    source: Source = Source.INFERRED
+    nullable: bool = False
+    role: Role | None = None
+    unique: bool = False
+    decimals: int | None = None
+    format: str | None = None
+    personal: str | None = None
+    why: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the column as YAML or JSON values, leaving out what is unset."""
+        state: dict[str, Any] = {"name": self.name, "kind": str(self.kind), "dtype": self.dtype}
+        if isinstance(self.domain, Levels):
+            state["levels"] = list(self.domain.values)
+        elif isinstance(self.domain, Bounds):
+            state["bounds"] = [self.domain.low, self.domain.high]
+        if self.domain is not None:
+            state["source"] = str(self.source)
+        state["nullable"] = self.nullable
+        if self.role is not None:
+            state["role"] = str(self.role)
+        if self.unique:
+            state["unique"] = True
+        for key in ("decimals", "format", "personal"):
+            if getattr(self, key) is not None:
+                state[key] = getattr(self, key)
+        if self.why:
+            state["why"] = self.why
+        return state
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any], where: str = "schema") -> Column:
+        """Rebuild a column; `where` names the file in messages.
+
+        Raises
+        ------
+        SchemaError
+            A key, kind, role or source is unknown, or a domain contradicts itself.
+        """
+        allowed = {f.name for f in fields(cls)} - {"domain"} | {"levels", "bounds"}
+        name = state.get("name")
+        if not isinstance(name, str):
+            raise SchemaError(f"{where}: a column has no name; give each column a 'name'")
+        place = f"{where}, column {name!r}"
+        for key in state:
+            if key not in allowed:
+                raise SchemaError(f"{place}: unknown key {key!r}{known(key, sorted(allowed))}")
+        if "levels" in state and "bounds" in state:
+            raise SchemaError(f"{place}: has both levels and bounds; keep one of them")
+        try:
+            domain = _domain(state)
+        except SchemaError as error:
+            raise SchemaError(f"{place}: {error}") from None
+        for key, wanted in (("nullable", bool), ("unique", bool), ("decimals", int), ("why", str)):
+            if key in state and not isinstance(state[key], wanted):
+                raise SchemaError(f"{place}: {key!r} is wanted as a {wanted.__name__}")
+        return cls(
+            name=name,
+            kind=_member(Kind, state.get("kind", "categorical"), place, "kind"),
+            dtype=str(state.get("dtype", "string")),
+            domain=domain,
+            source=_member(Source, state.get("source", "declared"), place, "source"),
+            nullable=state.get("nullable", False),
+            role=_member(Role, state["role"], place, "role") if state.get("role") else None,
+            unique=state.get("unique", False),
+            decimals=state.get("decimals"),
+            format=state.get("format"),
+            personal=state.get("personal"),
+            why=state.get("why", ""),
+        )
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table, in its order."""
+
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if len(set(names)) != len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise SchemaError(f"column {twice[0]!r} is listed twice; list each column once")
+        targets = [column.name for column in self.columns if column.role is Role.TARGET]
+        if len(targets) > 1:
+            raise SchemaError(f"columns {targets} are all the target; keep one 'role: target'")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def target(self) -> Column | None:
+        """The column to be predicted, where there is one."""
+        return next((column for column in self.columns if column.role is Role.TARGET), None)
+
+    def __getitem__(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise SchemaError(f"no column {name!r}{known(name, self.names)}")
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def with_target(self, name: str) -> Schema:
+        """Give the schema with `name`, and no other column, as the target."""
+        self[name]
+        return Schema(
+            tuple(
+                replace(column, role=Role.TARGET)
+                if column.name == name
+                else replace(column, role=None)
+                if column.role is Role.TARGET
+                else column
+                for column in self.columns
+            )
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the schema as YAML or JSON values."""
+        return {"version": FORMAT_VERSION, "columns": [column.to_dict() for column in self.columns]}
+
+    @classmethod
+    def from_dict(cls, state: Any, where: str = "schema") -> Schema:
+        """Rebuild a schema; `where` names the file in messages.
+
+        Raises
+        ------
+        SchemaError
+            The shape is not a schema's, its version is too new, or a column is wrong.
+        """
+        if not isinstance(state, Mapping) or not isinstance(state.get("columns"), list):
+            raise SchemaError(
+                f"{where}: no list of columns; write one with 'privsynth schema DATA -o {where}'"
+            )
+        for key in state:
+            if key not in ("version", "columns"):
+                raise SchemaError(f"{where}: unknown key {key!r}{known(key, ['version', 'columns'])}")
+        version = state.get("version", FORMAT_VERSION)
+        if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+            raise SchemaError(
+                f"{where}: schema version {version!r}, but this privsynth reads up to "
+                f"{FORMAT_VERSION}; install a newer one"
+            )
+        columns = []
+        for entry in state["columns"]:
+            if not isinstance(entry, Mapping):
+                raise SchemaError(f"{where}: a column is not a mapping; give 'name' and 'kind'")
+            columns.append(Column.from_dict(entry, where))
+        return cls(tuple(columns))
+
+    def to_yaml(self, path: str | Path | None = None) -> str:
+        """Give the schema as YAML, and write it to `path` where one is given."""
+        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Schema:
+        """Read a schema from a YAML file.
+
+        Raises
+        ------
+        SchemaError
+            The file cannot be read, is no plain YAML (tags build nothing), or is no schema.
+        """
+        try:
+            state = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SchemaError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+        except UnicodeDecodeError:
+            raise SchemaError(f"{path}: is not UTF-8; save the schema as UTF-8") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            raise SchemaError(f"{path}{line}: is not plain YAML; mend the syntax there") from None
+        return cls.from_dict(state, str(path))
+
+
+def _member(enum: type[_E], value: Any, place: str, key: str) -> _E:
+    try:
+        return enum(value)
+    except ValueError:
+        hint = known(value, [str(member) for member in enum])
+        raise SchemaError(f"{place}: unknown {key} {str(value)!r}{hint}") from None
+
+
+def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:
+    if "levels" in state:
+        if not isinstance(state["levels"], list):
+            raise SchemaError("levels are wanted as a list")
+        return Levels(tuple(state["levels"]))
+    if "bounds" in state:
+        bounds = state["bounds"]
+        if not isinstance(bounds, list) or len(bounds) != 2:
+            raise SchemaError("bounds are wanted as a list [low, high]")
+        return Bounds(*bounds)
+    return None
