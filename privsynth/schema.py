@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,11 +13,21 @@ from typing import Any, TypeVar
 import yaml
 
 from privsynth.errors import SchemaError, known
+from privsynth.storage import replacing
 
 __all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Schema", "Source"]
 
 FORMAT_VERSION = 1
 _E = TypeVar("_E", bound=StrEnum)
+_WANTED: dict[str, tuple[type, str]] = {
+    "dtype": (str, "text, such as 'int64'"),
+    "nullable": (bool, "true or false"),
+    "unique": (bool, "true or false"),
+    "decimals": (int, "a whole number"),
+    "format": (str, "text"),
+    "personal": (str, "text"),
+    "why": (str, "text"),
+}
 
 
 class Kind(StrEnum):
@@ -66,6 +78,11 @@ class Levels:
     values: tuple[Any, ...]
 
     def __post_init__(self) -> None:
+        if not all(isinstance(value, str | bool | int) or _finite(value) for value in self.values):
+            raise SchemaError(
+                "levels are wanted as text, numbers or true/false; a missing value is no level, "
+                "say 'nullable: true' instead"
+            )
         if len({(type(value), value) for value in self.values}) != len(self.values):
             raise SchemaError("levels are listed twice; list each level once")
 
@@ -78,8 +95,11 @@ class Bounds:
     high: int | float | str
 
     def __post_init__(self) -> None:
-        if isinstance(self.low, str) is not isinstance(self.high, str):
+        texts = isinstance(self.low, str), isinstance(self.high, str)
+        if any(texts) and not all(texts):
             raise SchemaError("bounds mix numbers and text; give both in the column's own form")
+        if not any(texts) and not (_finite(self.low) and _finite(self.high)):
+            raise SchemaError("bounds are wanted as two finite numbers, or two dates")
         if self.low > self.high:  # type: ignore[operator]
             raise SchemaError("bounds are the wrong way round; give [low, high]")
 
@@ -114,6 +134,8 @@ class Column:
         The kind of personal data (``"email"``, ``"name"``, ...) or, for an id, its pattern.
     why : str
         Why it was given this kind, for the person who reviews the schema.
+    given : frozenset of str, optional
+        The fields that a file gave; None for a column built in Python. Neither compared nor saved.
     """
 
     name: str
@@ -128,6 +150,15 @@ class Column:
     format: str | None = None
     personal: str | None = None
     why: str = ""
+    given: frozenset[str] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def stated(self) -> frozenset[str]:
+        """The fields that a person gave, in a file or since; they win over what is inferred."""
+        blank = Column("", Kind.CATEGORICAL, "string")
+        changed = {f.name for f in fields(self) if getattr(self, f.name) != getattr(blank, f.name)}
+        given = {"kind", "dtype"} if self.given is None else self.given
+        return frozenset(changed | given) - {"name", "source", "given"}
 
     def to_dict(self) -> dict[str, Any]:
         """Give the column as YAML or JSON values, leaving out what is unset."""
@@ -159,10 +190,13 @@ class Column:
         SchemaError
             A key, kind, role or source is unknown, or a domain contradicts itself.
         """
-        allowed = {f.name for f in fields(cls)} - {"domain"} | {"levels", "bounds"}
+        allowed = {f.name for f in fields(cls)} - {"domain", "given"} | {"levels", "bounds"}
         name = state.get("name")
         if not isinstance(name, str):
-            raise SchemaError(f"{where}: a column has no name; give each column a 'name'")
+            raise SchemaError(
+                f"{where}: a column has no name; give each column a 'name', in quotes where it "
+                "looks like a number"
+            )
         place = f"{where}, column {name!r}"
         for key in state:
             if key not in allowed:
@@ -173,13 +207,15 @@ class Column:
             domain = _domain(state)
         except SchemaError as error:
             raise SchemaError(f"{place}: {error}") from None
-        for key, wanted in (("nullable", bool), ("unique", bool), ("decimals", int), ("why", str)):
-            if key in state and not isinstance(state[key], wanted):
-                raise SchemaError(f"{place}: {key!r} is wanted as a {wanted.__name__}")
+        for key, (wanted, words) in _WANTED.items():
+            if key in state and type(state[key]) is not wanted:
+                raise SchemaError(f"{place}: {key!r} is wanted as {words}")
+        if state.get("decimals", 0) < 0:
+            raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
         return cls(
             name=name,
             kind=_member(Kind, state.get("kind", "categorical"), place, "kind"),
-            dtype=str(state.get("dtype", "string")),
+            dtype=state.get("dtype", "string"),
             domain=domain,
             source=_member(Source, state.get("source", "declared"), place, "source"),
             nullable=state.get("nullable", False),
@@ -189,6 +225,7 @@ class Column:
             format=state.get("format"),
             personal=state.get("personal"),
             why=state.get("why", ""),
+            given=frozenset("domain" if key in ("levels", "bounds") else key for key in state),
         )
 
 
@@ -262,7 +299,9 @@ class Schema:
             )
         for key in state:
             if key not in ("version", "columns"):
-                raise SchemaError(f"{where}: unknown key {key!r}{known(key, ['version', 'columns'])}")
+                raise SchemaError(
+                    f"{where}: unknown key {key!r}{known(key, ['version', 'columns'])}"
+                )
         version = state.get("version", FORMAT_VERSION)
         if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
             raise SchemaError(
@@ -278,9 +317,12 @@ class Schema:
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """Give the schema as YAML, and write it to `path` where one is given."""
-        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.dump(
+            self.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+        )
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
         return text
 
     @classmethod
@@ -295,14 +337,33 @@ class Schema:
         try:
             state = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise SchemaError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+            raise SchemaError(
+                f"{path}: cannot be read ({error.strerror}); check the path"
+            ) from None
         except UnicodeDecodeError:
             raise SchemaError(f"{path}: is not UTF-8; save the schema as UTF-8") from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark else ""
             raise SchemaError(f"{path}{line}: is not plain YAML; mend the syntax there") from None
+        except (ValueError, RecursionError):
+            # PyYAML lets through what a date such as 2019-02-30, or deep nesting, makes Python say.
+            raise SchemaError(
+                f"{path}: holds a date that does not exist, or is nested too deeply; mend it"
+            ) from None
         return cls.from_dict(state, str(path))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML that escapes what is not printable: PyYAML breaks lines at NEL and loses it."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted)
 
 
 def _member(enum: type[_E], value: Any, place: str, key: str) -> _E:
@@ -317,10 +378,19 @@ def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:
     if "levels" in state:
         if not isinstance(state["levels"], list):
             raise SchemaError("levels are wanted as a list")
-        return Levels(tuple(state["levels"]))
+        return Levels(tuple(_plain(value) for value in state["levels"]))
     if "bounds" in state:
         bounds = state["bounds"]
         if not isinstance(bounds, list) or len(bounds) != 2:
             raise SchemaError("bounds are wanted as a list [low, high]")
-        return Bounds(*bounds)
+        return Bounds(*(_plain(value) for value in bounds))
     return None
+
+
+def _plain(value: Any) -> Any:
+    """Give a date as ISO 8601 text: YAML reads one that has no quotes as a date."""
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

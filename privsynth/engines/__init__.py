@@ -7,16 +7,20 @@ Everything an engine sees and gives is integer codes; the codec alone knows valu
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import fields
+from importlib import import_module
+from typing import Any, ClassVar, Protocol, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 
 from privsynth.codec import Codes
 from privsynth.curator import Curator
+from privsynth.errors import ConfigError, UsageError, known
 
-__all__ = ["Model", "Progress", "Synthesizer"]
+__all__ = ["DEFAULT", "ENGINES", "Model", "Progress", "Synthesizer", "engine", "recipe"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, the steps done and the steps in all."""
@@ -39,8 +43,8 @@ class Model(Protocol):
         rng : numpy.random.Generator
             The only source of chance.
         where : mapping of int to int, optional
-            Column position to code: holds for every row given. Engines answer for the target
-            alone; other conditions are met by rejection above them.
+            Column position to code: holds for every row given. Only the position of a discrete
+            target may be asked for; other conditions are met by rejection above the engine.
 
         Returns
         -------
@@ -48,19 +52,108 @@ class Model(Protocol):
         """
         ...
 
-    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Give JSON values and arrays from which `from_state` rebuilds the model."""
         ...
 
     @classmethod
-    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild a model; executes nothing that the state holds."""
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild a model; executes nothing that the state holds.
+
+        Raises
+        ------
+        ArtefactError
+            The state is incomplete, or its shapes do not fit each other.
+        """
         ...
 
 
 class Synthesizer(Protocol):
     """A recipe: a frozen dataclass of hyper-parameters."""
 
-    def fit(self, curator: Curator, rng: np.random.Generator) -> Model:
-        """Learn a model from the curator's answers."""
+    model: ClassVar[type[Model]]
+
+    def fit(
+        self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> Model:
+        """Learn a model from the curator's answers.
+
+        Raises
+        ------
+        DataError
+            The table has fewer rows than the engine needs.
+        """
         ...
+
+
+ENGINES: Mapping[str, str] = {
+    "sdv-gaussian-copula": "privsynth.engines.sdv:GaussianCopula",
+    "sdv-ctgan": "privsynth.engines.sdv:CTGAN",
+    "sdv-tvae": "privsynth.engines.sdv:TVAE",
+    "sdv-copula-gan": "privsynth.engines.sdv:CopulaGAN",
+}
+"""Engine name to where its recipe is; a module is imported when it is first asked for."""
+
+DEFAULT = "sdv-gaussian-copula"
+
+
+def engine(name: str) -> type[Synthesizer]:
+    """Find the recipe class of an engine.
+
+    Raises
+    ------
+    UsageError
+        No engine has that name.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"no engine {name!r}{known(name, ENGINES)}")
+    module, attribute = ENGINES[name].split(":")
+    found: type[Synthesizer] = getattr(import_module(module), attribute)
+    return found
+
+
+def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Synthesizer:
+    """Build an engine's recipe from settings, checked by name and type.
+
+    Parameters
+    ----------
+    name : str
+        An engine's name.
+    settings : mapping of str to value, optional
+        Hyper-parameters; those not given keep their defaults.
+
+    Raises
+    ------
+    UsageError
+        No such engine, no such hyper-parameter, or a value of the wrong type.
+    """
+    cls = engine(name)
+    hints = get_type_hints(cls)
+    settable = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    values = {}
+    for key, value in (settings or {}).items():
+        if key not in settable:
+            raise ConfigError(f"{name} has no setting {key!r}{known(key, settable)}")
+        values[key] = _fitting(f"{name}: setting {key!r}", value, hints[key])
+    return cls(**values)
+
+
+def _fitting(place: str, value: Any, hint: Any) -> Any:
+    """Give `value` as the annotated type, where it can be taken for one without loss."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        hint = next(kind for kind in inner if kind is not type(None))
+        origin, inner = get_origin(hint), get_args(hint)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_fitting(place, item, inner[0]) for item in value)
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    plain = origin or hint
+    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
+        wanted = f"a list of {inner[0].__name__}" if origin is tuple else plain.__name__
+        raise ConfigError(f"{place} is wanted as {wanted}, not {type(value).__name__}")
+    return value

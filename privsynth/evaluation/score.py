@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from privsynth.errors import ArtefactError
 
 __all__ = ["Evaluation", "Score"]
 
@@ -72,3 +76,53 @@ class Evaluation:
             if score.name == name:
                 return score
         raise KeyError(name)
+
+    def to_json(self) -> str:
+        """Give the evaluation as JSON text, in the form that `docs/evaluation.md` lays down."""
+        state = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "about": self.about,
+            "notes": self.notes,
+            "scores": [asdict(score) for score in self.scores],
+        }
+        return json.dumps(_finite(state), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "evaluation") -> Evaluation:
+        """Rebuild an evaluation; `where` names the file in messages.
+
+        Raises
+        ------
+        ArtefactError
+            The text is no JSON, no evaluation, or of a version that is too new.
+        """
+        try:
+            state = json.loads(text)
+        except ValueError:
+            state = None
+        if not isinstance(state, dict) or state.get("format") != FORMAT:
+            raise ArtefactError(
+                f"{where}: is no evaluation; write one with 'privsynth evaluate --json FILE'"
+            )
+        if state.get("version") != FORMAT_VERSION:
+            raise ArtefactError(
+                f"{where}: evaluation version {state.get('version')!r}, but this privsynth reads "
+                f"{FORMAT_VERSION}; install a newer one"
+            )
+        try:
+            scores = tuple(Score(**score) for score in state["scores"])
+            return cls(scores, state["about"], tuple(state["notes"]))
+        except (KeyError, TypeError):
+            raise ArtefactError(
+                f"{where}: a part of the evaluation is missing or unknown; evaluate again"
+            ) from None
+
+
+def _finite(value: Any) -> Any:
+    """Give a JSON value with null for what is no finite number, which JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""Reports: an evaluation drawn for a reader. They see scores, never rows."""

@@ -1,0 +1,267 @@
+"""Fitted models, and the file that one is saved in.
+
+The file is a zip of JSON and safetensors members: parameters alone, nothing that executes. Its
+manifest carries the sha256 of every other member, and the archive's comment the sha256 of all
+that stands before it, so that a single flipped byte is found. It carries no timestamp: same
+model, same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.codec import Codec
+from privsynth.engines import Model, engine
+from privsynth.errors import ArtefactError, PrivsynthError, StorageError, UsageError
+from privsynth.privacy import Ledger
+from privsynth.sampler import fresh_seed, rows
+from privsynth.schema import Schema
+from privsynth.storage import replacing
+from privsynth.table import to_frame
+
+__all__ = ["FittedModel", "load", "save"]
+
+FORMAT = "privsynth-model"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+ARRAYS = "params.safetensors"
+LARGEST: Mapping[str, int] = {
+    MANIFEST: 2**20,
+    "schema.json": 2**26,
+    "codec.json": 2**27,
+    "ledger.json": 2**24,
+    "model.json": 2**27,
+    ARRAYS: 2**31,
+}
+"""The members of a model file, and the most bytes that each may hold."""
+DIGEST = 64
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """What `fit` gives: a model with all that is needed to draw rows and to account for them.
+
+    Parameters
+    ----------
+    schema : Schema
+    codec : Codec
+    model : Model
+        The engine's own model, in codes.
+    ledger : Ledger
+        What was asked of the training rows.
+    card : mapping of str to JSON value
+        Engine, settings, seed, versions, disclosure control.
+    """
+
+    schema: Schema
+    codec: Codec
+    model: Model
+    ledger: Ledger
+    card: Mapping[str, Any]
+
+    def sample(
+        self, n: int, *, seed: int | None = None, where: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Draw synthetic rows.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int, optional
+            Same seed, same rows; without one every call gives others.
+        where : mapping of str to value, optional
+            Conditions that every row is to meet, such as ``{"Class": "bad"}``.
+
+        Returns
+        -------
+        pandas.DataFrame, polars.DataFrame or pyarrow.Table
+            The kind of frame that the model was fitted on; pandas for a file.
+
+        Raises
+        ------
+        UsageError
+            `n` is below 1.
+        SamplingError
+            A condition cannot be met.
+        """
+        import pyarrow as pa
+
+        chosen = fresh_seed() if seed is None else seed
+        table = pa.concat_tables(rows(self.codec, self.model, n, seed=chosen, where=where))
+        return to_frame(table, self.card["frame"])
+
+    def save(self, path: str | Path, *, allow_rows: bool = False) -> None:
+        """Save the model; see `privsynth.artefact.save`."""
+        save(self, path, allow_rows=allow_rows)
+
+
+def save(model: FittedModel, path: str | Path, *, allow_rows: bool = False) -> None:
+    """Save a fitted model, readable by its owner alone.
+
+    Parameters
+    ----------
+    model : FittedModel
+    path : str or Path
+        Usually ending in ``.psyn``. An old file is replaced when the new one is whole.
+    allow_rows : bool
+        Whether a model that *is* training rows may be saved.
+
+    Raises
+    ------
+    UsageError
+        The model holds training rows and `allow_rows` is not given.
+    StorageError
+        The file cannot be written.
+    """
+    if model.model.holds_rows and not allow_rows:
+        raise UsageError(
+            f"a model of {model.card['engine']} holds training rows and is not saved; "
+            "use another engine, or allow it with --allow-rows"
+        )
+    packed = _pack(model)
+    with replacing(path, mode=0o600) as temporary:
+        temporary.write_bytes(packed)
+
+
+def load(path: str | Path) -> FittedModel:
+    """Load a fitted model; nothing in the file is executed.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be read.
+    ArtefactError
+        It is no model, is damaged or altered, or was saved by a newer privsynth.
+    """
+    try:
+        size = Path(path).stat().st_size
+        if size > sum(LARGEST.values()):
+            raise ArtefactError(f"{path}: is larger than any privsynth model; check the path")
+        packed = Path(path).read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    try:
+        return _unpack(packed)
+    except ArtefactError as error:
+        raise ArtefactError(f"{path}: {error}") from None
+    except (PrivsynthError, ArithmeticError, LookupError, TypeError, ValueError):
+        raise ArtefactError(
+            f"{path}: its parts do not fit each other; fit the model anew"
+        ) from None
+
+
+def _pack(model: FittedModel) -> bytes:
+    from safetensors.numpy import save as pack_arrays
+
+    meta, arrays = model.model.state()
+    members = {
+        "schema.json": _json(model.schema.to_dict()),
+        "codec.json": _json(model.codec.to_dict()),
+        "ledger.json": _json(model.ledger.to_dict()),
+        "model.json": _json(meta),
+        ARRAYS: pack_arrays({name: np.ascontiguousarray(a) for name, a in sorted(arrays.items())}),
+    }
+    manifest = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "card": dict(model.card),
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {MANIFEST: _json(manifest), **members}.items():
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o600 << 16
+            entry.compress_type = zipfile.ZIP_STORED if name == ARRAYS else zipfile.ZIP_DEFLATED
+            archive.writestr(entry, data)
+        archive.comment = b"0" * DIGEST
+    body = buffer.getvalue()[:-DIGEST]
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def _unpack(packed: bytes) -> FittedModel:
+    members = _members(packed)
+    manifest = _parsed(members[MANIFEST])
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ArtefactError("is a zip file, but no privsynth model; give the file 'fit' wrote")
+    version = manifest.get("version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ArtefactError(
+            f"was saved in format {version}, and this privsynth reads up to {FORMAT_VERSION}; "
+            "install a newer privsynth"
+        )
+    for name, digest in manifest["sha256"].items():
+        if hashlib.sha256(members[name]).hexdigest() != digest:
+            raise ArtefactError(f"member {name} is damaged; copy the file again or fit anew")
+    if hashlib.sha256(packed[:-DIGEST]).hexdigest().encode() != packed[-DIGEST:]:
+        raise ArtefactError("is damaged or was altered; copy the file again or fit anew")
+    schema = Schema.from_dict(_parsed(members["schema.json"]))
+    card = manifest["card"]
+    model = engine(card["engine"]).model
+    return FittedModel(
+        schema=schema,
+        codec=Codec.from_dict(schema, _parsed(members["codec.json"])),
+        model=model.from_state(_parsed(members["model.json"]), _arrays(members[ARRAYS])),
+        ledger=Ledger.from_dict(_parsed(members["ledger.json"])),
+        card=card,
+    )
+
+
+def _members(packed: bytes) -> dict[str, bytes]:
+    """Read the archive's members, after their names and sizes are found in order."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            entries = archive.infolist()
+            names = [entry.filename for entry in entries]
+            for name in names:
+                if name not in LARGEST:
+                    raise ArtefactError("holds a member that no model has; do not trust this file")
+            if sorted(names) != sorted(LARGEST):
+                raise ArtefactError("lacks a member or has one twice; fit the model anew")
+            for entry in entries:
+                if entry.file_size > LARGEST[entry.filename]:
+                    raise ArtefactError(f"member {entry.filename} is larger than a model's may be")
+            return {entry.filename: _bounded(archive, entry) for entry in entries}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        raise ArtefactError(
+            "is no privsynth model, or is damaged; give the file that 'privsynth fit' wrote"
+        ) from None
+
+
+def _bounded(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Read a member, and no more than the archive says that it holds."""
+    with archive.open(entry) as member:
+        return member.read(entry.file_size)
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise ArtefactError("holds a damaged member; copy the file again or fit anew") from None
+
+
+def _arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as unpack_arrays
+
+    try:
+        return unpack_arrays(data)
+    except SafetensorError:
+        raise ArtefactError("its parameters are damaged; copy the file again or fit anew") from None
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode()

@@ -1,0 +1,706 @@
+"""The command line: the one place that prints, draws progress and exits.
+
+Results go to stdout; messages, warnings and progress to stderr. Exit codes: 0 done, 1 a policy
+is not met, 2 wrong usage or bad input, 3 the machine failed us or privsynth has a bug. A run
+that is interrupted gives 130, and one whose reader has gone away 141, as the shell does.
+
+Only click and the standard library are imported here, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from privsynth.errors import (
+    MachineError,
+    PrivsynthError,
+    PrivsynthWarning,
+    UsageError,
+)
+from privsynth.storage import check_writable, replacing
+
+if TYPE_CHECKING:
+    from privsynth.pipeline import FittedModel, Report
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO}
+
+
+# ---------------------------------------------------------------------------- voice
+
+
+class _Voice:
+    """What a command says on stderr, and how loudly."""
+
+    def __init__(self, quiet: bool, verbose: bool) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+
+    def say_seed(self, seed: int) -> None:
+        self.say(f"seed {seed} (drawn; give --seed {seed} to repeat)")
+
+    def say(self, message: str) -> None:
+        if not self.quiet:
+            click.echo(_line(message), err=True)
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """Draw bars on a terminal; elsewhere name each phase, where --verbose asks for it."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        console = Console(stderr=True)
+        drawn = console.is_terminal and not self.quiet
+        bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            redirect_stdout=False,  # rows may be on their way there
+            disable=not drawn,
+        )
+        task = bars.add_task("", total=None)
+        start = time.monotonic()
+        current = ""
+
+        def report(phase: str, done: int, total: int) -> None:
+            nonlocal current
+            if phase != current:
+                current = phase
+                bars.reset(task, description=phase)
+                if self.verbose and not drawn:
+                    self.say(f"{time.monotonic() - start:.1f} s: {phase}")
+            bars.update(task, completed=done, total=total or None)
+
+        with bars:
+            yield report
+
+
+def _line(text: str) -> str:
+    """Give a message as one line that no control character can upset."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+@contextlib.contextmanager
+def _own_warnings(quiet: bool) -> Iterator[None]:
+    """Show each of our own warnings once; other libraries' may quote cells, so none is shown."""
+    shown = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        text = f"privsynth: warning: {_line(str(message))}"
+        if issubclass(category, PrivsynthWarning) and not quiet and text not in shown:
+            shown.add(text)
+            click.echo(text, err=True)
+
+    logging.getLogger().addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", PrivsynthWarning)
+        warnings.showwarning = show
+        yield
+
+
+# ---------------------------------------------------------------------------- errors
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"privsynth: error: {_line(message)}", err=True)
+    return code
+
+
+def _diagnose(error: BaseException, verbose: bool = False) -> int:
+    """Say in one line what went wrong, and give the exit code for it."""
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return _fail("interrupted; no file is left half-written", _INTERRUPTED)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return 2
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "privsynth"
+        return _fail(f"{error.format_message().rstrip('.?')}; see '{path} --help'", 2)
+    if isinstance(error, click.ClickException):
+        return _fail(error.format_message(), 2)
+    code = error.errno if isinstance(error, OSError) else None
+    if code == errno.EPIPE:
+        return _PIPE_CLOSED
+    if isinstance(error, MemoryError):
+        return _fail("out of memory; use fewer rows or columns, or a larger machine", 3)
+    if isinstance(error, PrivsynthError):
+        return _fail(str(error), 3 if isinstance(error, MachineError) or code in _MACHINE else 2)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror}; check the path", 3 if code in _MACHINE else 2)
+    return _bug(error, verbose)
+
+
+def _bug(error: BaseException, verbose: bool) -> int:
+    """Ask for a report. The error's own text is left out: it could quote a cell."""
+    frames = traceback.extract_tb(error.__traceback__)
+    home = Path(__file__).parent
+    ours = [frame for frame in frames if home in Path(frame.filename).parents] or frames
+    place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
+    if verbose:
+        click.echo("".join(frames.format()), err=True, nl=False)
+    return _fail(
+        f"a bug in privsynth ({type(error).__name__} at {place}); please report this line, "
+        "the command and 'privsynth --version'",
+        3,
+    )
+
+
+class _Command(click.Command):
+    """A command with --quiet and --verbose, whose errors become one line and an exit code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(
+                ["--quiet"],
+                is_flag=True,
+                expose_value=False,
+                callback=_remember,
+                help="Say nothing on stderr but errors.",
+            ),
+            click.Option(
+                ["--verbose"],
+                is_flag=True,
+                expose_value=False,
+                callback=_remember,
+                help="Say more on stderr: each phase, and where a bug was met.",
+            ),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        quiet, verbose = ctx.meta["quiet"], ctx.meta["verbose"]
+        if quiet and verbose:
+            raise click.UsageError("--quiet and --verbose contradict; give one of them", ctx)
+        ctx.obj = _Voice(quiet, verbose)
+        try:
+            with _own_warnings(quiet):
+                super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            ctx.exit(_diagnose(error, verbose))
+
+
+class _Group(click.Group):
+    command_class = _Command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line and exit; every error ends here or in `_Command.invoke`."""
+        kwargs |= {"standalone_mode": False, "prog_name": "privsynth"}
+        with contextlib.suppress(ValueError):  # only the main thread may set it
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a column's name may not fit the terminal's code
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            code = super().main(*args, **kwargs)
+        except (click.ClickException, click.Abort, OSError) as error:
+            code = _diagnose(error)
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            # Python flushes once more on its way out, and would complain there.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = code or _diagnose(error)
+        sys.exit(code or 0)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[str(param.name)] = value
+
+
+# ---------------------------------------------------------------------------- options
+
+
+_FILE = click.Path(path_type=Path)
+_data = click.argument("data")
+_target = click.option("--target", metavar="COL", help="Column to be predicted.")
+_k = click.option(
+    "--k",
+    type=click.IntRange(min=1),
+    metavar="ROWS",
+    help="Fewest training rows that a level, bin, bound or parameter may rest on.  [default: 10]",
+)
+_engine = click.option(
+    "--engine",
+    metavar="NAME",
+    help="Engine to fit: sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan.  "
+    "[default: sdv-gaussian-copula]",
+)
+_encoding = click.option(
+    "--encoding",
+    metavar="NAME",
+    help="Text encoding of CSV, TSV and JSON-lines input.  [default: utf-8]",
+)
+_schema = click.option(
+    "--schema",
+    type=_FILE,
+    metavar="FILE",
+    help="Reviewed schema; what it declares wins over what is inferred.",
+)
+_SEED = click.IntRange(min=0)
+
+
+def _conditions(texts: tuple[str, ...]) -> dict[str, str | None] | None:
+    """Read each ``COL=VALUE``; an empty value is a missing one."""
+    conditions: dict[str, str | None] = {}
+    for text in texts:
+        column, equals, value = text.partition("=")
+        if not (equals and column):
+            raise UsageError("--where is not of the form COL=VALUE; give one such as Class=bad")
+        if column in conditions:
+            raise UsageError(f"--where names column {column!r} twice; give each column once")
+        conditions[column] = value or None
+    return conditions or None
+
+
+def _distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    """Refuse an output that is an input, or another output, too."""
+    seen: dict[Path, str] = {}
+    for name, path in {**inputs, **outputs}.items():
+        if path is None or str(path) == "-":
+            continue
+        resolved = Path(path).resolve()
+        if resolved in seen and name in outputs:
+            raise UsageError(
+                f"{path}: is given as {seen[resolved]} and as {name}; name another file for {name}"
+            )
+        seen[resolved] = name
+
+
+# ---------------------------------------------------------------------------- commands
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="privsynth", message="%(prog)s %(version)s")
+def main() -> None:
+    """Turn a private table into a synthetic one, and tell the truth about it.
+
+    DATA, OUT and SYNTHETIC are tables: CSV, TSV (also .gz), Parquet, Arrow/Feather, JSON lines,
+    a glob or folder of Parquet, or a database table such as duckdb:///f.db::t. A dash is standard
+    input or output, as CSV.
+
+    Results go to standard output; messages and progress to standard error. Exit codes: 0 done,
+    2 wrong usage or bad input, 3 the machine failed (disk full, out of memory).
+    """
+
+
+@main.command()
+@_data
+@click.option(
+    "-o", "--output", type=_FILE, metavar="FILE", help="YAML file to write.  [default: stdout]"
+)
+@_target
+@_k
+@_encoding
+@click.pass_obj
+def schema(
+    voice: _Voice,
+    /,
+    data: str,
+    output: Path | None,
+    target: str | None,
+    k: int | None,
+    encoding: str | None,
+) -> None:
+    """Propose a schema for DATA.
+
+    It is a YAML file that a person reviews and gives to fit. For each column it states the kind,
+    the domain and where that came from, the role, and why the column was given that kind. Nothing
+    held by fewer than k rows is named in it.
+    """
+    from privsynth.config import RunConfig
+
+    run = RunConfig().override({}, target=target, k=k, encoding=encoding)
+    _distinct({"DATA": data}, {"--output": output})
+    if output is not None:
+        check_writable(output)
+    from privsynth import pipeline
+
+    with voice.progress() as progress:
+        progress("reading the table", 0, 0)
+        proposed = pipeline.propose_schema(data, target=run.target, k=run.k, encoding=run.encoding)
+    if output is None:
+        click.echo(proposed.to_yaml(), nl=False)
+        return
+    with replacing(output) as temporary:
+        temporary.write_text(proposed.to_yaml(), encoding="utf-8")
+    voice.say(f"{output}: {len(proposed)} columns proposed; review them, then fit with --schema")
+
+
+@main.command()
+@_data
+@click.option(
+    "-o", "--output", type=_FILE, metavar="MODEL", required=True, help="Model file to write."
+)
+@_engine
+@_target
+@_schema
+@click.option(
+    "--config",
+    type=_FILE,
+    metavar="FILE",
+    help="YAML file with the same settings; the command line wins over it.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Hyper-parameter of the engine, as YAML: epochs=30, generator_dim=[128,128]. Repeatable.",
+)
+@_k
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Share of rows to set aside before anything is learnt; needs --holdout-output.",
+)
+@click.option(
+    "--holdout-output",
+    type=_FILE,
+    metavar="FILE",
+    help="Table to write the rows set aside to. It holds real rows.",
+)
+@click.option(
+    "--seed", type=_SEED, metavar="N", help="Same seed, same model.  [default: drawn and printed]"
+)
+@_encoding
+@click.option(
+    "--allow-rows", is_flag=True, help="Save a model even if its engine keeps training rows."
+)
+@click.pass_obj
+def fit(
+    voice: _Voice,
+    /,
+    data: str,
+    output: Path,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    allow_rows: bool,
+    **given: Any,
+) -> None:
+    """Learn a model of DATA and save it.
+
+    The model file holds parameters alone, under disclosure control: nothing in it rests on fewer
+    than k rows. It carries no formal guarantee, and says so.
+    """
+    from privsynth.config import RunConfig, parse_setting
+
+    run = RunConfig() if config is None else RunConfig.from_yaml(config)
+    run = run.override(dict(parse_setting(text) for text in assignments), **given)
+    if (run.holdout is None) != (run.holdout_output is None):
+        raise UsageError("--holdout and --holdout-output belong together; give both or neither")
+    _distinct(
+        {"DATA": data, "--schema": run.schema, "--config": config},
+        {"--output": output, "--holdout-output": run.holdout_output},
+    )
+    check_writable(output)
+    from privsynth import pipeline
+
+    with voice.progress() as progress:
+        progress("reading the table", 0, 0)
+        model = pipeline.fit(
+            data,
+            engine=run.engine,
+            target=run.target,
+            schema=run.schema,
+            k=run.k,
+            seed=run.seed,
+            settings=run.settings,
+            encoding=run.encoding,
+            holdout=run.holdout,
+            holdout_output=run.holdout_output,
+            progress=progress,
+        )
+        model.save(output, allow_rows=allow_rows)
+    for line in _summary(model):
+        voice.say(line)
+    if run.seed is None:
+        voice.say_seed(model.card["seed"])
+    voice.say(f"{output}: saved")
+
+
+@main.command()
+@click.argument("model", type=_FILE)
+@click.option(
+    "-n",
+    "--rows",
+    type=click.IntRange(min=1),
+    metavar="ROWS",
+    required=True,
+    help="How many, in all.",
+)
+@click.option("-o", "--output", metavar="OUT", required=True, help="Table to write; - is stdout.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="COL=VALUE",
+    help="Give only rows in which the column has the value; no value is a missing one. Repeatable.",
+)
+@click.option(
+    "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn and printed]"
+)
+@click.pass_obj
+def sample(
+    voice: _Voice, /, model: Path, rows: int, output: str, where: tuple[str, ...], seed: int | None
+) -> None:
+    """Draw synthetic rows from MODEL.
+
+    Conditions on the target are exact and cost only the rows asked for; others are met by
+    drawing and rejecting, within a bound.
+    """
+    from privsynth import pipeline
+    from privsynth.sampler import fresh_seed
+    from privsynth.table import check_output
+
+    conditions = _conditions(where)
+    _distinct({"MODEL": model}, {"--output": output})
+    check_output(output)
+    fitted = pipeline.load(model)
+    chosen = fresh_seed() if seed is None else seed
+    if seed is None:
+        voice.say_seed(chosen)
+    with voice.progress() as progress:
+        pipeline.sample(
+            fitted, rows, seed=chosen, where=conditions, output=output, progress=progress
+        )
+    if output != "-":
+        voice.say(f"{output}: {rows:,} synthetic rows")
+
+
+@main.command()
+@click.argument("synthetic")
+@click.option(
+    "--train", metavar="DATA", required=True, help="Real rows that the model learnt from."
+)
+@click.option(
+    "--holdout",
+    metavar="DATA",
+    help="Real rows that it never saw; without them some verdicts cannot be given.",
+)
+@_target
+@_schema
+@click.option(
+    "--model", type=_FILE, metavar="MODEL", help="Model whose schema and target are used."
+)
+@click.option("-o", "--output", type=_FILE, metavar="FILE", help="HTML report to write.")
+@click.option("--json", "json_output", type=_FILE, metavar="FILE", help="JSON report to write.")
+@click.option(
+    "--seed", type=_SEED, metavar="N", default=0, show_default=True, help="Same seed, same scores."
+)
+@_encoding
+@click.pass_obj
+def evaluate(
+    voice: _Voice,
+    /,
+    synthetic: str,
+    train: str,
+    holdout: str | None,
+    output: Path | None,
+    json_output: Path | None,
+    schema: Path | None,
+    model: Path | None,
+    encoding: str | None,
+    **given: Any,
+) -> None:
+    """Score SYNTHETIC against real rows.
+
+    Prints a summary of how faithful and how useful it is. What is read of the real rows lies
+    outside any guarantee; the reports hold scores and no row.
+    """
+    _distinct(
+        {
+            "SYNTHETIC": synthetic,
+            "--train": train,
+            "--holdout": holdout,
+            "--schema": schema,
+            "--model": model,
+        },
+        {"--output": output, "--json": json_output},
+    )
+    for path in (output, json_output):
+        if path is not None:
+            check_writable(path)
+    from privsynth import pipeline
+
+    with voice.progress() as progress:
+        progress("reading the tables", 0, 0)
+        report = pipeline.evaluate(
+            synthetic,
+            train=train,
+            holdout=holdout,
+            schema=schema,
+            model=model,
+            encoding=encoding or "utf-8",
+            progress=progress,
+            **given,
+        )
+    if output is not None:
+        report.to_html(output)
+        voice.say(f"{output}: report written")
+    if json_output is not None:
+        report.to_json(json_output)
+        voice.say(f"{json_output}: scores written")
+    _print_summary(report)
+
+
+@main.command()
+@click.argument("model", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Give the card as JSON.")
+@click.pass_obj
+def inspect(voice: _Voice, /, model: Path, as_json: bool) -> None:  # noqa: ARG001
+    """Show the card of MODEL.
+
+    Engine, settings, columns, disclosure control, ledger, guarantee, and what is not covered.
+    """
+    from privsynth import pipeline
+
+    card = _card(pipeline.load(model))
+    if as_json:
+        click.echo(json.dumps(card, indent=2, ensure_ascii=False))
+    else:
+        import yaml
+
+        click.echo(yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100), nl=False)
+
+
+@main.command()
+@click.argument(
+    "name", type=click.Choice(["fraud", "health", "intrusion", "adult"]), default="fraud"
+)
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    metavar="DIR",
+    default="demo-output",
+    show_default=True,
+    help="Folder to write to; made if it is not there.",
+)
+@_engine
+@click.option(
+    "--seed", type=_SEED, metavar="N", default=0, show_default=True, help="Same seed, same files."
+)
+@click.pass_obj
+def demo(voice: _Voice, /, name: str, output: Path, engine: str | None, seed: int) -> None:
+    """Fit, sample and evaluate a real table that comes with privsynth.
+
+    A quarter of its rows is set aside as a holdout first. Writes train.csv, holdout.csv,
+    model.psyn, synthetic.csv, report.html and evaluation.json to a folder, and prints a summary.
+    """
+    from importlib.resources import as_file, files
+
+    import numpy as np
+    import yaml
+    from sklearn.model_selection import train_test_split
+
+    from privsynth import pipeline, table
+
+    output.mkdir(exist_ok=True)
+    paths = {part: output / f"{part}.csv" for part in ("train", "holdout", "synthetic")}
+    shipped = files("privsynth") / "data"
+    about = yaml.safe_load((shipped / "demos.yaml").read_text(encoding="utf-8"))[name]
+    target = about["target"]
+    voice.say(about["about"])
+    with as_file(shipped / about["table"]) as path:
+        data = table.read(path)
+        kept = [column for column in data.names if column not in about["leave_out"]]
+        classes = data.to_arrow([target]).column(0).to_numpy()
+        parts = train_test_split(
+            np.arange(data.n_rows), test_size=0.25, stratify=classes, random_state=seed
+        )
+        for part, chosen in zip(("train", "holdout"), parts, strict=True):
+            rows = data.take(np.sort(chosen))
+            table.write(rows.to_arrow(kept), paths[part], data.formats)
+    with voice.progress() as progress:
+        model = pipeline.fit(
+            paths["train"], engine=engine, target=target, seed=seed, progress=progress
+        )
+        model.save(output / "model.psyn")
+        pipeline.sample(
+            model, len(parts[0]), seed=seed, output=paths["synthetic"], progress=progress
+        )
+        report = pipeline.evaluate(
+            paths["synthetic"],
+            train=paths["train"],
+            holdout=paths["holdout"],
+            model=model,
+            seed=seed,
+            progress=progress,
+        )
+    report.to_html(output / "report.html")
+    report.to_json(output / "evaluation.json")
+    for line in _summary(model):
+        voice.say(line)
+    voice.say(
+        f"{output}: train, holdout and synthetic.csv, model.psyn, report.html, evaluation.json"
+    )
+    _print_summary(report)
+
+
+# ---------------------------------------------------------------------------- results
+
+
+def _summary(model: FittedModel) -> Iterator[str]:
+    """Say in a few lines what was learnt and what may be claimed of it."""
+    card = model.card
+    target = f"; target {card['target']!r}" if card["target"] else ""
+    yield f"{card['engine']} learnt {len(model.schema)} columns of {card['rows']:,} rows{target}"
+    invented = [column.name for column in model.schema if column.kind.surrogate]
+    if invented:
+        yield f"invented, not learnt: {', '.join(map(repr, invented))}"
+    yield f"disclosure control: nothing rests on fewer than {card['disclosure']['k']} rows"
+    yield f"guarantee: {model.ledger.guarantee()}"
+
+
+def _card(model: FittedModel) -> dict[str, Any]:
+    """Put together what a person must know of a model before using it, the claim first."""
+    ledger = model.ledger.to_dict()
+    return {
+        "engine": model.card["engine"],
+        "guarantee": ledger["guarantee"],
+        "not_covered": ledger["not_covered"],
+        **model.card,
+        "columns": {column.name: str(column.kind) for column in model.schema},
+        "ledger": ledger["events"],
+    }
+
+
+def _print_summary(report: Report) -> None:
+    from rich.console import Console
+
+    from privsynth.report.terminal import summary
+
+    Console(file=sys.stdout).print(summary(report.evaluation))

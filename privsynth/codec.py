@@ -1,0 +1,699 @@
+"""Values to integer codes and back: the only place where a cell's value is known.
+
+Every column becomes one column of small integers. A number or a date falls in a *cell* of the
+line: an atom (one value that many rows share) or an interval. A category is a level. An id or
+personal column is only "there" or "missing", since its values are invented afresh. A null, where
+enough rows have one, is the last code. Cells and levels rest on at least k rows each, so what is
+built from the codes, and the codec itself, obeys the disclosure control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from privsynth.errors import ArtefactError, DataError, SamplingError, known
+from privsynth.privacy import Disclosure
+from privsynth.schema import Bounds, Column, Kind, Levels, Schema
+from privsynth.surrogates import surrogates
+from privsynth.table import Table, arrow_type
+
+__all__ = ["Cells", "Codec", "Codes", "Coding", "LevelCodes", "SurrogateCodes", "learn"]
+
+Codes: TypeAlias = npt.NDArray[np.int32]
+"""Integer codes, shape (rows, columns)."""
+
+MOST_CELLS = 256
+MOST_CLASSES = 10
+OTHER = "(other)"
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A continuous column: consecutive cells of the line.
+
+    Parameters
+    ----------
+    column : Column
+    low, high : ndarray, shape (cells,)
+        The ends of each cell, both within it; int64 for integers and datetimes (ticks of the
+        storage type), float64 otherwise. An atom has ``low == high``.
+    mid : ndarray of float64, shape (cells,)
+        The balance point of each cell, so that drawn values keep the cell's mean.
+    step : int
+        The grid of an integer or datetime column, in its own unit.
+    nullable : bool
+        Whether the last code means null.
+    """
+
+    column: Column
+    low: npt.NDArray[Any]
+    high: npt.NDArray[Any]
+    mid: npt.NDArray[np.float64]
+    step: int = 1
+    nullable: bool = False
+
+    ordered: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.column.name
+
+    @property
+    def size(self) -> int:
+        """How many codes there are, null included."""
+        return len(self.low) + self.nullable
+
+    @property
+    def atoms(self) -> npt.NDArray[np.bool_]:
+        """Which cells are one single value."""
+        return np.asarray(self.low == self.high)
+
+    def encode(self, values: pa.Array) -> Codes:
+        """Give the code of each value: its cell, or the nearest one."""
+        numbers, valid = _numbers(values, self.low.dtype)
+        codes = self._nearest(numbers)
+        codes[~valid] = self.size - 1 if self.nullable else len(self.low) // 2
+        return codes
+
+    def locate(self, values: npt.NDArray[np.float64]) -> Codes:
+        """Give the cell nearest to each finite number."""
+        if self.low.dtype == np.int64:
+            reach = np.clip(values, float(self.low[0]), float(self.high[-1]))
+            return self._nearest(np.rint(reach).astype(np.int64))
+        return self._nearest(values)
+
+    def draw(self, codes: Codes, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+        """Draw a number inside each cell, on the column's own grid; codes of null are not allowed.
+
+        Two uniform pieces meet at the balance point, weighted so that the cell's mean is kept.
+        """
+        low, high = self.low[codes].astype(float), self.high[codes].astype(float)
+        whole = self.low.dtype == np.int64
+        # Rounding to the grid would halve the share of both ends, so they reach half a step out.
+        rim = self.step / 2 if whole else 0.0
+        mid, width = self.mid[codes], high - low + 2 * rim
+        left = rng.random(len(codes)) * np.where(width > 0, width, 1.0) < high + rim - mid
+        start, end = np.where(left, low - rim, mid), np.where(left, mid, high + rim)
+        drawn = start + (end - start) * rng.random(len(codes))
+        if whole:
+            drawn = np.rint(drawn / self.step) * self.step
+        elif self.column.decimals is not None:
+            drawn = np.round(drawn, self.column.decimals)
+        return np.clip(drawn, low, high)
+
+    def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
+        """Draw a value of the storage type for each code."""
+        missing = codes >= len(self.low)
+        inside = np.where(missing, 0, codes)
+        drawn: npt.NDArray[Any] = self.draw(inside, rng)
+        if self.low.dtype == np.int64:
+            # An atom is given back as the integer that it is: float64 stops at 2**53.
+            exact = np.clip(drawn.astype(np.int64), self.low[inside], self.high[inside])
+            drawn = np.where(self.atoms[inside], self.low[inside], exact)
+        return _typed(drawn, missing, arrow_type(self.column.dtype))
+
+    def value(self, named: Any) -> pa.Scalar:
+        """Give a value that a person named as one of the storage type."""
+        return _scalar(self.column, named)[0].cast(arrow_type(self.column.dtype))
+
+    def code_of(self, value: Any) -> int:
+        """Give the code of one value that a person named.
+
+        Raises
+        ------
+        SamplingError
+            It is no value of this column's type, lies beyond its bounds, or is missing where the
+            model has no missing values.
+        """
+        named = _scalar(self.column, value)
+        numbers, valid = _numbers(named, self.low.dtype)
+        if not valid[0] and not self.nullable:
+            raise SamplingError(f"column {self.name!r}: the model has no missing values in it")
+        if valid[0] and not self.low[0] <= numbers[0] <= self.high[-1]:
+            raise SamplingError(
+                f"column {self.name!r}: what was asked for lies beyond the model's bounds; "
+                "'privsynth inspect MODEL' shows them"
+            )
+        return int(self.encode(named)[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the cells as JSON values."""
+        return {
+            "low": self.low.tolist(),
+            "high": self.high.tolist(),
+            "mid": self.mid.tolist(),
+            "step": self.step,
+            "nullable": self.nullable,
+        }
+
+    @classmethod
+    def from_dict(cls, column: Column, state: Mapping[str, Any]) -> Cells:
+        """Rebuild the cells of `column`."""
+        dtype = np.float64 if column.kind is Kind.NUMERIC else np.int64
+        low = np.array(state["low"], dtype=dtype)
+        high = np.array(state["high"], dtype=dtype)
+        mid = np.array(state["mid"], dtype=np.float64)
+        ordered = (low <= mid) & (mid <= high)
+        if not len(low) or low.shape != high.shape or low.shape != mid.shape or not ordered.all():
+            raise ArtefactError(
+                f"column {column.name!r}: its cells are damaged; fit the model anew"
+            )
+        return cls(column, low, high, mid, int(state["step"]), bool(state["nullable"]))
+
+    def _nearest(self, numbers: npt.NDArray[Any]) -> Codes:
+        at = np.maximum(np.searchsorted(self.low, numbers, side="right") - 1, 0)
+        after = np.minimum(at + 1, len(self.low) - 1)
+        beyond = (numbers > self.high[at]) & (self.low[after] - numbers < numbers - self.high[at])
+        return np.where(beyond, after, at).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class LevelCodes:
+    """A discrete column: its levels, then the pooled rare ones, then null.
+
+    Parameters
+    ----------
+    column : Column
+    levels : tuple
+        Values of the storage type, each held by at least k rows; none for an all-null column.
+    pooled : bool
+        Whether the levels below k rows together have a code, given back as ``"(other)"``.
+    nullable : bool
+        Whether the last code means null.
+    """
+
+    column: Column
+    levels: tuple[Any, ...]
+    pooled: bool = False
+    nullable: bool = False
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.column.name
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the levels lie on a line."""
+        return not self.pooled and self.column.kind not in (Kind.CATEGORICAL, Kind.TEXT)
+
+    @property
+    def size(self) -> int:
+        """How many codes there are, null included."""
+        return len(self.levels) + self.pooled + self.nullable
+
+    @cached_property
+    def _values(self) -> pa.Array:
+        dtype = _value_type(arrow_type(self.column.dtype))
+        levels = [*self.levels, OTHER] if self.pooled else list(self.levels)
+        return _as_type(levels, dtype)
+
+    def encode(self, values: pa.Array) -> Codes:
+        """Give the code of each value; an unknown level is pooled, or else the most frequent."""
+        plain = _plain(values)
+        found = pc.index_in(plain, value_set=self._values.slice(0, len(self.levels)))
+        rest = len(self.levels) if self.pooled else 0
+        codes = np.asarray(pc.fill_null(found, rest)).astype(np.int32)
+        if self.nullable:
+            codes[np.asarray(plain.is_null())] = self.size - 1
+        return codes
+
+    def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
+        """Give the level of each code."""
+        missing = codes >= len(self._values)
+        indices = pa.array(np.where(missing, 0, codes), mask=missing)
+        dtype = arrow_type(self.column.dtype)
+        if not len(self._values):
+            return pa.nulls(len(codes), dtype)
+        return pa.DictionaryArray.from_arrays(indices, self._values).cast(dtype)
+
+    def code_of(self, value: Any) -> int:
+        """Give the code of one value that a person named.
+
+        Raises
+        ------
+        SamplingError
+            The model knows no such level.
+        """
+        named = _scalar(self.column, value)
+        if named[0].is_valid and pc.index_in(named, value_set=self._values)[0].is_valid:
+            return int(pc.index_in(named, value_set=self._values)[0].as_py())
+        if not named[0].is_valid and self.nullable:
+            return self.size - 1
+        raise SamplingError(
+            f"column {self.name!r}: the model has no such level{known(value, self.levels)}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the levels as JSON values."""
+        return {"levels": list(self.levels), "pooled": self.pooled, "nullable": self.nullable}
+
+    @classmethod
+    def from_dict(cls, column: Column, state: Mapping[str, Any]) -> LevelCodes:
+        """Rebuild the levels of `column`."""
+        return cls(column, tuple(state["levels"]), bool(state["pooled"]), bool(state["nullable"]))
+
+
+@dataclass(frozen=True, eq=False)
+class SurrogateCodes:
+    """A column whose values are invented: it is only there or missing.
+
+    Parameters
+    ----------
+    column : Column
+    pool : int, optional
+        How many different values there are for each 1,000 rows, where values repeat.
+    nullable : bool
+        Whether the last code means null.
+    """
+
+    column: Column
+    pool: int | None = None
+    nullable: bool = False
+
+    ordered: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.column.name
+
+    @property
+    def size(self) -> int:
+        """How many codes there are, null included."""
+        return 1 + self.nullable
+
+    def encode(self, values: pa.Array) -> Codes:
+        """Give 1 where a value is missing, and 0 elsewhere."""
+        if not self.nullable:
+            return np.zeros(len(values), dtype=np.int32)
+        return np.asarray(_plain(values).is_null()).astype(np.int32)
+
+    def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
+        """Invent a value for each code; `start` is the first row's number in the whole table."""
+        n = len(codes)
+        pool = None if self.pool is None else max(1, n * self.pool // 1000)
+        invented = surrogates(self.column, n, rng, start=start, pool=pool)
+        return pc.if_else(pa.array(codes == 0), invented, pa.scalar(None, invented.type))
+
+    def code_of(self, value: Any) -> int:
+        """Refuse: no row can be asked for by a value that is invented."""
+        raise SamplingError(
+            f"column {self.name!r}: its values are invented; ask for a value of another column"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the coding as JSON values."""
+        return {"pool": self.pool, "nullable": self.nullable}
+
+    @classmethod
+    def from_dict(cls, column: Column, state: Mapping[str, Any]) -> SurrogateCodes:
+        """Rebuild the coding of `column`."""
+        return cls(column, state["pool"], bool(state["nullable"]))
+
+
+Coding: TypeAlias = Cells | LevelCodes | SurrogateCodes
+CODINGS: dict[str, type[Cells] | type[LevelCodes] | type[SurrogateCodes]] = {
+    "cells": Cells,
+    "levels": LevelCodes,
+    "surrogates": SurrogateCodes,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Codec:
+    """How a whole table becomes codes and comes back.
+
+    Parameters
+    ----------
+    codings : tuple of Coding
+        One a column, in the table's order.
+    target : int or None
+        The position of the target.
+    """
+
+    codings: tuple[Coding, ...]
+    target: int | None = None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many codes each column has."""
+        return tuple(coding.size for coding in self.codings)
+
+    @property
+    def classes(self) -> bool:
+        """Whether the target is discrete, so that to predict it is to classify."""
+        if self.target is None:
+            return False
+        coding = self.codings[self.target]
+        if isinstance(coding, Cells):
+            most = MOST_CLASSES if coding.low.dtype == np.int64 else 2
+            return bool(coding.atoms.all()) and len(coding.low) <= most
+        return isinstance(coding, LevelCodes)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of what `decode` gives."""
+        return pa.schema(
+            [(coding.name, arrow_type(coding.column.dtype)) for coding in self.codings]
+        )
+
+    def encode(self, rows: pa.Table | pa.RecordBatch) -> Codes:
+        """Give the codes of rows that hold at least the codec's columns.
+
+        Returns
+        -------
+        Codes, shape (rows, columns)
+            In column-major order, since engines read it by column.
+        """
+        codes = np.empty((rows.num_rows, len(self.codings)), dtype=np.int32, order="F")
+        for j, coding in enumerate(self.codings):
+            codes[:, j] = coding.encode(rows.column(coding.name))
+        return codes
+
+    def decode(self, codes: Codes, rng: np.random.Generator, *, start: int = 0) -> pa.Table:
+        """Give values for codes.
+
+        Parameters
+        ----------
+        codes : Codes, shape (rows, columns)
+        rng : numpy.random.Generator
+            Draws the values inside cells and the surrogates.
+        start : int
+            The number of the first row in the whole table, so that unique surrogates are unique.
+        """
+        return pa.table(
+            [coding.decode(codes[:, j], rng, start) for j, coding in enumerate(self.codings)],
+            schema=self.schema,
+        )
+
+    def conditions(self, where: Mapping[str, Any]) -> dict[int, int]:
+        """Translate conditions on columns to positions and codes.
+
+        Raises
+        ------
+        SamplingError
+            No such column, no such level, or a column of surrogates.
+        """
+        names = [coding.name for coding in self.codings]
+        for name in where:
+            if name not in names:
+                raise SamplingError(f"no column {name!r} to ask for{known(name, names)}")
+        return {
+            names.index(name): self.codings[names.index(name)].code_of(value)
+            for name, value in where.items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the codec as JSON values; the schema is saved beside it."""
+        kinds = {kind: name for name, kind in CODINGS.items()}
+        return {
+            "target": self.target,
+            "codings": [{"type": kinds[type(c)], **c.to_dict()} for c in self.codings],
+        }
+
+    @classmethod
+    def from_dict(cls, schema: Schema, state: Mapping[str, Any]) -> Codec:
+        """Rebuild the codec of `schema`."""
+        if len(state["codings"]) != len(schema):
+            raise ArtefactError("the codec and the schema do not fit each other; fit anew")
+        codings = tuple(
+            CODINGS[entry["type"]].from_dict(column, entry)
+            for column, entry in zip(schema, state["codings"], strict=True)
+        )
+        return cls(codings, state["target"])
+
+
+def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
+    """Build the codec of a table: cells and levels that rest on at least k rows each.
+
+    Parameters
+    ----------
+    table : Table
+        The training rows.
+    schema : Schema
+        Kinds and domains; a domain is only ever narrowed here, never widened.
+    disclosure : Disclosure
+        The disclosure control to obey.
+
+    Raises
+    ------
+    DataError
+        A column's values do not fit its declared kind.
+    """
+    names = schema.names
+    target = schema.target
+    return Codec(
+        tuple(_learn_column(table, column, disclosure.k) for column in schema),
+        None if target is None else names.index(target.name),
+    )
+
+
+def _learn_column(table: Table, column: Column, k: int) -> Coding:
+    values, counts, nulls = table.value_counts(column.name)
+    nullable = bool(nulls >= k)
+    if counts.sum() < k:
+        return LevelCodes(column, (), nullable=True)
+    if column.kind.surrogate:
+        distinct = None if column.unique else max(1, 1000 * len(values) // int(counts.sum()))
+        return SurrogateCodes(column, distinct, nullable)
+    if column.kind.continuous and not isinstance(column.domain, Levels):
+        dtype = np.dtype(np.float64 if column.kind is Kind.NUMERIC else np.int64)
+        numbers, _ = _numbers(values, dtype)
+        if not np.isfinite(numbers).all():
+            raise DataError(
+                f"{table.name}, column {column.name!r}: holds an infinite value; "
+                "replace it by a number or leave it empty"
+            )
+        return _cells(column, numbers, counts, k, nullable)
+    return _levels(column, values, counts, k, nullable)
+
+
+def _levels(
+    column: Column, values: pa.Array, counts: npt.NDArray[np.int64], k: int, nullable: bool
+) -> LevelCodes:
+    plain = _plain(values)
+    if isinstance(column.domain, Levels):
+        listed = _as_type(list(column.domain.values), plain.type)
+        places = pc.index_in(listed, value_set=plain)
+        held = np.where(
+            np.asarray(places.is_valid()), counts[np.asarray(pc.fill_null(places, 0))], 0
+        )
+        levels = [v for v, c in zip(column.domain.values, held, strict=True) if c >= k]
+    else:
+        kept = np.flatnonzero(counts >= k)
+        order = kept[np.argsort(-counts[kept], kind="stable")]
+        held = counts[order]
+        levels = plain.take(pa.array(order)).to_pylist()
+    rest = int(counts.sum() - held[held >= k].sum())
+    texts = pa.types.is_string(plain.type)
+    pooled = texts and rest >= k and OTHER not in levels
+    if not levels and not pooled:
+        return LevelCodes(column, (), nullable=True)
+    return LevelCodes(column, tuple(levels), pooled, nullable)
+
+
+def _cells(
+    column: Column,
+    numbers: npt.NDArray[Any],
+    counts: npt.NDArray[np.int64],
+    k: int,
+    nullable: bool,
+) -> Cells:
+    """Cut the line into atoms of at least k rows and intervals of at least k rows between them.
+
+    `numbers` are the distinct values, ascending, and `counts` the rows that hold each.
+    """
+    low, high = _limits(column, numbers, counts, k)
+    inner = (low <= numbers) & (numbers <= high)
+    values, where = np.unique(np.clip(numbers, low, high), return_inverse=True)
+    held = np.bincount(where, weights=counts).astype(np.int64)
+    # Rows clipped to a bound fall in the cell there, but do not make an atom of the bound.
+    own = np.bincount(where, weights=counts * inner).astype(np.int64)
+    per = max(k, -(-int(held.sum()) // MOST_CELLS))
+    atom = own >= (k if len(values) <= MOST_CELLS else per)
+    starts, ends = _runs(atom, held, k, per)
+    single = (starts == ends) & (own[starts] >= k)
+    step = _step(column, numbers)
+    lows, highs = _edges(values, starts, ends, single, step, column.decimals)
+    total = np.concatenate([[0.0], np.cumsum(values.astype(float) * held)])
+    rows = np.concatenate([[0], np.cumsum(held)])
+    means = (total[ends + 1] - total[starts]) / (rows[ends + 1] - rows[starts])
+    # A balance point to a hundredth of the cell says no more than the cell's own width does.
+    width = np.where(highs > lows, highs - lows, 1.0).astype(float)
+    mid = np.clip(lows + np.round((means - lows) / width, 2) * width, lows, highs)
+    return Cells(column, lows, highs, mid, step, nullable)
+
+
+def _limits(
+    column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int
+) -> tuple[Any, Any]:
+    """Give the bounds to clip to: the schema's, and never beyond the k-th value from each end."""
+    rows = np.cumsum(counts)
+    first = numbers[np.searchsorted(rows, k)]
+    last = numbers[np.searchsorted(rows, rows[-1] - k, side="right")]
+    if isinstance(column.domain, Bounds):
+        bounds = [_numbers(_scalar(column, end), numbers.dtype)[0][0] for end in _ends(column)]
+        first, last = max(first, bounds[0]), min(last, bounds[1])
+    return (first, last) if first <= last else (last, first)
+
+
+def _ends(column: Column) -> tuple[Any, Any]:
+    assert isinstance(column.domain, Bounds)  # noqa: S101
+    return column.domain.low, column.domain.high
+
+
+def _runs(
+    atom: npt.NDArray[np.bool_], held: npt.NDArray[np.int64], k: int, per: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Give the first and last value of each cell; a run of fewer than k rows gets no cell."""
+    rows = np.concatenate([[0], np.cumsum(held)])
+    cells: list[tuple[int, int]] = []
+    start = 0
+    for stop in [*np.flatnonzero(atom).tolist(), len(atom)]:
+        while start < stop and rows[stop] - rows[start] >= k:
+            end = min(int(np.searchsorted(rows, rows[start] + per)), stop)
+            if rows[stop] - rows[end] < per:
+                end = stop
+            cells.append((start, end - 1))
+            start = end
+        if stop < len(atom):
+            cells.append((stop, stop))
+        start = stop + 1
+    pairs = np.array(cells, dtype=np.intp).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _edges(
+    values: npt.NDArray[Any],
+    starts: npt.NDArray[np.intp],
+    ends: npt.NDArray[np.intp],
+    single: npt.NDArray[np.bool_],
+    step: int,
+    decimals: int | None,
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Put the ends of intervals at round numbers between values, never at a value of few rows."""
+    gaps = _round_between(values[:-1], values[1:])
+    whole = values.dtype == np.int64
+    low = np.where(starts > 0, np.append(values[:1], gaps)[starts], values[0])
+    high = np.where(ends < len(values) - 1, np.append(gaps - whole, values[-1:])[ends], values[-1])
+    if whole and step > 1:
+        up, down = -(-low // step) * step, high // step * step
+        fits = up <= down
+        low, high = np.where(fits, up, low), np.where(fits, down, high)
+    if not whole and decimals is not None:
+        # Neighbours may not share a number of the grid, or it would come back as the other's.
+        grid = 10.0**decimals
+        up = np.round(np.ceil(np.round(low * grid, 3)) / grid, decimals)
+        down = np.round((np.ceil(np.round(high * grid, 3)) - 1) / grid, decimals)
+        down = np.where(ends < len(values) - 1, down, high)
+        fits = up <= down
+        low, high = np.where(fits, up, low), np.where(fits, down, high)
+    own = values[starts]
+    return np.where(single, own, low), np.where(single, own, high)
+
+
+def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give the roundest number in each gap: above `left`, and below `right` (or at it, for int)."""
+    if left.dtype == np.int64:
+        gap = right.copy()
+        for power in range(1, 19):
+            coarse = right // 10**power * 10**power
+            gap = np.where(coarse > left, coarse, gap)
+        return gap
+    middle = left / 2 + right / 2
+    gap = np.where(left < middle, middle, right)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for digits in range(17, -18, -1):
+            coarse = np.round(middle * 10.0**digits) / 10.0**digits
+            gap = np.where((left < coarse) & (coarse < right), coarse, gap)
+    return gap
+
+
+def _step(column: Column, numbers: npt.NDArray[Any]) -> int:
+    """Give the coarsest usual grid on which every integer or datetime lies."""
+    if numbers.dtype != np.int64:
+        return 1
+    steps = (1000, 500, 100, 50, 25, 10, 5)
+    dtype = arrow_type(column.dtype)
+    if pa.types.is_timestamp(dtype) or pa.types.is_time(dtype) or pa.types.is_duration(dtype):
+        second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[dtype.unit]
+        grid = [86_400 * second, 3600 * second, 60 * second, second, second // 1000]
+        steps = tuple(tick for tick in grid if tick > 1)
+    elif column.kind is Kind.DATETIME:
+        return 1
+    return next((step for step in steps if not (numbers % step).any()), 1)
+
+
+def _numbers(
+    values: pa.Array | pa.ChunkedArray, dtype: np.dtype[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Give numbers (0 where missing) and which are there; datetimes as ticks of their type."""
+    plain = _plain(values)
+    valid = np.asarray(plain.is_valid())
+    if pa.types.is_temporal(plain.type):
+        plain = plain.view(pa.int32() if plain.type.bit_width == 32 else pa.int64())
+    target = pa.float64() if dtype == np.float64 else pa.int64()
+    return np.array(pc.fill_null(plain.cast(target), 0)), valid
+
+
+def _typed(
+    numbers: npt.NDArray[Any], missing: npt.NDArray[np.bool_], dtype: pa.DataType
+) -> pa.Array:
+    """Store numbers as the column's own type."""
+    if pa.types.is_temporal(dtype):
+        width = np.int32 if dtype.bit_width == 32 else np.int64
+        return pa.array(numbers.astype(width), mask=missing).view(dtype)
+    return pa.array(numbers, mask=missing).cast(dtype, safe=False)
+
+
+def _value_type(dtype: pa.DataType) -> pa.DataType:
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+
+
+def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Give one array of the values themselves, without dictionary or chunks."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return values.cast(_value_type(values.type))
+
+
+def _as_type(levels: list[Any], dtype: pa.DataType) -> pa.Array:
+    """Give levels, as YAML or JSON hold them, as values of a storage type."""
+    try:
+        return pa.array(levels, type=dtype)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([str(level) for level in levels]).cast(dtype)
+
+
+def _scalar(column: Column, value: Any) -> pa.Array:
+    """Give a value that a person named as an array of one of the column's type.
+
+    Raises
+    ------
+    SamplingError
+        It cannot be read as such a value.
+    """
+    dtype = _value_type(arrow_type(column.dtype))
+    if value is None or (value == "" and not pa.types.is_string(dtype)):
+        return pa.nulls(1, dtype)
+    try:
+        array = pa.array([value])
+        if pa.types.is_string(array.type) and pa.types.is_timestamp(dtype) and dtype.tz:
+            local = array.cast(pa.timestamp(dtype.unit))
+            return pc.assume_timezone(local, dtype.tz)
+        return array.cast(dtype)
+    except pa.ArrowException:
+        raise SamplingError(
+            f"column {column.name!r}: what was asked for is no {column.kind} value; "
+            f"give one that can be read as {dtype}"
+        ) from None

@@ -1,0 +1,213 @@
+"""A run's settings: one YAML file read into one immutable value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from privsynth.errors import ConfigError, known
+
+__all__ = ["RunConfig", "parse_setting"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a fit is told, whether by a file, the command line or both.
+
+    Parameters
+    ----------
+    engine : str, optional
+        The engine's name; None leaves the choice to `privsynth.fit`.
+    target : str, optional
+        The column to be predicted.
+    schema : pathlib.Path, optional
+        A reviewed schema.
+    k : int, default=10
+        The fewest training rows that anything learnt may rest on.
+    seed : int, optional
+        Governs fitting; None draws one.
+    holdout : float, optional
+        The share of rows set aside before anything is learnt, between 0 and 1.
+    holdout_output : pathlib.Path, optional
+        Where the rows set aside are written.
+    encoding : str, default="utf-8"
+        The text encoding of CSV, TSV and JSON-lines files.
+    settings : mapping of str to value
+        The engine's hyper-parameters; the engine checks them.
+
+    Raises
+    ------
+    ConfigError
+        A value is of the wrong type or out of range.
+    """
+
+    engine: str | None = None
+    target: str | None = None
+    schema: Path | None = None
+    k: int = 10
+    seed: int | None = None
+    holdout: float | None = None
+    holdout_output: Path | None = None
+    encoding: str = "utf-8"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in fields(self):
+            value = getattr(self, key.name)
+            types, words = _WANTED[key.name]
+            if value is None and key.default is None:
+                continue
+            if not isinstance(value, types) or isinstance(value, bool):
+                raise ConfigError(f"{key.name!r} is given as {_words(value)}; {words} is wanted")
+        if self.k < 1:
+            raise ConfigError(f"'k' is {self.k}; at least 1 is wanted, such as 10")
+        if self.seed is not None and self.seed < 0:
+            raise ConfigError(f"'seed' is {self.seed}; 0 or more is wanted")
+        if self.holdout is not None and not 0 < self.holdout < 1:
+            raise ConfigError(
+                f"'holdout' is {self.holdout}; a share between 0 and 1 is wanted, such as 0.2"
+            )
+        for name in self.settings:
+            if not isinstance(name, str):
+                raise ConfigError("'settings' has a key that is no text; name a hyper-parameter")
+
+    def override(self, settings: Mapping[str, Any], **given: Any) -> Self:
+        """Give the run with what is given elsewhere put over it.
+
+        Parameters
+        ----------
+        settings : mapping of str to value
+            Hyper-parameters, each put over the one of the same name.
+        **given
+            Fields by name; None leaves a field as it is.
+        """
+        changes = {key: value for key, value in given.items() if value is not None}
+        return replace(self, settings={**self.settings, **settings}, **changes)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Read a run's settings from a YAML file.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Paths inside the file count from the folder that it lies in.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be read, is no plain YAML (tags build nothing), has an unknown key,
+            or a value is of the wrong type or out of range.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: cannot be read ({error.strerror}); check the path"
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path}: is not UTF-8; save the file as UTF-8") from None
+        state = _plain(text, str(path))
+        if state is None:
+            return cls()
+        if not isinstance(state, dict):
+            raise ConfigError(f"{path}: is no mapping; give lines such as 'engine: NAME'")
+        names = [key.name for key in fields(cls)]
+        for key in state:
+            if key not in names:
+                raise ConfigError(f"{path}: unknown key {str(key)!r}{known(key, names)}")
+        for key in ("schema", "holdout_output"):
+            if isinstance(state.get(key), str):
+                state[key] = path.parent / state[key]
+        try:
+            return cls(**state)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Split ``KEY=VALUE`` and read the value as YAML.
+
+    Examples
+    --------
+    >>> parse_setting("generator_dim=[128, 128]")
+    ('generator_dim', [128, 128])
+
+    Raises
+    ------
+    ConfigError
+        There is no ``=``, no key before it, or no plain YAML after it.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not (equals and key):
+        raise ConfigError("--set is not of the form KEY=VALUE; give one such as --set epochs=30")
+    return key, _plain(value, f"--set {key}")
+
+
+_TEXT = ((str,), "a text")
+_PATH = ((str, Path), "a path")
+_WANTED: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "engine": _TEXT,
+    "target": _TEXT,
+    "schema": _PATH,
+    "k": ((int,), "a whole number"),
+    "seed": ((int,), "a whole number"),
+    "holdout": ((int, float), "a share between 0 and 1"),
+    "holdout_output": _PATH,
+    "encoding": _TEXT,
+    "settings": ((Mapping,), "a mapping of hyper-parameters"),
+}
+
+
+def _words(value: Any) -> str:
+    kinds = {
+        type(None): "nothing",
+        bool: "true/false",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "a mapping",
+    }
+    return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, of which YAML would quietly keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                mark = key.start_mark
+                raise yaml.MarkedYAMLError(problem="a key is given twice", problem_mark=mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads 2e-4 as text, which is how most people write a learning rate.
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def _plain(text: str, where: str) -> Any:
+    """Read YAML that builds nothing but plain values."""
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        tagged = isinstance(error, yaml.constructor.ConstructorError)
+        fault = "an object tag or key that is not plain" if tagged else error.problem
+        raise ConfigError(f"{where}{line}: {fault}; give plain YAML values") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise ConfigError(f"{where}: is no plain YAML; give plain values") from None

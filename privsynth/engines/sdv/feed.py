@@ -1,0 +1,312 @@
+"""What the networks are fed: codes as categories and numbers, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.codec import Cells, Codec, Codes
+from privsynth.engines.sdv.marginals import counts_of, cuts
+from privsynth.engines.sdv.stored import stored
+
+__all__ = ["Category", "Fed", "Number", "Part", "feed", "part_of"]
+
+Floats = npt.NDArray[np.float64]
+
+FEW_CELLS = 20
+HEAVY = 0.05
+NO_CODE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Category:
+    """Categories that stand for codes of a column.
+
+    Parameters
+    ----------
+    column : int
+        Position in the codes.
+    codes : ndarray of int32, shape (categories,)
+        The code of each category; -1 for the one that stands for the tail, or, where there is no
+        tail, for "as the column's number says".
+    shares : ndarray, shape (categories,)
+        Share of each category among the training rows.
+    tail, tail_shares : ndarray, shape (levels,)
+        Codes too rare for a category of their own, and how often each comes among them.
+    """
+
+    column: int
+    codes: npt.NDArray[np.int32]
+    shares: Floats
+    tail: npt.NDArray[np.int32]
+    tail_shares: Floats
+
+    @property
+    def width(self) -> int:
+        """Outputs of the network that it takes."""
+        return len(self.codes)
+
+    def decode(
+        self, outputs: npt.NDArray[np.float32], table: Codes, rng: np.random.Generator
+    ) -> None:
+        """Draw a category for each row and write its code into `table`."""
+        drawn = self.codes[_choose(outputs, rng)]
+        if len(self.tail):
+            rest = drawn == NO_CODE
+            drawn[rest] = rng.choice(self.tail, size=int(rest.sum()), p=self.tail_shares)
+        table[:, self.column] = np.where(drawn == NO_CODE, table[:, self.column], drawn)
+
+    def permuted(self, places: npt.NDArray[np.intp]) -> Category:
+        """Give the part with its categories in another order."""
+        return Category(
+            self.column, self.codes[places], self.shares[places], self.tail, self.tail_shares
+        )
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Give JSON values and arrays."""
+        meta = {"column": self.column, "width": self.width, "tail": len(self.tail)}
+        names = ("codes", "shares", "tail", "tail_shares")
+        return meta, {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class Number:
+    """A number that stands for an ordered column's code.
+
+    Parameters
+    ----------
+    column : int
+        Position in the codes.
+    cuts : ndarray, shape (cells - 1,)
+        Where one cell ends and the next begins, in the number's own unit.
+    means, spreads : ndarray, shape (components,)
+        Of the Gaussian mixture by which the network writes the number.
+    noise : float
+        Spread of the number inside its component, as the variational autoencoder has it.
+    """
+
+    column: int
+    cuts: Floats
+    means: Floats
+    spreads: Floats
+    noise: float = 0.0
+
+    @property
+    def width(self) -> int:
+        """Outputs of the network that it takes."""
+        return 1 + len(self.means)
+
+    def decode(
+        self, outputs: npt.NDArray[np.float32], table: Codes, rng: np.random.Generator
+    ) -> None:
+        """Draw a number for each row and write its cell into `table`."""
+        component = _choose(outputs[:, 1:], rng)
+        inside = np.tanh(outputs[:, 0].astype(float))
+        if self.noise:
+            inside = inside + self.noise * rng.standard_normal(len(inside))
+        # Four spreads to the unit: rdt's ClusterBasedNormalizer writes numbers so.
+        number = np.clip(inside, -1, 1) * 4 * self.spreads[component] + self.means[component]
+        table[:, self.column] = np.searchsorted(self.cuts, number, side="right")
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Give JSON values and arrays."""
+        meta = {
+            "column": self.column,
+            "components": len(self.means),
+            "cells": len(self.cuts) + 1,
+            "noise": self.noise,
+        }
+        return meta, {"cuts": self.cuts, "means": self.means, "spreads": self.spreads}
+
+
+Part = Category | Number
+
+
+def part_of(
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    prefix: str,
+    sizes: tuple[int, ...],
+) -> Part:
+    """Rebuild a part of a table whose columns have `sizes` codes.
+
+    Raises
+    ------
+    ArtefactError, ValueError
+        The state is incomplete, or codes lie outside their column.
+    """
+    column = int(meta["column"])
+    if not 0 <= column < len(sizes):
+        raise ValueError(prefix)
+    if "cells" in meta:
+        cells, components = int(meta["cells"]), int(meta["components"])
+        if not 1 <= cells <= sizes[column] or components < 1:
+            raise ValueError(prefix)
+        return Number(
+            column,
+            stored(arrays, f"{prefix}.cuts", (cells - 1,), np.float64),
+            stored(arrays, f"{prefix}.means", (components,), np.float64),
+            stored(arrays, f"{prefix}.spreads", (components,), np.float64),
+            float(meta["noise"]),
+        )
+    width, tail = int(meta["width"]), int(meta["tail"])
+    part = Category(
+        column,
+        stored(arrays, f"{prefix}.codes", (width,), np.int32),
+        stored(arrays, f"{prefix}.shares", (width,), np.float64),
+        stored(arrays, f"{prefix}.tail", (tail,), np.int32),
+        stored(arrays, f"{prefix}.tail_shares", (tail,), np.float64),
+    )
+    every = np.concatenate([part.codes, part.tail])
+    if width < 1 or every.min() < NO_CODE or every.max() >= sizes[column]:
+        raise ValueError(prefix)
+    return part
+
+
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """A part and its training column.
+
+    Parameters
+    ----------
+    part : Part
+        A number's mixture is still empty.
+    values : ndarray, shape (rows,)
+        Categories (int64) or numbers (float64).
+    """
+
+    part: Part
+    values: npt.NDArray[Any]
+
+
+def feed(
+    codec: Codec,
+    codes: Codes,
+    rng: np.random.Generator,
+    *,
+    k: int,
+    max_levels: int,
+    distributions: tuple[str, ...] | None = None,
+) -> list[Fed]:
+    """Turn codes into the columns that a network learns from.
+
+    Parameters
+    ----------
+    codec : Codec
+    codes : Codes, shape (rows, columns)
+    rng : numpy.random.Generator
+        Draws numbers inside their cells.
+    k : int
+        The fewest rows that a category may rest on.
+    max_levels : int
+        The most categories of a column; the target's classes all keep their own.
+    distributions : tuple of str, optional
+        One a column: numbers become normal scores under it. Without, they are values.
+
+    Returns
+    -------
+    list of Fed
+        A column of many cells gives a number and, where it is sometimes null or sits on one value
+        for a twentieth of the rows, categories that tell these rows from the others.
+    """
+    fed: list[Fed] = []
+    for j, coding in enumerate(codec.codings):
+        if coding.size < 2:
+            continue
+        column = codes[:, j]
+        target = codec.classes and j == codec.target
+        if not isinstance(coding, Cells) or len(coding.low) <= FEW_CELLS or target:
+            fed.append(_levels(j, column, coding.size, None if target else max_levels))
+            continue
+        there = column < len(coding.low)
+        if not there.any():
+            fed.append(_levels(j, column, coding.size, None))
+            continue
+        present = np.where(there, column, rng.choice(column[there], size=len(column)))
+        if distributions is None:
+            fed.append(_number(j, coding, present, rng))
+        else:
+            fed.append(_score(j, coding, present, column[there], distributions[j], rng))
+        held = np.bincount(column, minlength=coding.size)
+        marks = np.flatnonzero(
+            np.append(coding.atoms & (held[: len(coding.low)] >= HEAVY * len(column)), True)[
+                : coding.size
+            ]
+            & (held >= k)
+        )
+        if len(marks):
+            fed.append(_marks(j, column, marks.astype(np.int32)))
+    return fed
+
+
+def _levels(j: int, column: npt.NDArray[np.int32], size: int, most: int | None) -> Fed:
+    """Give a category to each code, and one to all beyond the `most` frequent."""
+    held = np.bincount(column, minlength=size)
+    order = np.argsort(-held, kind="stable")
+    order = order[held[order] > 0]
+    kept = order if most is None or len(order) <= most else order[: most - 1]
+    tail = order[len(kept) :]
+    category = np.full(size, len(kept))
+    category[kept] = np.arange(len(kept))
+    values = category[column]
+    shares = np.bincount(values) / len(values)
+    part = Category(
+        j,
+        np.append(kept, [NO_CODE] * bool(len(tail))).astype(np.int32),
+        shares,
+        tail.astype(np.int32),
+        held[tail] / max(int(held[tail].sum()), 1),
+    )
+    return Fed(part, values)
+
+
+def _marks(j: int, column: npt.NDArray[np.int32], marks: npt.NDArray[np.int32]) -> Fed:
+    """Tell rows that hold one of the marked codes from the others."""
+    codes = np.append(NO_CODE, marks).astype(np.int32)
+    values = np.zeros(len(column), dtype=np.int64)
+    for place, mark in enumerate(marks, start=1):
+        values[column == mark] = place
+    seen = np.unique(values)
+    shares = np.bincount(values, minlength=len(codes))[seen] / len(values)
+    none = np.zeros(0)
+    part = Category(j, codes[seen], shares, none.astype(np.int32), none)
+    return Fed(part, np.searchsorted(seen, values))
+
+
+def _number(j: int, coding: Cells, column: npt.NDArray[np.int32], rng: np.random.Generator) -> Fed:
+    """Give values drawn inside the cells, on a scale where the mixture's own floor is small."""
+    values = coding.draw(column, rng)
+    centre, spread = values.mean(), values.std() or 1.0
+    edges = (coding.high[:-1].astype(float) + coding.low[1:].astype(float)) / 2.0
+    none = np.zeros(0)
+    return Fed(Number(j, (edges - centre) / spread, none, none), (values - centre) / spread)
+
+
+def _score(
+    j: int,
+    coding: Cells,
+    column: npt.NDArray[np.int32],
+    own: npt.NDArray[np.int32],
+    distribution: str,
+    rng: np.random.Generator,
+) -> Fed:
+    """Give normal scores: uniform inside the interval that each cell has under a distribution."""
+    from scipy.special import ndtri
+
+    counts = counts_of(coding, own, len(coding.low), distribution, rng)
+    shares = counts / counts.sum()
+    below = np.concatenate([[0.0], np.cumsum(shares)])
+    level = below[column] + shares[column] * rng.random(len(column))
+    none = np.zeros(0)
+    scores = ndtri(np.clip(level, 1e-6, 1 - 1e-6))
+    return Fed(Number(j, cuts(shares), none, none), scores)
+
+
+def _choose(outputs: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Draw from the softmax of each row, by the Gumbel-max trick."""
+    noise = -np.log(rng.standard_exponential(outputs.shape, dtype=np.float32))
+    return np.asarray(np.argmax(outputs + noise, axis=1))

@@ -1,0 +1,164 @@
+"""The share of each code, under the disclosure control, and SDV's named distributions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.codec import Cells, Codec
+from privsynth.errors import ConfigError, known
+
+__all__ = ["EMPIRICAL", "check_distributions", "counts_of", "cuts", "distributions", "steady"]
+
+Floats = npt.NDArray[np.float64]
+
+EMPIRICAL = "empirical"
+DISTRIBUTIONS = {
+    "norm": "GaussianUnivariate",
+    "beta": "BetaUnivariate",
+    "truncnorm": "TruncatedGaussian",
+    "gamma": "GammaUnivariate",
+    "uniform": "UniformUnivariate",
+}
+
+
+def check_distributions(default: str, by_column: Mapping[str, str]) -> None:
+    """Refuse a distribution that is unknown, or that stores rows.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest names.
+    """
+    for name in (default, *by_column.values()):
+        if name == "gaussian_kde":
+            raise ConfigError(
+                "distribution 'gaussian_kde' keeps training rows as its parameters; "
+                f"use {EMPIRICAL!r}"
+            )
+        if name not in (EMPIRICAL, *DISTRIBUTIONS):
+            raise ConfigError(f"no distribution {name!r}{known(name, [EMPIRICAL, *DISTRIBUTIONS])}")
+
+
+def distributions(codec: Codec, default: str, by_column: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the distribution of each column; a discrete column is always empirical.
+
+    Raises
+    ------
+    ConfigError
+        A distribution is given for a column that is not there, or is not continuous.
+    """
+    names = [coding.name for coding in codec.codings if isinstance(coding, Cells)]
+    for name in by_column:
+        if name not in names:
+            raise ConfigError(
+                f"a distribution is given for {name!r}, which is no continuous column"
+                f"{known(name, names)}"
+            )
+    return tuple(
+        by_column.get(coding.name, default) if isinstance(coding, Cells) else EMPIRICAL
+        for coding in codec.codings
+    )
+
+
+def counts_of(
+    coding: Any,
+    codes: npt.NDArray[np.int32],
+    size: int,
+    distribution: str,
+    rng: np.random.Generator,
+) -> Floats:
+    """Give the rows that hold each of the first `size` codes, counted or as a distribution has it.
+
+    A distribution is fitted to values drawn inside the cells. Only the share that it gives to each
+    cell is used: its own parameters may be the extremes of the rows (beta, uniform, truncnorm).
+    Where it cannot be fitted a normal one stands in, as in SDV.
+    """
+    if distribution == EMPIRICAL or np.unique(codes).size < 2:
+        return np.bincount(codes, minlength=size)[:size].astype(float)
+    values = coding.draw(codes, rng)
+    centre, spread = values.mean(), values.std()
+    edges = (coding.high[:-1].astype(float) + coding.low[1:].astype(float)) / 2.0
+    below = _cdf(distribution, (values - centre) / spread, (edges - centre) / spread)
+    shares = np.diff(np.concatenate([[0.0], np.maximum.accumulate(below), [1.0]]))
+    return np.asarray(shares * len(codes))
+
+
+def _cdf(distribution: str, values: Floats, at: Floats) -> Floats:
+    """Fit one of SDV's distributions and give its cumulative distribution function at `at`."""
+    import copulas.univariate
+
+    model = getattr(copulas.univariate, DISTRIBUTIONS[distribution])()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            model.fit(values)
+            below = np.asarray(model.cumulative_distribution(at), dtype=np.float64)
+        except (ValueError, RuntimeError):
+            below = np.full(len(at), np.nan)
+    return below if np.isfinite(below).all() else _cdf("norm", values, at)
+
+
+def steady(counts: Floats, overall: Floats, k: int) -> Floats:
+    """Give the share of each code, none of which rests on fewer than k rows.
+
+    A code that k rows hold keeps its own share. The others are joined, in order, into runs of at
+    least k rows, inside which the shares are those of the whole table; where even all of them
+    together are fewer than k rows, their share is what the whole table says, but at most that of
+    k/2 rows.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (codes,)
+        Rows of one class that hold each code.
+    overall : ndarray, shape (codes,)
+        Share of each code in the whole table.
+    k : int
+
+    Returns
+    -------
+    ndarray, shape (codes,)
+        Sums to 1.
+    """
+    mass = counts.astype(float)
+    small = np.flatnonzero(counts < k)
+    if small.size:
+        run = _runs(mass[small], k)
+        held = np.bincount(run, mass[small])
+        weight = np.bincount(run, overall[small])
+        held = np.where(held < k, np.minimum(k / 2, counts.sum() * weight), held)
+        mass[small] = overall[small] * (held / np.where(weight > 0, weight, 1.0))[run]
+    total = mass.sum()
+    return mass / total if total > 0 else np.full(len(mass), 1.0 / len(mass))
+
+
+def _runs(counts: Floats, k: int) -> npt.NDArray[np.intp]:
+    """Give each code the number of its run: k rows or more; what is left joins the last."""
+    total = np.cumsum(counts)
+    run = np.zeros(len(counts), dtype=np.intp)
+    end = int(np.searchsorted(total, k)) + 1
+    while end < len(counts) and total[-1] - total[end - 1] >= k:
+        run[end] = 1
+        end = int(np.searchsorted(total, total[end - 1] + k)) + 1
+    return np.cumsum(run)
+
+
+def cuts(shares: Floats) -> Floats:
+    """Give the standard normal quantiles that part one code from the next.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (codes,)
+
+    Returns
+    -------
+    ndarray, shape (codes - 1,)
+    """
+    from scipy.special import ndtri
+
+    below = np.clip(np.cumsum(shares)[:-1], 0.0, 1.0)
+    return np.asarray(np.clip(ndtri(below), -12.0, 12.0))

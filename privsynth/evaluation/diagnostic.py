@@ -1,0 +1,81 @@
+"""Diagnostics: counts that a reader should know, and that prove nothing by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from privsynth.evaluation.frames import Note, canonical, modelled, silent
+from privsynth.evaluation.score import Score
+from privsynth.schema import Column, Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["exact_copies"]
+
+
+def exact_copies(
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    synthetic: pd.DataFrame,
+    schema: Schema,
+    *,
+    note: Note = silent,
+    **_: object,
+) -> tuple[Score, ...]:
+    """Count the rows that equal a training row on every modelled column.
+
+    Parameters
+    ----------
+    train, holdout, synthetic : pandas.DataFrame
+        All rows are read.
+    schema : Schema
+    note : callable
+        Told how many holdout rows are in train too.
+
+    Returns
+    -------
+    tuple of Score
+        The share among the synthetic rows, beside that among the holdout's.
+    """
+    columns = modelled(schema)
+    real = _row_hashes(train, columns)
+
+    def copies(frame: pd.DataFrame) -> int:
+        return int(np.isin(_row_hashes(frame, columns), real).sum())
+
+    found = copies(synthetic)
+    meaning = f"{found:,} of {len(synthetic):,} synthetic rows equal a training row"
+    share = None
+    if holdout is not None:
+        there = copies(holdout)
+        share = there / len(holdout)
+        meaning += f", and {there:,} of {len(holdout):,} holdout rows do"
+        if there:
+            note(
+                f"{there:,} of {len(holdout):,} holdout rows are identical to a training row on "
+                "the modelled columns, as is common in coded tables; they were kept"
+            )
+    return (
+        Score(
+            "diagnostic",
+            "exact_copies",
+            found / len(synthetic),
+            real=share,
+            better="neither",
+            meaning=f"{meaning}, on all {len(columns)} modelled columns; a count, and no measure "
+            "of privacy",
+        ),
+    )
+
+
+def _row_hashes(frame: pd.DataFrame, columns: Sequence[Column]) -> np.ndarray:
+    import pandas as pd
+
+    hashes: np.ndarray = pd.util.hash_pandas_object(
+        canonical(frame, columns), index=False
+    ).to_numpy()
+    return hashes

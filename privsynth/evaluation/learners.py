@@ -1,0 +1,191 @@
+"""The models that utility is measured with, and the features that they read.
+
+Everything here is learnt on the table that a model is trained on; what the test table holds
+beyond that is unknown to it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from privsynth.evaluation.bins import TopLevels, learn_levels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csr_matrix
+
+__all__ = ["CLASSIFIERS", "REGRESSORS", "Features", "Learner", "predict"]
+
+TREES = 100
+LARGEST = 1e30  # squares and single precision still hold it
+
+
+@dataclass(frozen=True)
+class Features:
+    """How the columns of a canonical frame become numbers.
+
+    Parameters
+    ----------
+    mean, scale : mapping of str to float
+        By continuous column; a missing cell is at the mean, and has a flag of its own. A
+        column without any number is left out.
+    levels : mapping of str to TopLevels
+        By discrete column: the 50 most frequent levels, others, unseen, missing.
+    """
+
+    mean: Mapping[str, float]
+    scale: Mapping[str, float]
+    levels: Mapping[str, TopLevels]
+
+    @classmethod
+    def learn(cls, frame: pd.DataFrame) -> Features:
+        """Learn from the training side."""
+        numbers = frame.select_dtypes("float64").dropna(axis=1, how="all").clip(-LARGEST, LARGEST)
+        labels = frame.select_dtypes("category")
+        return cls(
+            numbers.mean().to_dict(),
+            numbers.std(ddof=0).replace(0.0, 1.0).to_dict(),
+            {name: learn_levels(column) for name, column in labels.items()},
+        )
+
+    def linear(self, frame: pd.DataFrame) -> csr_matrix:
+        """Give a constant, standardised numbers, flags of missing ones, and a column a level."""
+        import pandas as pd
+        from scipy.sparse import csr_matrix, hstack
+
+        rows = len(frame)
+        blocks = [csr_matrix(np.ones((rows, 1)))]
+        if self.mean:
+            numbers = frame[list(self.mean)].clip(-LARGEST, LARGEST)
+            values = (numbers - pd.Series(self.mean)) / pd.Series(self.scale)
+            blocks += [csr_matrix(values.fillna(0.0)), csr_matrix(values.isna().astype(float))]
+        for name, levels in self.levels.items():
+            place = np.arange(rows), levels.codes(frame[name])
+            blocks.append(csr_matrix((np.ones(rows), place), shape=(rows, levels.size)))
+        return hstack(blocks, format="csr")
+
+    def coded(self, frame: pd.DataFrame) -> np.ndarray:
+        """Give a constant, numbers as they are or NaN, then levels as codes by frequency."""
+        numbers = frame[list(self.mean)].to_numpy().clip(-LARGEST, LARGEST)
+        codes = [levels.codes(frame[name]) for name, levels in self.levels.items()]
+        return np.column_stack([np.ones(len(frame)), numbers, *codes])
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One model.
+
+    Parameters
+    ----------
+    words : str
+        Its name in a sentence.
+    features : callable
+        Which form of the features it reads.
+    build : callable
+        Makes the estimator from the features and a seed.
+    """
+
+    words: str
+    features: Callable[[Features, pd.DataFrame], Any]
+    build: Callable[[Features, int], Any]
+
+
+def predict(
+    learner: Learner,
+    train: pd.DataFrame,
+    truth: np.ndarray,
+    test: pd.DataFrame,
+    classes: int,
+    seed: int,
+) -> np.ndarray:
+    """Train a model on one table and predict another.
+
+    Parameters
+    ----------
+    learner : Learner
+    train, test : pandas.DataFrame
+        Canonical frames without the target.
+    truth : ndarray, shape (train rows,)
+        Codes of the target's classes, or its numbers.
+    classes : int
+        How many classes there are; 0 for a continuous target.
+    seed : int
+
+    Returns
+    -------
+    ndarray of float64
+        Probabilities, shape (test rows, classes), 0 for a class that `truth` lacks; or
+        numbers, shape (test rows,).
+    """
+    features = Features.learn(train)
+    estimator = learner.build(features, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(learner.features(features, train), truth)
+        if hasattr(estimator, "n_jobs"):
+            estimator.n_jobs = 1  # threads add trees up in any order, which moves the last digit
+        rows = learner.features(features, test)
+        if not classes:
+            return np.asarray(estimator.predict(rows), dtype=np.float64)
+        probabilities = np.zeros((len(test), classes))
+        probabilities[:, estimator.classes_] = estimator.predict_proba(rows)
+    return probabilities
+
+
+def _logistic(_: Features, seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=300, random_state=seed)
+
+
+def _ridge(_: Features, seed: int) -> Any:
+    from sklearn.linear_model import Ridge
+
+    return Ridge(random_state=seed)
+
+
+def _boosting(kind: str) -> Callable[[Features, int], Any]:
+    def build(features: Features, seed: int) -> Any:
+        from sklearn import ensemble
+
+        first = 1 + len(features.mean)
+        return getattr(ensemble, f"HistGradientBoosting{kind}")(
+            max_iter=TREES,
+            categorical_features=list(range(first, first + len(features.levels))) or None,
+            early_stopping=False,
+            random_state=seed,
+        )
+
+    return build
+
+
+def _forest(kind: str) -> Callable[[Features, int], Any]:
+    def build(_: Features, seed: int) -> Any:
+        from sklearn import ensemble
+
+        return getattr(ensemble, f"RandomForest{kind}")(
+            n_estimators=TREES, min_samples_leaf=5, max_features="sqrt", n_jobs=2, random_state=seed
+        )
+
+    return build
+
+
+CLASSIFIERS: Mapping[str, Learner] = {
+    "logistic_regression": Learner("a logistic regression", Features.linear, _logistic),
+    "hist_gradient_boosting": Learner(
+        "histogram gradient boosting", Features.coded, _boosting("Classifier")
+    ),
+    "random_forest": Learner("a random forest", Features.coded, _forest("Classifier")),
+}
+REGRESSORS: Mapping[str, Learner] = {
+    "ridge": Learner("a ridge regression", Features.linear, _ridge),
+    "hist_gradient_boosting": Learner(
+        "histogram gradient boosting", Features.coded, _boosting("Regressor")
+    ),
+    "random_forest": Learner("a random forest", Features.coded, _forest("Regressor")),
+}

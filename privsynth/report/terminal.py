@@ -1,0 +1,70 @@
+"""The evaluation on a terminal: headline figures first, then a table a family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from privsynth.evaluation.score import Evaluation, Score
+from privsynth.report.layout import DASH, families, figure, headlines, interval, label
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+__all__ = ["summary"]
+
+
+def summary(evaluation: Evaluation) -> RenderableType:
+    """Lay an evaluation out for a terminal.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+
+    Returns
+    -------
+    rich renderable
+        Nothing is printed. Names and notes are plain text: no markup in them is obeyed.
+    """
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    parts: list[RenderableType] = [_headline(score) for score in headlines(evaluation)]
+    for family, scores in families(evaluation).items():
+        parts.append(Padding(_table(family, scores), (1, 0, 0, 0)))
+    parts += [Text(f"note: {note}", style="dim") for note in evaluation.notes]
+    return Group(*parts)
+
+
+def _headline(score: Score) -> RenderableType:
+    from rich.text import Text
+
+    beside = "" if score.real is None else f"   real {figure(score.real)}"
+    return Text.assemble(f"{label(score.name):<40}", (figure(score.value), "bold"), (beside, "dim"))
+
+
+def _table(family: str, scores: list[Score]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(family, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("score", overflow="fold")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("95% interval", justify="right", no_wrap=True)
+    table.add_column("real", justify="right", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    for score in scores:
+        table.add_row(
+            Text(label(score.name)),
+            figure(score.value),
+            interval(score),
+            figure(score.real),
+            DASH if score.better == "neither" else score.better,
+        )
+        if score.value is None:
+            table.add_row(Text(f"  {score.meaning}", style="dim"))
+    return table

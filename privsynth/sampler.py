@@ -1,0 +1,118 @@
+"""Rows from a fitted model: in chunks that do not depend on each other.
+
+Chunk *i* is drawn from ``SeedSequence(seed, spawn_key=(i,))``, so the rows do not depend on who
+draws which chunk, nor in which order, and memory does not grow with the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from privsynth.codec import Cells, Codec, Codes
+from privsynth.engines import Model, Progress
+from privsynth.errors import SamplingError, UsageError
+
+__all__ = ["fresh_seed", "rows"]
+
+CHUNK = 50_000
+DRAWS_A_ROW = 1_000
+LEAST_DRAWS = 500_000
+
+
+def fresh_seed() -> int:
+    """Draw a seed from the operating system's entropy, short enough to be typed again."""
+    return int(np.random.SeedSequence().generate_state(1)[0])
+
+
+def rows(
+    codec: Codec,
+    model: Model,
+    n: int,
+    *,
+    seed: int,
+    where: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[pa.Table]:
+    """Draw rows, a chunk at a time.
+
+    Parameters
+    ----------
+    codec : Codec
+    model : Model
+    n : int
+        How many rows in all.
+    seed : int
+        Same seed, same rows.
+    where : mapping of str to value, optional
+        Conditions that every row is to meet. On a discrete target they cost nothing; others are
+        met by rejection.
+    progress : callable, optional
+
+    Yields
+    ------
+    pyarrow.Table
+        At most 50,000 rows each.
+
+    Raises
+    ------
+    UsageError
+        `n` is below 1.
+    SamplingError
+        A condition names no column or level, or is met by too few of the rows drawn.
+    """
+    if n < 1:
+        raise UsageError(f"{n} rows were asked for; ask for at least 1")
+    asked = codec.conditions(where or {})
+    for i, start in enumerate(range(0, n, CHUNK)):
+        size = min(CHUNK, n - start)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,)))
+        with threadpool_limits(1):  # BLAS sums in another order on other numbers of threads
+            codes = _meeting(codec, model, size, rng, asked)
+            chunk = codec.decode(codes, rng, start=start)
+        yield _exact(codec, chunk, where or {})
+        if progress is not None:
+            progress("sampling rows", start + size, n)
+
+
+def _meeting(
+    codec: Codec, model: Model, n: int, rng: np.random.Generator, asked: Mapping[int, int]
+) -> Codes:
+    """Draw codes that meet every condition."""
+    exact = {j: code for j, code in asked.items() if j == codec.target and codec.classes}
+    others = {j: code for j, code in asked.items() if j not in exact}
+    if not others:
+        return model.sample(n, rng, where=exact or None)
+    kept: list[Codes] = []
+    have = drawn = 0
+    limit = LEAST_DRAWS + DRAWS_A_ROW * n
+    while have < n:
+        if drawn >= limit:
+            names = ", ".join(repr(codec.codings[j].name) for j in others)
+            raise SamplingError(
+                f"{have} of {drawn} rows drawn meet the condition on {names}, and {n} are wanted; "
+                "ask for fewer rows or drop a condition"
+            )
+        rate = max(have, 1) / drawn if drawn else 0.1
+        size = int(np.clip(1.2 * (n - have) / rate, 1_000, CHUNK))
+        codes = model.sample(size, rng, where=exact or None)
+        meets = np.all([codes[:, j] == code for j, code in others.items()], axis=0)
+        kept.append(codes[meets])
+        have += int(meets.sum())
+        drawn += size
+    return np.concatenate(kept)[:n]
+
+
+def _exact(codec: Codec, chunk: pa.Table, where: Mapping[str, Any]) -> pa.Table:
+    """Put the very value that was asked for where its cell is wider than that value."""
+    for j, coding in enumerate(codec.codings):
+        if coding.name in where and isinstance(coding, Cells):
+            value = coding.value(where[coding.name])
+            if value.is_valid:
+                same = pa.repeat(value, chunk.num_rows)
+                chunk = chunk.set_column(j, chunk.schema.field(j), same)
+    return chunk

@@ -1,0 +1,217 @@
+"""Tables in databases: DuckDB by its own client; SQLite and PostgreSQL through ADBC drivers."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from privsynth.errors import DataError, MachineError, MissingExtraError, StorageError, known
+from privsynth.table.jsonlines import with_times
+from privsynth.table.places import Database, reading
+from privsynth.table.relation import Scan
+from privsynth.table.spelling import speller
+from privsynth.table.storage import clean, storage_schema
+
+__all__ = ["DatabaseSink", "driver", "read_adbc", "read_duckdb"]
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "temp_directory": "",
+}
+_TABLES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')",
+    "postgresql": "SELECT table_name FROM information_schema.tables "
+    "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')",
+}
+
+
+def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
+    """Open a table of a DuckDB file, which is never changed.
+
+    Returns
+    -------
+    schema : pyarrow.Schema
+        In storage types.
+    n_rows : int
+    scan : Scan
+    """
+    _check_file(place)
+    with _asking(place):
+        con = duckdb.connect(place.address, read_only=True, config=_CONFIG)
+        con.execute("SET GLOBAL TimeZone = 'UTC'")
+        tables = [
+            row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        ]
+        tables += [
+            row[0]
+            for row in con.execute(
+                "SELECT view_name FROM duckdb_views() WHERE NOT internal"
+            ).fetchall()
+        ]
+        _check_table(place, tables)
+        found = con.sql(f"SELECT * FROM {place.quoted} LIMIT 0").to_arrow_table().schema  # noqa: S608
+        schema = storage_schema(found, place.name)
+        counted = con.execute(f"SELECT count(*) FROM {place.quoted}").fetchone()  # noqa: S608
+
+    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
+        chosen = pa.schema([schema.field(column) for column in columns])
+        with reading(place.name):
+            query = con.cursor().sql(f"SELECT {names} FROM {place.quoted}")  # noqa: S608
+            for batch in query.to_arrow_reader(1 << 16):
+                yield clean(batch, chosen)
+
+    return schema, counted[0] if counted else 0, scan
+
+
+def read_adbc(place: Database) -> tuple[pa.Table, dict[str, str]]:
+    """Read a table of SQLite or PostgreSQL into memory.
+
+    Returns
+    -------
+    table : pyarrow.Table
+    formats : dict of str to str
+        How SQLite, which keeps times as text, spells them.
+    """
+    module = driver(place)
+    if place.scheme == "sqlite":
+        _check_file(place)
+    with (
+        _asking(place, module),
+        closing(module.connect(_uri(place, read_only=True))) as con,
+        con.cursor() as cursor,
+    ):
+        cursor.execute(_TABLES[place.scheme])
+        _check_table(place, cursor.fetch_arrow_table().column(0).to_pylist())
+        if place.scheme == "sqlite":
+            cursor.execute(f"SELECT count(*) FROM {place.quoted}")  # noqa: S608
+            # SQLite types values, not columns: the driver must see all rows to type a column.
+            rows = max(1, cursor.fetchone()[0])
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
+        cursor.execute(f"SELECT * FROM {place.quoted}")  # noqa: S608
+        table = cursor.fetch_arrow_table()
+        texts = [entry.name for entry in table.schema if pa.types.is_string(entry.type)]
+        return with_times(table, texts) if place.scheme == "sqlite" else (table, {})
+
+
+class DatabaseSink:
+    """Writes a table into a database in one transaction, in place of one of its name."""
+
+    def __init__(self, place: Database, schema: pa.Schema, formats: Mapping[str, str]) -> None:
+        self._place = place
+        self._schema = schema
+        self._spell = speller(schema, formats, only_times=True)
+        folded = {name.casefold() for name in schema.names}
+        if place.scheme != "postgresql" and len(folded) < len(schema.names):
+            raise DataError(
+                f"{place.name}: the database takes names that differ in case alone for one; "
+                "rename a column, or write a file"
+            )
+        self._created = place.scheme != "postgresql" and not Path(place.address).exists()
+        self._first = True
+        with _asking(place):
+            if place.scheme == "duckdb":
+                self._con: Any = duckdb.connect(place.address, config=_CONFIG)
+                self._con.begin()
+            else:
+                self._con = driver(place).connect(_uri(place, read_only=False))
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        with _asking(self._place):
+            if self._place.scheme == "duckdb":
+                start = f"CREATE OR REPLACE TABLE {self._place.quoted} AS SELECT * FROM rows"  # noqa: S608
+                more = f"INSERT INTO {self._place.quoted} SELECT * FROM rows"  # noqa: S608
+                self._con.register("rows", table)
+                self._con.execute(start if self._first else more)
+                self._con.unregister("rows")
+            else:
+                schema, _, name = self._place.table.rpartition(".")
+                mode = "replace" if self._first else "append"
+                if self._place.scheme == "sqlite":
+                    # It knows numbers and text alone.
+                    table = _decoded(self._spell(table).rename_columns(table.column_names))
+                with self._con.cursor() as cursor:
+                    cursor.adbc_ingest(name, table, mode=mode, db_schema_name=schema or None)
+        self._first = False
+
+    def finish(self) -> None:
+        """Make what was written last."""
+        if self._first:
+            self.write(self._schema.empty_table())
+        with _asking(self._place):
+            self._con.commit()
+            self._con.close()
+
+    def abort(self) -> None:
+        """Leave the database as it was."""
+        self._con.rollback()
+        self._con.close()
+        if self._created:
+            Path(self._place.address).unlink(missing_ok=True)
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    for i, entry in enumerate(table.schema):
+        if pa.types.is_dictionary(entry.type):
+            table = table.set_column(i, entry.name, table.column(i).cast(entry.type.value_type))
+        elif pa.types.is_decimal(entry.type):
+            table = table.set_column(i, entry.name, table.column(i).cast(pa.string()))
+    return table
+
+
+def driver(place: Database) -> Any:
+    """Import the ADBC driver of a database.
+
+    Raises
+    ------
+    MissingExtraError
+        It is not installed.
+    """
+    try:
+        return importlib.import_module(f"adbc_driver_{place.scheme}.dbapi")
+    except ImportError:
+        raise MissingExtraError(
+            f"{place.name}: needs a driver; pip install 'privsynth[{place.scheme}]'"
+        ) from None
+
+
+def _uri(place: Database, *, read_only: bool) -> str:
+    if place.scheme == "postgresql":
+        return place.address
+    return f"file:{place.address}?mode={'ro' if read_only else 'rwc'}"
+
+
+def _check_file(place: Database) -> None:
+    if not Path(place.address).is_file():
+        raise StorageError(f"{place.name}: no such database file; check the path")
+
+
+def _check_table(place: Database, tables: list[str]) -> None:
+    name = place.table.rpartition(".")[2]
+    if name not in tables:
+        raise DataError(f"{place.name}: no table {name!r}{known(name, tables)}")
+
+
+@contextmanager
+def _asking(place: Database, module: Any = None) -> Iterator[None]:
+    """Turn a database's complaint, which may quote values, into one line."""
+    refused: tuple[type[Exception], ...] = (duckdb.Error,)
+    if place.scheme != "duckdb":
+        refused += ((module or driver(place)).Error,)
+    try:
+        yield
+    except (MemoryError, duckdb.OutOfMemoryException):
+        raise MachineError(f"{place.name}: the memory is spent; free some") from None
+    except refused:
+        raise StorageError(
+            f"{place.name}: the database refused; check its path, that no other program holds "
+            "it open, and that you may use the table"
+        ) from None

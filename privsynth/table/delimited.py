@@ -1,0 +1,203 @@
+"""CSV and TSV files.
+
+Arrow splits the rows, since it reads every mixture of line ends; Python's strict parser is the
+judge of a file with quotation marks, and finds the line that is wrong; DuckDB gives types.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.csv as pv
+
+from privsynth.errors import DataError
+from privsynth.table.bytestream import TextFile
+from privsynth.table.places import reading
+from privsynth.table.relation import Table, in_memory
+from privsynth.table.spelling import Spelling, detect, typed
+from privsynth.table.storage import check_names
+
+__all__ = ["read_delimited"]
+
+DELIMITERS = ",;\t|"
+IN_MEMORY = 1 << 28
+"""Bytes up to which a file is read once and kept; a larger one is read again for every scan."""
+PACKED = 10
+BLOCK = 1 << 24
+
+
+@dataclass(frozen=True)
+class _Layout:
+    names: list[str]
+    delimiter: str
+    blanks: int
+
+
+def read_delimited(file: TextFile, delimiter: str | None = None) -> Table:
+    """Read a CSV file, finding each column's type.
+
+    Parameters
+    ----------
+    file : TextFile
+    delimiter : str, optional
+        None to find it in the header line.
+
+    Raises
+    ------
+    DataError
+        The file is empty or not text, its header is blank or names a column twice, or a row
+        cannot be told apart (with its line number).
+    """
+    with reading(file.name, "a text file"):
+        quoted = file.survey()
+        layout = _layout(file, delimiter)
+        check_names(layout.names, file.name)
+        if quoted:
+            _judge(file, layout)
+        everything = list(range(len(layout.names)))
+        packed = PACKED if file.name.lower().endswith(".gz") else 1
+        kept = file.size * packed <= IN_MEMORY
+        try:
+            if kept:
+                held = _texts(file, layout, everything).read_all()
+                n_rows = held.num_rows
+            else:
+                n_rows = sum(batch.num_rows for batch in _texts(file, layout, [0]))
+        except pa.ArrowInvalid:
+            raise _blame(file, layout) from None
+        spellings = detect(lambda: held if kept else _texts(file, layout, everything), everything)
+    schema = pa.schema(
+        [
+            (name, spellings[i].dtype if i in spellings else pa.string())
+            for i, name in enumerate(layout.names)
+        ]
+    )
+    formats = {
+        name: form
+        for i, name in enumerate(layout.names)
+        if i in spellings and (form := spellings[i].format)
+    }
+    if kept:
+        batches = _typed(held, everything, spellings, schema)
+        return in_memory(pa.Table.from_batches(batches, schema), file.name, formats=formats)
+
+    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        wanted = [layout.names.index(column) for column in columns]
+        chosen = pa.schema([schema.field(i) for i in wanted])
+        with reading(file.name, "a text file"):
+            yield from _typed(_texts(file, layout, wanted), wanted, spellings, chosen)
+
+    return Table(file.name, schema, n_rows, scan, formats=formats)
+
+
+def _layout(file: TextFile, delimiter: str | None) -> _Layout:
+    headers = {}
+    for candidate in delimiter or DELIMITERS:
+        with file.text() as text, _long_fields():
+            rows = (row for row in csv.reader(text, delimiter=candidate, strict=True) if row)
+            try:
+                header = next(rows)
+            except csv.Error:
+                continue
+            fits = True
+            with suppress(csv.Error):  # the row at fault is told when the whole file is judged
+                fits = len(next(rows, header)) == len(header)
+        headers[candidate] = (fits and len(header) > 1, len(header)), header
+    if not headers:
+        raise DataError(
+            f"{file.name}, line 1: a quotation mark is not closed where its field ends; close it"
+        )
+    # The first of those that split header and first row alike, into the most fields.
+    chosen = max(headers, key=lambda candidate: headers[candidate][0])
+    with file.text() as text:
+        blanks = next(i for i, line in enumerate(text) if line.strip("\r\n"))
+    return _Layout(headers[chosen][1], chosen, blanks)
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Lift the parser's limit on a field's length, which is one for the whole process."""
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _judge(file: TextFile, layout: _Layout) -> None:
+    """Refuse the first row that strict parsing cannot tell apart."""
+    wanted = len(layout.names)
+    with file.text() as text, _long_fields():
+        reader = csv.reader(text, delimiter=layout.delimiter, strict=True)
+        line = 1
+        try:
+            for row in reader:
+                if len(row) != wanted and row:
+                    raise DataError(
+                        f"{file.name}, line {line}: has {len(row)} fields where the header has "
+                        f"{wanted}; give every row {wanted}, and quote a field that holds the "
+                        f"delimiter {layout.delimiter!r}"
+                    )
+                line = reader.line_num + 1
+        except csv.Error:
+            raise DataError(
+                f"{file.name}, line {line}: a quotation mark is not closed where its field ends; "
+                'close it, and write one inside a field as ""'
+            ) from None
+
+
+def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatchReader:
+    names = [f"c{i}" for i in range(len(layout.names))]
+    return pv.open_csv(
+        pa.PythonFile(file.bytes(), mode="r"),
+        read_options=pv.ReadOptions(
+            block_size=BLOCK,
+            column_names=names,
+            skip_rows=layout.blanks,
+            skip_rows_after_names=1,
+            encoding="utf8" if file.is_utf8 else file.encoding,
+        ),
+        parse_options=pv.ParseOptions(
+            delimiter=layout.delimiter,
+            newlines_in_values=True,
+            # In a table of one column a blank line is a row without a value.
+            ignore_empty_lines=len(names) > 1,
+        ),
+        convert_options=pv.ConvertOptions(
+            include_columns=[f"c{i}" for i in columns],
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _blame(file: TextFile, layout: _Layout) -> DataError:
+    """Say what is wrong with a file that Arrow refused."""
+    try:
+        _judge(file, layout)
+    except DataError as error:
+        return error
+    return DataError(
+        f"{file.name}: a row is longer than {BLOCK >> 20} MiB; close its quotation marks, or "
+        "leave the long field out"
+    )
+
+
+def _typed(
+    texts: pa.Table | pa.RecordBatchReader,
+    columns: list[int],
+    spellings: dict[int, Spelling],
+    schema: pa.Schema,
+) -> Iterator[pa.RecordBatch]:
+    for batch in typed(texts, columns, spellings):
+        arrays = [
+            array.cast(entry.type) for array, entry in zip(batch.columns, schema, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)

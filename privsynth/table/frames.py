@@ -1,0 +1,90 @@
+"""Frames of the caller's own: pandas, polars, Arrow, DuckDB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from privsynth.errors import DataError, UsageError
+from privsynth.table.storage import check_names
+
+__all__ = ["NAME", "from_frame"]
+
+NAME = "the frame"
+
+
+def from_frame(data: Any) -> tuple[pa.Table, str]:
+    """Turn a frame into an Arrow table and say which kind it was.
+
+    Parameters
+    ----------
+    data : pandas, polars or Arrow frame, or DuckDB relation
+        A pandas index is left out; a relation is read once, into memory.
+
+    Returns
+    -------
+    table : pyarrow.Table
+    frame : {"pandas", "polars", "arrow"}
+
+    Raises
+    ------
+    DataError
+        A column's name is no text, or its values are of mixed types.
+    UsageError
+        `data` is no frame.
+    """
+    module = type(data).__module__.split(".")[0].lstrip("_")
+    if module == "pandas" and hasattr(data, "columns"):
+        return _from_pandas(data), "pandas"
+    if module == "polars":
+        return _from_polars(data), "polars"
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data]), "arrow"
+    if hasattr(data, "__arrow_c_stream__"):
+        return pa.table(data), "arrow"
+    if hasattr(data, "to_table"):
+        return data.to_table(), "arrow"
+    raise UsageError(
+        f"a {type(data).__name__} is no table; give a path, or a pandas, polars or Arrow frame"
+    )
+
+
+def _from_pandas(frame: Any) -> pa.Table:
+    for name in frame.columns:
+        if not isinstance(name, str):
+            raise DataError(
+                f"{NAME}: column name {name!r} is not text; rename it: "
+                "frame.columns = frame.columns.map(str)"
+            )
+    check_names(list(frame.columns), NAME)
+    columns = {name: _from_series(frame[name], name) for name in frame.columns}
+    return pa.table(columns)
+
+
+def _from_series(series: Any, name: str) -> pa.ChunkedArray:
+    try:
+        # An object column holds whatever was put in; Arrow would turn True into 1.0 among floats.
+        if series.dtype == object:
+            kinds = set(series.dropna().map(type).unique())
+            if bool in kinds and len(kinds) > 1:
+                raise TypeError
+        column = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        raise DataError(
+            f"{NAME}, column {name!r}: holds values of mixed types, or integers beyond 64 bits; "
+            f"give it one type, such as frame[{name!r}].astype('string')"
+        ) from None
+    return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+
+
+def _from_polars(data: Any) -> pa.Table:
+    frame = data.collect() if hasattr(data, "collect") else data
+    if not hasattr(frame, "columns"):
+        raise UsageError(f"a polars {type(data).__name__} is no table; give a DataFrame")
+    for name, kind in frame.schema.items():
+        if str(kind) == "Object":
+            raise DataError(
+                f"{NAME}, column {name!r}: holds Python objects; turn it into numbers or text"
+            )
+    return frame.to_arrow()

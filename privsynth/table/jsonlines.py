@@ -1,0 +1,144 @@
+"""JSON lines: one object a row. Strings that all spell a date or a time become one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from privsynth.errors import DataError
+from privsynth.table.bytestream import TextFile
+from privsynth.table.places import reading
+from privsynth.table.spelling import EXACT, detect, typed
+
+__all__ = ["read_json_lines", "with_times"]
+
+BLOCK = 1 << 24
+
+
+def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
+    """Read a file of JSON lines into memory.
+
+    Returns
+    -------
+    table : pyarrow.Table
+    formats : dict of str to str
+        How its dates and times are spelled.
+
+    Raises
+    ------
+    DataError
+        A line is no JSON object, names a key twice, or holds another type than the lines
+        before it (with its line number).
+    """
+    with reading(file.name, "JSON lines"):
+        file.survey()
+        try:
+            table = _parse(file, {})
+            # Arrow reads text that looks like a time as one, and forgets how it was spelled.
+            texts = {
+                entry.name: pa.string()
+                for entry in table.schema
+                if pa.types.is_timestamp(entry.type)
+            }
+            if texts:
+                table = _parse(file, texts).select(table.column_names)
+        except pa.ArrowInvalid:
+            _judge(file)
+            raise
+        # An integer that Arrow had to round lies in a column of floats, beyond the exact ones.
+        rounded = {
+            entry.name
+            for entry in table.schema
+            if pa.types.is_floating(entry.type)
+            and (pc.max(pc.abs(table[entry.name])).as_py() or 0) >= EXACT
+        }
+        if rounded:
+            _judge(file, rounded)
+        return with_times(table, [e.name for e in table.schema if pa.types.is_string(e.type)])
+
+
+def with_times(table: pa.Table, columns: list[str]) -> tuple[pa.Table, dict[str, str]]:
+    """Type those columns of text that all spell a date or a time; give their formats."""
+    positions = [table.schema.get_field_index(name) for name in columns]
+    texts = pa.table({f"c{i}": table.column(i).cast(pa.string()) for i in positions})
+    spellings = detect(lambda: texts, positions, only_times=True)
+    formats = {}
+    if spellings:
+        found = typed(texts, list(spellings), spellings).read_all()
+        for i, spelling in spellings.items():
+            name = table.schema.field(i).name
+            table = table.set_column(i, name, found[f"c{i}"].cast(spelling.dtype))
+            formats[name] = spelling.format or ""
+    return table, formats
+
+
+def _parse(file: TextFile, types: Mapping[str, pa.DataType]) -> pa.Table:
+    raw: Any = pa.PythonFile(file.bytes(), mode="r")
+    if not file.is_utf8:
+        raw = pa.transcoding_input_stream(raw, file.encoding, "utf-8")
+    explicit = pa.schema(list(types.items())) if types else None
+    return pj.read_json(
+        raw,
+        read_options=pj.ReadOptions(block_size=BLOCK),
+        parse_options=pj.ParseOptions(explicit_schema=explicit),
+    )
+
+
+def _judge(file: TextFile, floats: Collection[str] = ()) -> None:
+    """Refuse the first line that cannot stand beside those before it.
+
+    Parameters
+    ----------
+    file : TextFile
+    floats : collection of str
+        The columns that are floats, in which an integer may not lose digits.
+    """
+    kinds: dict[str, str] = {}
+    with file.text() as text:
+        for number, line in enumerate(text, 1):
+            place = f"{file.name}, line {number}"
+            if line.strip():
+                for column, kind in _row(line, place, floats).items():
+                    if kinds.setdefault(column, kind) != kind:
+                        raise DataError(
+                            f"{place}, column {column!r}: holds {kind} where lines before hold "
+                            f"{kinds[column]}; give one type to a column"
+                        )
+
+
+def _row(line: str, place: str, floats: Collection[str]) -> dict[str, str]:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in items]
+        for name in names:
+            if names.count(name) > 1:
+                raise DataError(f"{place}: key {name!r} comes twice; keep one of them")
+        return dict(items)
+
+    try:
+        row = json.loads(line, object_pairs_hook=pairs)
+    except (json.JSONDecodeError, RecursionError):
+        raise DataError(f"{place}: is not JSON; write one object a line") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: is not a JSON object; write one object a line")
+    for name, value in row.items():
+        if type(value) is int and abs(value) > EXACT and name in floats:
+            raise DataError(
+                f"{place}, column {name!r}: holds an integer that a float would round; "
+                "write the column as text"
+            )
+    return {name: _kind(value) for name, value in row.items() if value is not None}
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "an object"

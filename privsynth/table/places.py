@@ -1,0 +1,151 @@
+"""Where tables lie: files by their suffix, databases by their URL, and what goes wrong there."""
+
+from __future__ import annotations
+
+import errno
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from privsynth.errors import (
+    DataError,
+    MachineError,
+    PrivsynthError,
+    StorageError,
+    UsageError,
+    known,
+)
+
+__all__ = ["SUFFIXES", "Database", "database", "kind_of", "reading", "storing"]
+
+SUFFIXES = {
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".tsv": "tsv",
+    ".tsv.gz": "tsv",
+    ".parquet": "parquet",
+    ".feather": "arrow",
+    ".arrow": "arrow",
+    ".ipc": "arrow",
+    ".jsonl": "jsonl",
+    ".jsonl.gz": "jsonl",
+    ".ndjson": "jsonl",
+    ".ndjson.gz": "jsonl",
+}
+"""The suffixes that are known, and the kind of file each stands for."""
+
+_URL = re.compile(r"(duckdb|sqlite|postgresql|postgres)://(.*)", re.DOTALL)
+_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A table in a database.
+
+    Parameters
+    ----------
+    scheme : {"duckdb", "sqlite", "postgresql"}
+    address : str
+        The path of the file, or for PostgreSQL the URI.
+    table : str
+        Its name; ``schema.table`` is taken apart at the first point.
+    name : str
+        What messages call it: the URL without its password.
+    """
+
+    scheme: str
+    address: str
+    table: str
+    name: str
+
+    @property
+    def quoted(self) -> str:
+        """The table's name as an SQL identifier."""
+        return ".".join('"' + part.replace('"', '""') + '"' for part in self.table.split(".", 1))
+
+
+def database(place: str) -> Database | None:
+    """Take a URL such as ``duckdb:///folder/f.db::loans`` apart; None where it is no URL.
+
+    Three slashes lead to a path from the working folder, four to one from the root.
+
+    Raises
+    ------
+    UsageError
+        The URL names no table.
+    """
+    match = _URL.fullmatch(place)
+    if match is None:
+        return None
+    name = _PASSWORD.sub("***", place)
+    scheme = match[1].replace("postgres", "postgresql") if match[1] == "postgres" else match[1]
+    address, found, table = match[2].rpartition("::")
+    if not found or not table or not address:
+        raise UsageError(f"{name}: names no table; end the URL with ::TABLE")
+    if scheme == "postgresql":
+        return Database(scheme, f"{scheme}://{address}", table, name)
+    return Database(scheme, address.removeprefix("/"), table, name)
+
+
+def kind_of(path: str | Path) -> str:
+    """Give the kind of file that a path's suffix stands for.
+
+    Raises
+    ------
+    UsageError
+        The suffix is not known.
+    """
+    lowered = Path(path).name.lower()
+    for suffix, kind in SUFFIXES.items():
+        if lowered.endswith(suffix):
+            return kind
+    given = "".join(Path(lowered).suffixes[-2:]) or "no suffix"
+    raise UsageError(f"{path}: {given} is not a known suffix{known(given, SUFFIXES)}")
+
+
+@contextmanager
+def reading(name: str, what: str = "the kind of table its name says") -> Iterator[None]:
+    """Turn what libraries raise while `name` is read into one line that quotes no value."""
+    import duckdb
+    import pyarrow as pa
+
+    damaged = f"{name}: is damaged or is not {what}; write the file again"
+    try:
+        yield
+    except PrivsynthError:
+        raise
+    except (MemoryError, duckdb.OutOfMemoryException):
+        raise MachineError(f"{name}: the memory is spent; free some, or read fewer rows") from None
+    except (pa.ArrowException, EOFError, zlib.error, UnicodeError):
+        raise DataError(damaged) from None
+    except OSError as error:
+        if error.errno is None:
+            raise DataError(damaged) from None
+        raise StorageError(f"{name}: cannot be read ({_reason(error)}); check the path") from None
+
+
+@contextmanager
+def storing(name: str) -> Iterator[None]:
+    """Turn what libraries raise while `name` is written into one line that quotes no value."""
+    try:
+        yield
+    except (PrivsynthError, BrokenPipeError):
+        raise
+    except MemoryError:
+        raise MachineError(f"{name}: the memory is spent; free some, or write fewer rows") from None
+    except OSError as error:
+        if error.errno in _FULL:
+            raise MachineError(
+                f"{name}: cannot be written ({_reason(error)}); free space, or choose another disk"
+            ) from None
+        raise StorageError(
+            f"{name}: cannot be written ({_reason(error)}); choose a folder you may write to"
+        ) from None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "input or output error").lower()

@@ -1,0 +1,200 @@
+"""Read a table, wherever it lies."""
+
+from __future__ import annotations
+
+import glob
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from privsynth.errors import DataError, StorageError
+from privsynth.table.bytestream import TextFile, check_encoding
+from privsynth.table.places import database, kind_of, reading
+from privsynth.table.relation import Table, in_memory
+from privsynth.table.storage import clean, storage_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from privsynth.table.places import Database
+
+__all__ = ["read"]
+
+
+def read(data: Any, *, encoding: str = "utf-8") -> Table:
+    """Read a table, its rows in their file order.
+
+    Parameters
+    ----------
+    data : str, Path or frame
+        A file (CSV, TSV, JSON lines, each also as ``.gz``; Parquet; Arrow, Feather), a glob or
+        folder of Parquet, ``duckdb:///f.db::table``, ``sqlite:///f.db::table``,
+        ``postgresql://user@host/db::table``, or ``-`` for CSV on standard input; or a pandas,
+        polars or Arrow frame, or a DuckDB relation.
+    encoding : str
+        How the characters of a text file are stored: a Python codec.
+
+    Returns
+    -------
+    Table
+        Without infinite values, and with NaN as null. In text files a column has a type only
+        where every value spells it; an empty field is null, and so are NA, NaN, null and their
+        like among numbers, booleans and times. In a column of text they are values.
+
+    Raises
+    ------
+    DataError
+        The table is damaged, has no rows, or holds what no column may.
+    StorageError
+        The file cannot be read.
+    UsageError
+        The suffix or encoding is not known, or `data` is no table.
+    MissingExtraError
+        The database's driver is not installed.
+    """
+    check_encoding(encoding)
+    table = _read(data, encoding)
+    if not table.n_rows:
+        raise DataError(f"{table.name}: has no rows; at least one is wanted")
+    _refuse_infinite(table)
+    return table
+
+
+def _read(data: Any, encoding: str) -> Table:
+    if isinstance(data, Table):
+        return data
+    if not isinstance(data, str | Path):
+        return _from_frame(data)
+    place = database(data) if isinstance(data, str) else None
+    if place is not None:
+        return _from_database(place)
+    name = str(data)
+    if name == "-":
+        return _from_text(TextFile(io.BytesIO(sys.stdin.buffer.read()), "standard input", encoding))
+    path = Path(data)
+    if path.is_dir():
+        files = sorted(
+            file
+            for file in path.rglob("*.parquet")
+            if not any(part.startswith(("_", ".")) for part in file.relative_to(path).parts)
+        )
+        return _from_parquet(files, name, path)
+    if not path.exists():
+        if glob.has_magic(name):
+            found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - it may be absolute
+            return _from_parquet([Path(file) for file in found], name)
+        raise StorageError(f"{name}: no such file; check the path")
+    kind = kind_of(path)
+    if kind == "parquet":
+        return _from_parquet([path], name)
+    if kind == "arrow":
+        return _from_arrow_file(path, name)
+    return _from_text(TextFile(path, name, encoding), kind)
+
+
+def _from_frame(data: Any) -> Table:
+    from privsynth.table.frames import NAME, from_frame
+
+    with reading(NAME, "a frame"):
+        table, frame = from_frame(data)
+        return _held(table, NAME, frame)
+
+
+def _from_database(place: Database) -> Table:
+    from privsynth.table.databases import read_adbc, read_duckdb
+
+    if place.scheme == "duckdb":
+        schema, n_rows, scan = read_duckdb(place)
+        return Table(place.name, schema, n_rows, scan)
+    table, formats = read_adbc(place)
+    return _held(table, place.name, formats=formats)
+
+
+def _from_text(file: TextFile, kind: str = "csv") -> Table:
+    from privsynth.table.delimited import read_delimited
+    from privsynth.table.jsonlines import read_json_lines
+
+    if kind == "jsonl":
+        table, formats = read_json_lines(file)
+        return _held(table, file.name, formats=formats)
+    return read_delimited(file, "\t" if kind == "tsv" else None)
+
+
+def _from_parquet(files: list[Path], name: str, folder: Path | None = None) -> Table:
+    """Open Parquet files as one table; folders named ``column=value`` give a column."""
+    import pyarrow.dataset as ds
+
+    if not files:
+        raise StorageError(f"{name}: no Parquet files there; name files that end in .parquet")
+    for file in files:
+        if kind_of(file) != "parquet":
+            raise DataError(f"{name}: {file.name} is no Parquet file; a glob takes Parquet alone")
+    with reading(name, "Parquet"):
+        dataset = ds.dataset(
+            [str(file) for file in files],
+            format="parquet",
+            partitioning="hive" if folder else None,
+            partition_base_dir=str(folder) if folder else None,
+        )
+        first = None
+        for fragment, file in zip(dataset.get_fragments(), files, strict=True):
+            with reading(str(file), "Parquet"):
+                schema = storage_schema(fragment.physical_schema, str(file))
+            first = first or schema
+            if schema != first:
+                raise DataError(
+                    f"{file}: has other columns or types than {files[0]}; give all files the same"
+                )
+        return _from_dataset(dataset, name)
+
+
+def _from_arrow_file(path: Path, name: str) -> Table:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    with reading(name, "Arrow or Feather"):
+        try:
+            return _from_dataset(ds.dataset(str(path), format="ipc"), name)
+        except pa.ArrowInvalid:
+            with pa.OSFile(str(path)) as raw:
+                return _held(pa.ipc.open_stream(raw).read_all(), name)
+
+
+def _from_dataset(dataset: Any, name: str) -> Table:
+    import pyarrow as pa
+
+    schema = storage_schema(dataset.schema, name)
+
+    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        chosen = pa.schema([schema.field(column) for column in columns])
+        with reading(name):
+            for batch in dataset.to_batches(columns=columns):
+                yield clean(batch, chosen)
+
+    return Table(name, schema, dataset.count_rows(), scan)
+
+
+def _held(
+    table: pa.Table, name: str, frame: str = "pandas", formats: dict[str, str] | None = None
+) -> Table:
+    return in_memory(clean(table, storage_schema(table.schema, name)), name, frame, formats)
+
+
+def _refuse_infinite(table: Table) -> None:
+    """Refuse a table with an infinite value, naming the first row that holds one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    floats = [entry.name for entry in table.schema if pa.types.is_floating(entry.type)]
+    start = 0
+    for batch in table.scan(floats) if floats else ():
+        for name, column in zip(floats, batch.columns, strict=True):
+            row = pc.index(pc.is_inf(column), True).as_py()
+            if row >= 0:
+                raise DataError(
+                    f"{table.name}, column {name!r}, row {start + row + 1}: holds an infinite "
+                    "value; replace it by a number or leave it empty"
+                )
+        start += batch.num_rows

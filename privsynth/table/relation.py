@@ -1,0 +1,163 @@
+"""A private relation: scanned as often as asked, its rows always in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from privsynth.errors import UsageError, known
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Scan", "Table", "in_memory"]
+
+Scan = Callable[[list[str]], "Iterator[pa.RecordBatch]"]
+"""Given column names, yields those columns of every row, in order, in the table's types."""
+
+MERGE_ROWS = 1 << 20
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """A private relation that is read lazily, its rows in their file order.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it: the file as the user typed it, or ``"the frame"``.
+    schema : pyarrow.Schema
+        Names and storage types; no metadata.
+    n_rows : int
+    scan : Scan
+        Reads chosen columns from the start.
+    frame : {"pandas", "polars", "arrow"}
+        The kind of frame that the caller uses.
+    formats : mapping of str to str
+        How a text file spelled a typed column: ``"True/False"`` or a `strftime` pattern
+        (with ``%g`` for milliseconds, ``%n`` for nanoseconds and ``%:z`` for ``+02:00``).
+
+    Notes
+    -----
+    Infinite values were refused when it was read, and NaN is null.
+    """
+
+    name: str
+    schema: pa.Schema
+    n_rows: int
+    scan: Scan
+    frame: str = "pandas"
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Table({self.name!r}, {self.n_rows} rows, {len(self.names)} columns)"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(self.schema.names)
+
+    def batches(self, size: int = 65536) -> Iterator[pa.RecordBatch]:
+        """Yield every row in order, at most `size` rows at a time."""
+        for batch in self.scan(list(self.names)):
+            for start in range(0, batch.num_rows, size):
+                yield batch.slice(start, size)
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Load chosen columns, or all.
+
+        Raises
+        ------
+        UsageError
+            A column is not in the table.
+        """
+        import pyarrow as pa
+
+        names = list(self.names if columns is None else columns)
+        for name in names:
+            self._check(name)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        return pa.Table.from_batches(self.scan(names), schema).unify_dictionaries()
+
+    def value_counts(self, column: str) -> tuple[pa.Array, np.ndarray, int]:
+        """Count the values of a column without loading it whole.
+
+        Returns
+        -------
+        values : pyarrow.Array
+            The distinct values that are not null, ascending; a dictionary's values, not its codes.
+        counts : ndarray of int64
+            How many rows hold each.
+        nulls : int
+        """
+        import pyarrow as pa
+
+        self._check(column)
+        parts: list[pa.Table] = []
+        held, limit, nulls = 0, MERGE_ROWS, 0
+        for batch in self.scan([column]):
+            array = batch.column(0)
+            nulls += array.null_count
+            if pa.types.is_dictionary(array.type):
+                array = array.dictionary_decode()
+            found = array.drop_null().value_counts()
+            parts.append(pa.table({"value": found.field(0), "count": found.field(1)}))
+            held += len(found)
+            if held > limit:
+                parts = [_merge(parts)]
+                held = parts[0].num_rows
+                limit = max(limit, 2 * held)
+        merged = _merge(parts).sort_by("value")
+        values = merged["value"].combine_chunks()
+        return values, merged["count"].to_numpy().astype(np.int64, copy=False), nulls
+
+    def take(self, rows: np.ndarray) -> Table:
+        """Give chosen rows, in the order asked, as a table in memory.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Row positions, from 0, sorted or not.
+        """
+        import pyarrow as pa
+
+        rows = np.asarray(rows, dtype=np.int64)
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        if len(rows) and not 0 <= ordered[0] <= ordered[-1] < self.n_rows:
+            raise UsageError(f"{self.name}: rows are asked for outside its {self.n_rows} rows")
+        picked, start = [], 0
+        for batch in self.batches():
+            low, high = np.searchsorted(ordered, [start, start + batch.num_rows])
+            if low < high:
+                picked.append(batch.take(pa.array(ordered[low:high] - start)))
+            start += batch.num_rows
+        table = pa.Table.from_batches(picked, self.schema).unify_dictionaries()
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return in_memory(table.take(pa.array(back)), self.name, self.frame, self.formats)
+
+    def _check(self, column: str) -> None:
+        if column not in self.schema.names:
+            raise UsageError(f"{self.name}: no column {column!r}{known(column, self.names)}")
+
+
+def in_memory(
+    table: pa.Table, name: str, frame: str = "pandas", formats: Mapping[str, str] | None = None
+) -> Table:
+    """Wrap an Arrow table whose types are already those of storage."""
+
+    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        return iter(table.select(columns).to_batches())
+
+    return Table(name, table.schema, table.num_rows, scan, frame, formats or {})
+
+
+def _merge(parts: list[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    groups = pa.concat_tables(parts).group_by("value").aggregate([("count", "sum")])
+    return groups.select(["value", "count_sum"]).rename_columns(["value", "count"])

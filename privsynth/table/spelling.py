@@ -1,0 +1,348 @@
+r"""How text spells typed values, both ways.
+
+A column of text is given a type only where every value survives the way from text to the type
+and back: ``00123`` stays text, and so does an integer beyond 64 bits. A boolean, date or time
+keeps its spelling as a format, by which it is written again. Formats are `strftime` patterns
+with, as in DuckDB, ``%-d`` for a day without a leading zero, ``%g`` for milliseconds and ``%n``
+for nanoseconds; ``%:z`` is an offset such as ``+02:00``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["Spelling", "connect", "detect", "speller", "typed"]
+
+NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+BOOLEANS = ("True/False", "true/false", "TRUE/FALSE")
+EXACT = 2**53
+
+Texts = Callable[[], "pa.Table | pa.RecordBatchReader"]
+"""Gives columns of text named c0, c1, ... from their start."""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One way to spell a type.
+
+    Parameters
+    ----------
+    dtype : pyarrow.DataType
+    test : str
+        SQL that is true of a text ``@`` spelled so.
+    value : str
+        SQL that reads it.
+    format : str, optional
+        How it is written again.
+    order : str
+        The order of day and month, where another order could be meant.
+    zone : str
+        SQL of the offset from UTC in the text, where it has one.
+    """
+
+    dtype: pa.DataType
+    test: str
+    value: str
+    format: str | None = None
+    order: str = ""
+    zone: str = ""
+
+
+def connect() -> Any:
+    """Open a DuckDB in memory that writes no file and downloads nothing."""
+    return duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": "",
+        }
+    )
+
+
+def detect(
+    texts: Texts, columns: Iterable[int], *, only_times: bool = False
+) -> dict[int, Spelling]:
+    """Find how each column of text spells a type; columns that stay text are left out.
+
+    Parameters
+    ----------
+    texts : callable
+        Gives the columns, named ``c0``, ``c1``, ..., as often as asked.
+    columns : iterable of int
+        Those to look at.
+    only_times : bool
+        Look for dates and times alone, in a format that has numbers and booleans of its own.
+    """
+    wanted = list(columns)
+    if not wanted:
+        return {}
+    examples = _aggregate(texts, {i: f"min({_known(i)})" for i in wanted})
+    found = {
+        i: _times(example) if only_times else _candidates(example)
+        for i, example in examples.items()
+        if example is not None
+    }
+    tests: dict[Any, str] = {}
+    for i, spellings in found.items():
+        for k, spelling in enumerate(spellings):
+            tests[i, k] = f"bool_and(coalesce({spelling.test}, false) OR @ IS NULL)".replace(
+                "@", _known(i)
+            )
+            if spelling.zone:
+                zone = spelling.zone.replace("@", _known(i))
+                tests[i, k, "low"], tests[i, k, "high"] = f"min({zone})", f"max({zone})"
+    answers = _aggregate(texts, tests)
+    chosen = {}
+    for i, spellings in found.items():
+        passed = [k for k in range(len(spellings)) if answers[i, k]]
+        if passed and len({spellings[k].order for k in passed}) == 1:
+            k = passed[0]
+            zones = {answers.get((i, k, "low")), answers.get((i, k, "high"))}
+            chosen[i] = _in_zone(spellings[k], zones)
+    return chosen
+
+
+def typed(
+    texts: pa.Table | pa.RecordBatchReader, columns: list[int], spellings: Mapping[int, Spelling]
+) -> pa.RecordBatchReader:
+    """Read columns of text as their types; times with a zone come in UTC, to be cast."""
+    values = [
+        f"{spellings[i].value.replace('@', _known(i)) if i in spellings else f'c{i}'} AS c{i}"
+        for i in columns
+    ]
+    return connect().from_arrow(texts).project(", ".join(values)).to_arrow_reader(1 << 16)
+
+
+def _aggregate(texts: Texts, questions: Mapping[Any, str]) -> dict[Any, Any]:
+    if not questions:
+        return {}
+    relation = connect().from_arrow(texts())
+    (row,) = relation.aggregate(", ".join(questions.values())).fetchall()
+    return dict(zip(questions, row, strict=True))
+
+
+def _known(i: int) -> str:
+    tokens = ", ".join(f"'{token}'" for token in NULLS)
+    return f"(CASE WHEN trim(c{i}) NOT IN ({tokens}) THEN trim(c{i}) END)"
+
+
+def _candidates(example: str) -> list[Spelling]:
+    """Give the ways in which one value of a column could be spelled."""
+    for form in BOOLEANS:
+        true, false = form.split("/")
+        if example in (true, false):
+            test = f"@ IN ('{true}', '{false}')"
+            return [Spelling(pa.bool_(), test, f"(@ = '{true}')", form)]
+    if re.match(r"[+-]?(\.?[0-9]|inf)", example, re.IGNORECASE):
+        return [_INTEGER, _FLOAT, *_times(example)]
+    return []
+
+
+_INTEGER = Spelling(
+    pa.int64(), "CAST(TRY_CAST(@ AS BIGINT) AS VARCHAR) = @", "TRY_CAST(@ AS BIGINT)"
+)
+_WHOLE = r"(?:0|[1-9]\d*)"
+_EXPONENT = r"[eE][+-]?\d+"
+_FLOAT = Spelling(
+    pa.float64(),
+    # A whole number counts as a float only while a float holds it exactly.
+    rf"((regexp_full_match(@, '[+-]?(?:{_WHOLE}?\.\d+|{_WHOLE}\.)(?:{_EXPONENT})?"
+    rf"|[+-]?{_WHOLE}{_EXPONENT}') AND isfinite(TRY_CAST(@ AS DOUBLE)))"
+    rf" OR (regexp_full_match(@, '-?{_WHOLE}') AND abs(TRY_CAST(@ AS DOUBLE)) <= {EXACT})"
+    r" OR regexp_full_match(@, '[+-]?(?i:inf|infinity)'))",
+    "TRY_CAST(@ AS DOUBLE)",
+)
+
+_ISO = re.compile(
+    r"\d{4}-\d\d-\d\d(?:(?P<sep>[T ])\d\d:\d\d(?P<seconds>:\d\d(?:\.\d{1,9})?)?"
+    r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?)?"
+)
+_DAY = re.compile(
+    r"(?:\d{1,2}(?P<mark>[/.-])\d{1,2}(?P=mark)\d{4}|\d{4}/\d\d/\d\d)"
+    r"(?P<time>(?P<sep>[T ])\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<half> [AP]M)?)?"
+)
+_FRACTIONS = (
+    ("", ""),
+    (r"\.\d{3}", ".%g"),
+    (r"\.\d{6}", ".%f"),
+    (r"(?:\.\d{1,6})?", ".%f"),
+    (r"(?:\.\d{1,9})?", ".%n"),
+)
+
+
+def _times(example: str) -> list[Spelling]:
+    if match := _ISO.fullmatch(example):
+        return _iso_times(match)
+    if match := _DAY.fullmatch(example):
+        return _other_times(match)
+    return []
+
+
+def _iso_times(match: re.Match[str]) -> list[Spelling]:
+    date = r"\d{4}-\d\d-\d\d"
+    if not match["sep"]:
+        value = "TRY_CAST(@ AS DATE)"
+        test = f"regexp_full_match(@, '{date}') AND {value} IS NOT NULL"
+        return [Spelling(pa.date32(), test, value, "%Y-%m-%d")]
+    stem, pattern = rf"{date}{match['sep']}\d\d:\d\d", f"%Y-%m-%d{match['sep']}%H:%M"
+    zones = [("", "")]
+    if match["zone"]:
+        colon = "%:z" if ":" in match["zone"] or match["zone"] == "Z" else "%z"
+        zones = [("Z", "Z"), (r"[+-]\d\d:?\d\d", colon), (r"(?:Z|[+-]\d\d(?::?\d\d)?)", colon)]
+    found = []
+    for zone, zone_format in zones:
+        for digits, fraction in _FRACTIONS if match["seconds"] else [("", "")]:
+            seconds, shown = (rf":\d\d{digits}", ":%S") if match["seconds"] else ("", "")
+            sql, unit = ("TIMESTAMPTZ", "us") if zone else ("TIMESTAMP", "us")
+            if fraction == ".%n":
+                if zone:
+                    continue
+                sql, unit = "TIMESTAMP_NS", "ns"
+            value = f"TRY_CAST(@ AS {sql})"
+            found.append(
+                Spelling(
+                    pa.timestamp(unit, tz="UTC" if zone else None),
+                    f"regexp_full_match(@, '{stem}{seconds}{zone}') AND {value} IS NOT NULL",
+                    value,
+                    f"{pattern}{shown}{fraction}{zone_format}",
+                    zone=r"regexp_extract(@, '(?:Z|[+-]\d\d(?::?\d\d)?)$')" if zone else "",
+                )
+            )
+    return found
+
+
+def _other_times(match: re.Match[str]) -> list[Spelling]:
+    dates = [("%Y/%m/%d", "")]
+    if mark := match["mark"]:
+        orders = [("dmy", "d", "m"), ("mdy", "m", "d")][: 1 if mark == "." else 2]
+        dates = [
+            (f"%{pad}{first}{mark}%{pad}{second}{mark}%Y", order)
+            for order, first, second in orders
+            for pad in ("", "-")
+        ]
+    times = [""]
+    if match["time"]:
+        hour, half = ("I", " %p") if match["half"] else ("H", "")
+        seconds = ":%S" if match["seconds"] else ""
+        times = [f"{match['sep']}%{pad}{hour}:%M{seconds}{half}" for pad in ("", "-")]
+    found = []
+    for date, order in dates:
+        for time in times:
+            read, form = f"TRY_STRPTIME(@, '{date}{time}')", date + time
+            dtype = pa.timestamp("us") if time else pa.date32()
+            value = read if time else f"CAST({read} AS DATE)"
+            found.append(Spelling(dtype, f"strftime({read}, '{form}') = @", value, form, order))
+    return found
+
+
+def _in_zone(spelling: Spelling, zones: set[str | None]) -> Spelling:
+    """Keep an offset that all values share; others are told by UTC."""
+    zone = zones.pop() if len(zones) == 1 else None
+    if not spelling.zone or zone is None or zone == "Z":
+        return spelling
+    digits = zone.replace(":", "").ljust(5, "0")
+    if digits[1:] == "0000":
+        return spelling
+    dtype = pa.timestamp("us", tz=f"{digits[:3]}:{digits[3:]}")
+    return Spelling(dtype, spelling.test, spelling.value, spelling.format, zone=spelling.zone)
+
+
+def speller(
+    schema: pa.Schema, formats: Mapping[str, str], *, only_times: bool = False
+) -> Callable[[pa.Table], pa.Table]:
+    """Give a function that turns a table of `schema` into text, nulls kept.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+    formats : mapping of str to str
+        How columns are spelled; the others as ISO 8601, ``True/False``, and the shortest
+        digits that give the same float.
+    only_times : bool
+        Spell dates and times alone; other types stay as they are.
+
+    Returns
+    -------
+    callable
+        From a table to a table whose columns are named ``c0``, ``c1``, ...
+    """
+    temporal = [i for i, entry in enumerate(schema) if pa.types.is_temporal(entry.type)]
+    con = connect() if temporal else None
+    projection = ", ".join(
+        f"{_written(schema.field(i).type, formats.get(schema.field(i).name))} AS c{i}".replace(
+            "@", f"c{i}"
+        )
+        for i in temporal
+    )
+
+    def spell(table: pa.Table) -> pa.Table:
+        columns = {
+            f"c{i}": column if only_times else _plain(column, formats.get(schema.field(i).name))
+            for i, column in enumerate(table.columns)
+        }
+        if con is not None:
+            clocks = pa.table({f"c{i}": _local(table.column(i)) for i in temporal})
+            spelled = con.from_arrow(clocks).project(projection).to_arrow_table()
+            columns |= {name: spelled[name] for name in spelled.column_names}
+        return pa.table(columns)
+
+    return spell
+
+
+def _plain(column: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain(column.cast(kind.value_type), form)
+    if pa.types.is_boolean(kind):
+        true, false = (form if form in BOOLEANS else BOOLEANS[0]).split("/")
+        return pc.if_else(column, true, false)
+    if pa.types.is_floating(kind):
+        # Without its point a whole float would be read again as an integer.
+        return pc.replace_substring_regex(column.cast(pa.string()), r"^(-?[0-9]+)$", r"\1.0")
+    return column if pa.types.is_temporal(kind) else column.cast(pa.string())
+
+
+def _offset(zone: str | None) -> int:
+    """Give a fixed offset in minutes; a zone with a name is written in UTC."""
+    match = re.fullmatch(r"([+-])(\d\d):?(\d\d)", zone or "")
+    if match is None:
+        return 0
+    return int(f"{match[1]}1") * (60 * int(match[2]) + int(match[3]))
+
+
+def _local(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give what a clock on the wall of the column's offset shows."""
+    kind = column.type
+    if not pa.types.is_timestamp(kind):
+        return column
+    unit = "ns" if kind.unit == "ns" else "us"
+    clock = column.cast(pa.timestamp(kind.unit)).cast(pa.timestamp(unit))
+    minutes = _offset(kind.tz)
+    return pc.add(clock, pa.scalar(minutes * 60 * 10**6, pa.duration("us"))) if minutes else clock
+
+
+def _written(kind: pa.DataType, form: str | None) -> str:
+    if not pa.types.is_timestamp(kind):
+        return f"strftime(@, {_literal(form or '%Y-%m-%d')})"
+    minutes = _offset(kind.tz)
+    hours = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+    if form is not None:
+        form = form.replace("%:z", hours).replace("%z", hours.replace(":", ""))
+        return f"strftime(@, {_literal(form)})"
+    zone = "" if kind.tz is None else hours if minutes else "Z"
+    whole, digits = "%Y-%m-%d %H:%M:%S", ".%n" if kind.unit == "ns" else ".%f"
+    return (
+        f"CASE WHEN @ = date_trunc('second', @) THEN strftime(@, '{whole}{zone}')"
+        f" ELSE strftime(@, '{whole}{digits}{zone}') END"
+    )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

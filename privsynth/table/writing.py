@@ -1,0 +1,187 @@
+"""Write a table, wherever it shall lie: under a temporary name beside it, then renamed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Protocol, Self
+
+from privsynth.errors import StorageError, UsageError
+from privsynth.table.places import database, kind_of, storing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Sink", "Writer", "check_output", "open_writer", "write"]
+
+
+class Sink(Protocol):
+    """Where rows go in the end."""
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        ...
+
+    def finish(self) -> None:
+        """Write what closes a file of this kind."""
+        ...
+
+    def abort(self) -> None:
+        """Give up what is not yet in the file."""
+        ...
+
+
+class Writer:
+    """Writes tables one after another; made by `open_writer`, used in a ``with`` statement.
+
+    On a clean exit the output is put in its place; on an error, Ctrl-C included, what was
+    there before stays and nothing else is left.
+    """
+
+    def __init__(self, out: str | Path, schema: pa.Schema, formats: Mapping[str, str]) -> None:
+        self._name = str(out)
+        self._schema = schema
+        self._formats = formats
+        self._target: Path | None = None
+        self._handle: IO[bytes] | None = None
+        self._sink: Sink
+
+    def __enter__(self) -> Self:
+        from privsynth.table.databases import DatabaseSink
+        from privsynth.table.sinks import file_sink
+
+        place = database(self._name)
+        with storing(self._name):
+            if place is not None:
+                self._sink = DatabaseSink(place, self._schema, self._formats)
+                return self
+            if self._name == "-":
+                self._sink = file_sink(sys.stdout.buffer, "csv", self._schema, self._formats)
+                return self
+            kind = kind_of(self._name)
+            self._target = Path(self._name).resolve()
+            self._temporary = self._target.with_name(
+                f".{self._target.name}.{secrets.token_hex(4)}.tmp"
+            )
+            self._handle = self._temporary.open("xb")
+            try:
+                self._sink = file_sink(
+                    self._handle, kind, self._schema, self._formats, packed=_packed(self._name)
+                )
+            except BaseException:
+                self._leave()
+                raise
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        """Write rows.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            Of the schema given to `open_writer`.
+
+        Raises
+        ------
+        MachineError
+            The disk is full.
+        StorageError
+            The file cannot be written.
+        """
+        with storing(self._name):
+            self._sink.write(table)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                with storing(self._name):
+                    self._sink.finish()
+                    if self._handle is not None and self._target is not None:
+                        self._handle.close()
+                        self._temporary.replace(self._target)
+                        self._handle = None
+            else:
+                with suppress(Exception):  # the error that brought us here is the one to tell
+                    self._sink.abort()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._handle is not None:
+            with suppress(OSError):  # a full disk refuses the last bytes once more
+                self._handle.close()
+            self._temporary.unlink(missing_ok=True)
+
+
+def open_writer(
+    out: str | Path, schema: pa.Schema, formats: Mapping[str, str] | None = None
+) -> Writer:
+    """Open a file, a database table or ``-`` (CSV on standard output) for writing.
+
+    Parameters
+    ----------
+    out : str or Path
+        The suffix says which kind of file: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` (each
+        also with ``.gz``), ``.parquet``, ``.feather``, ``.arrow`` or ``.ipc``.
+    schema : pyarrow.Schema
+    formats : mapping of str to str
+        How text files spell booleans, dates and times, by column.
+
+    Returns
+    -------
+    Writer
+        To be used in a ``with`` statement.
+    """
+    return Writer(out, schema.remove_metadata(), formats or {})
+
+
+def write(table: pa.Table, out: str | Path, formats: Mapping[str, str] | None = None) -> None:
+    """Write a whole table; see `open_writer`."""
+    with open_writer(out, table.schema, formats) as writer:
+        writer.write(table)
+
+
+def check_output(out: str | Path) -> None:
+    """Refuse, before any work is done, an output that could not be written.
+
+    Raises
+    ------
+    UsageError
+        The suffix is not known, or the output is a folder.
+    StorageError
+        Its folder is missing or may not be written to.
+    MissingExtraError
+        The database's driver is not installed.
+    """
+    name = str(out)
+    place = database(name)
+    if place is not None and place.scheme != "duckdb":
+        from privsynth.table.databases import driver
+
+        driver(place)
+    if name == "-" or (place is not None and place.scheme == "postgresql"):
+        return
+    path = Path(place.address if place else name)
+    if path.is_dir():
+        raise UsageError(f"{name}: is a folder; name a file in it")
+    if place is None:
+        kind_of(path)
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise StorageError(f"{name}: its folder does not exist; make it, or choose another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(f"{name}: its folder may not be written to; choose another")
+
+
+def _packed(name: str) -> bool:
+    return name.lower().endswith(".gz")

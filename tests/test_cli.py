@@ -1,0 +1,403 @@
+"""What each command prints and writes, and how every ending becomes an exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from privsynth import pipeline
+from privsynth.cli import main
+from privsynth.engines import DEFAULT, ENGINES
+from privsynth.errors import MachineError, PrivsynthWarning, StorageError
+
+CANARY = "CANARY-7f3a"
+COMMANDS = ["schema", "fit", "sample", "evaluate", "inspect", "demo"]
+
+
+def privsynth(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def done(result: Result) -> Result:
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a table of 200 rows and a model of it."""
+    folder = tmp_path_factory.mktemp("cli")
+    rows = [
+        f"P{i:05d},{20 + i * 7 % 50},{['clerk', 'nurse', 'cook'][i % 3]},"
+        f"{'' if i % 10 == 3 else i % 4},{'bad' if i % 5 == 0 else 'good'}"
+        for i in range(200)
+    ]
+    (folder / "data.csv").write_text("\n".join(["id,age,job,visits,Class", *rows]) + "\n")
+    arguments = ["--target", "Class", "--seed", 7]
+    done(privsynth("fit", folder / "data.csv", "-o", folder / "m.psyn", *arguments))
+    return folder
+
+
+# ---------------------------------------------------------------------------- help
+
+
+def test_help_answers_without_loading_what_is_heavy() -> None:
+    script = (
+        "import sys; from privsynth.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = run.stdout.splitlines()[-1]
+    for package in ("numpy", "pandas", "pyarrow", "torch", "sdv", "yaml", "rich"):
+        assert repr(package) not in loaded
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    text = done(privsynth(command, "--help")).stdout
+    assert "--quiet" in text
+    assert "--verbose" in text
+    assert command in done(privsynth("--help")).stdout
+
+
+def test_help_names_every_engine_and_the_default() -> None:
+    text = CliRunner().invoke(main, ["fit", "--help"], terminal_width=400).stdout
+    assert f"[default: {DEFAULT}]" in text
+    for name in ENGINES:
+        assert name in text
+
+
+def test_version() -> None:
+    assert done(privsynth("--version")).stdout == f"privsynth {version('privsynth')}\n"
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    result = privsynth()
+    assert result.exit_code == 2
+    assert "Usage: privsynth" in result.stderr
+
+
+# ---------------------------------------------------------------------------- schema
+
+
+def test_schema_prints_a_yaml_that_fit_accepts(folder: Path, tmp_path: Path) -> None:
+    data, reviewed = folder / "data.csv", tmp_path / "schema.yaml"
+    printed = done(privsynth("schema", data, "--target", "Class")).stdout
+    written = done(privsynth("schema", data, "--target", "Class", "-o", reviewed))
+    assert written.stdout == ""
+    assert "schema.yaml" in written.stderr
+    assert reviewed.read_text() == printed
+    columns = {column["name"]: column for column in yaml.safe_load(printed)["columns"]}
+    assert list(columns) == ["id", "age", "job", "visits", "Class"]
+    assert columns["id"]["kind"] == "id"
+    assert columns["Class"]["role"] == "target"
+    model = tmp_path / "m.psyn"
+    done(privsynth("fit", data, "-o", model, "--schema", reviewed, "--seed", 7))
+    assert json.loads(done(privsynth("inspect", model, "--json")).stdout)["target"] == "Class"
+
+
+# ---------------------------------------------------------------------------- fit
+
+
+def test_fit_says_what_it_learnt_and_claims_no_guarantee(folder: Path, tmp_path: Path) -> None:
+    model = tmp_path / "m.psyn"
+    result = done(privsynth("fit", folder / "data.csv", "-o", model, "--target", "Class"))
+    assert result.stdout == ""
+    for part in ("5 columns", "200 rows", "'Class'", DEFAULT, "'id'", "no formal guarantee"):
+        assert part in result.stderr
+    assert "(drawn; give --seed" in result.stderr
+    assert stat.S_IMODE(model.stat().st_mode) == 0o600
+
+
+def test_quiet_says_nothing(folder: Path, tmp_path: Path) -> None:
+    model, out = tmp_path / "m.psyn", tmp_path / "out.csv"
+    for arguments in (
+        ["fit", folder / "data.csv", "-o", model],
+        ["sample", model, "-n", 5, "-o", out],
+    ):
+        assert done(privsynth(*arguments, "--quiet")).output == ""
+
+
+def test_the_seed_that_was_drawn_repeats_the_model(folder: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "1.psyn", tmp_path / "2.psyn"
+    said = done(privsynth("fit", folder / "data.csv", "-o", first)).stderr
+    seed = said.split("give --seed ")[1].split()[0]
+    again = done(privsynth("fit", folder / "data.csv", "-o", second, "--seed", seed))
+    assert "(drawn; " not in again.stderr
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_holdout_is_set_aside(folder: Path, tmp_path: Path) -> None:
+    model, holdout = tmp_path / "m.psyn", tmp_path / "holdout.csv"
+    arguments = ["--target", "Class", "--holdout", 0.25, "--holdout-output", holdout]
+    done(privsynth("fit", folder / "data.csv", "-o", model, *arguments))
+    header, *rows = holdout.read_text().splitlines()
+    everything = (folder / "data.csv").read_text().splitlines()
+    assert header == everything[0]
+    assert len(rows) == 50
+    assert set(rows) <= set(everything)
+    assert sum(row.endswith("bad") for row in rows) == 10
+    card = json.loads(done(privsynth("inspect", model, "--json")).stdout)
+    assert card["rows"] == 150
+
+
+def test_the_command_line_wins_over_the_config(folder: Path, tmp_path: Path) -> None:
+    config, model = tmp_path / "run.yaml", tmp_path / "m.psyn"
+    config.write_text(
+        "engine: sdv-ctgan\ntarget: Class\nseed: 3\nk: 20\n"
+        "settings: {epochs: 1, batch_size: 50, generator_dim: [8, 8]}\n"
+    )
+    done(
+        privsynth(
+            *["fit", folder / "data.csv", "-o", model, "--config", config, "--k", 15],
+            *["--set", "generator_dim=[16,16]", "--set", "discriminator_lr=1e-4"],
+        )
+    )
+    card = json.loads(done(privsynth("inspect", model, "--json")).stdout)
+    assert (card["engine"], card["target"], card["seed"]) == ("sdv-ctgan", "Class", 3)
+    assert card["disclosure"]["k"] == 15
+    assert card["settings"]["epochs"] == 1
+    assert card["settings"]["generator_dim"] == [16, 16]
+    assert card["settings"]["discriminator_lr"] == 1e-4
+
+
+# ---------------------------------------------------------------------------- sample
+
+
+def test_the_seed_decides_the_rows(folder: Path, tmp_path: Path) -> None:
+    outputs = []
+    for i, seed in enumerate((1, 1, 2)):
+        out = tmp_path / f"{i}.csv"
+        done(privsynth("sample", folder / "m.psyn", "-n", 40, "-o", out, "--seed", seed))
+        outputs.append(out.read_bytes())
+    assert outputs[0] == outputs[1] != outputs[2]
+
+
+def test_where_gives_only_such_rows(folder: Path) -> None:
+    command = ["sample", folder / "m.psyn", "-n", 30, "-o", "-", "--seed", 1]
+    header, *rows = done(privsynth(*command, "--where", "Class=bad")).stdout.splitlines()
+    assert header == "id,age,job,visits,Class"
+    assert len(rows) == 30
+    assert all(row.endswith(",bad") for row in rows)
+    both = done(privsynth(*command, "--where", "Class=good", "--where", "visits=")).stdout
+    assert all(row.endswith(",,good") for row in both.splitlines()[1:])
+
+
+def test_rows_on_stdout_are_the_rows_of_the_file(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    command = ["sample", folder / "m.psyn", "-n", 25, "--seed", 1, "-o"]
+    done(privsynth(*command, out))
+    assert done(privsynth(*command, "-")).stdout == out.read_text()
+
+
+# ---------------------------------------------------------------------------- evaluate, inspect
+
+
+def test_evaluate_prints_a_summary_and_writes_reports(folder: Path, tmp_path: Path) -> None:
+    synthetic, holdout = tmp_path / "synthetic.csv", tmp_path / "holdout.csv"
+    for path, seed in ((synthetic, 1), (holdout, 2)):
+        done(privsynth("sample", folder / "m.psyn", "-n", 200, "-o", path, "--seed", seed))
+    html, scores = tmp_path / "report.html", tmp_path / "scores.json"
+    result = done(
+        privsynth(
+            *["evaluate", synthetic, "--train", folder / "data.csv", "--holdout", holdout],
+            *["--model", folder / "m.psyn", "-o", html, "--json", scores],
+        )
+    )
+    assert "fidelity" in result.stdout.casefold()
+    assert "report.html" in result.stderr
+    assert {"fidelity", "utility"} <= {
+        s["family"] for s in json.loads(scores.read_text())["scores"]
+    }
+    assert html.read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_inspect_shows_the_card(folder: Path) -> None:
+    text = done(privsynth("inspect", folder / "m.psyn")).stdout
+    card = json.loads(done(privsynth("inspect", folder / "m.psyn", "--json")).stdout)
+    assert yaml.safe_load(text) == card
+    assert card["engine"] == DEFAULT
+    assert card["columns"]["id"] == "id"
+    assert card["columns"]["Class"] == "categorical"
+    assert card["disclosure"]["k"] == 10
+    assert card["holds_rows"] is False
+    assert card["guarantee"] == "no formal guarantee"
+    assert card["not_covered"]
+    assert {event["mechanism"] for event in card["ledger"]} == {"exact"}
+
+
+# ---------------------------------------------------------------------------- demo
+
+
+def test_the_demos_are_those_that_are_shipped() -> None:
+    shipped = yaml.safe_load((files("privsynth") / "data" / "demos.yaml").read_text())
+    (name,) = (p for p in main.commands["demo"].params if p.name == "name")
+    assert list(name.type.choices) == list(shipped)
+
+
+def test_demo_writes_all_that_it_promises(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    result = done(privsynth("demo", "intrusion", "-o", out))
+    assert {path.name for path in out.iterdir()} == {
+        "train.csv",
+        "holdout.csv",
+        "synthetic.csv",
+        "model.psyn",
+        "report.html",
+        "evaluation.json",
+    }
+    counts = {
+        part: len((out / f"{part}.csv").read_text().splitlines()) - 1
+        for part in ("train", "holdout", "synthetic")
+    }
+    assert counts["train"] == counts["synthetic"]
+    assert counts["holdout"] == pytest.approx(counts["train"] / 3, abs=1)
+    assert "attack" not in (out / "train.csv").read_text().splitlines()[0].split(",")
+    assert "fidelity" in result.stdout.casefold()
+
+
+# ---------------------------------------------------------------------------- endings
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def verb(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return verb
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (MachineError("out.csv: the disk is full; free some space"), 3, "disk is full"),
+        (OSError(errno.ENOSPC, "No space left on device", "out.csv"), 3, "out.csv"),
+        (MemoryError(), 3, "out of memory"),
+        (StorageError("out.csv: cannot be read; check the path"), 2, "cannot be read"),
+        (PermissionError(errno.EACCES, "Permission denied", "x.csv"), 2, "x.csv"),
+        (StorageError("two\nlines and \x1b[31mcolour"), 2, "two lines and"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyError(CANARY), 3, "a bug in privsynth (KeyError at cli.py:"),
+        (ValueError(f"bad cell {CANARY}"), 3, "please report"),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--verbose"], ["--quiet"]])
+def test_every_error_is_one_line_and_a_code(
+    error: BaseException,
+    code: int,
+    says: str,
+    flags: list[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "propose_schema", raising(error))
+    result = privsynth("schema", folder / "data.csv", *flags)
+    assert result.exit_code == code
+    *others, line = result.stderr.splitlines()
+    assert line.startswith("privsynth: error: ")
+    assert says in line
+    assert "\x1b" not in result.output
+    assert "Traceback" not in result.output
+    assert CANARY not in result.output
+    if "--verbose" not in flags:
+        assert not others
+
+
+def test_verbose_says_where_a_bug_was_met(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "propose_schema", raising(KeyError(CANARY)))
+    result = privsynth("schema", folder / "data.csv", "--verbose")
+    assert "in schema" in result.stderr
+    assert CANARY not in result.stderr
+
+
+@pytest.mark.parametrize("flag", [None, "--quiet"])
+def test_only_our_own_warnings_are_shown_and_each_once(
+    flag: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = pipeline.propose_schema
+
+    def warning(*given: Any, **named: Any) -> Any:
+        for _ in range(2):
+            warnings.warn("column 'note' is free text", PrivsynthWarning, stacklevel=1)
+            warnings.warn(f"someone else's {CANARY}", UserWarning, stacklevel=1)
+        return original(*given, **named)
+
+    monkeypatch.setattr(pipeline, "propose_schema", warning)
+    result = done(privsynth("schema", folder / "data.csv", *filter(None, [flag])))
+    ours = [line for line in result.stderr.splitlines() if "free text" in line]
+    assert ours == ([] if flag else ["privsynth: warning: column 'note' is free text"])
+    assert CANARY not in result.output
+
+
+def start(*arguments: object, **settings: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from privsynth.cli import main; main()"]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_the_old_file_and_no_half_one(
+    number: signal.Signals, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("old")
+    run = start("sample", folder / "m.psyn", "-n", 50_000_000, "-o", out, "--seed", 1)
+    while not any(path != out for path in tmp_path.iterdir()):  # rows are on their way
+        assert run.poll() is None, run.stderr
+        time.sleep(0.05)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert said.decode().splitlines() == [
+        "privsynth: error: interrupted; no file is left half-written"
+    ]
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
+    run = start("sample", folder / "m.psyn", "-n", 200_000, "-o", "-", "--seed", 1)
+    assert run.stdout is not None
+    assert run.stderr is not None
+    assert run.stdout.readline() == b"id,age,job,visits,Class\n"
+    run.stdout.close()
+    assert run.stderr.read() == b""
+    assert run.wait(timeout=60) == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_exit_3(folder: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-c", "from privsynth.cli import main; main()"]
+        arguments = ["sample", folder / "m.psyn", "-n", "2000", "-o", "-", "--seed", "1"]
+        run = subprocess.run(
+            [*command, *map(str, arguments)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        )
+    assert run.returncode == 3
+    assert run.stderr.decode().startswith("privsynth: error: ")
+    assert len(run.stderr.splitlines()) == 1

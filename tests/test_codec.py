@@ -1,0 +1,225 @@
+"""The codec: cells and levels that rest on at least k rows, and values that come back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privsynth.codec import MOST_CELLS, OTHER, Cells, Codec, LevelCodes, SurrogateCodes, learn
+from privsynth.errors import SamplingError
+from privsynth.infer import infer
+from privsynth.privacy import Disclosure
+from privsynth.schema import Bounds, Column, Kind, Levels, Schema
+from privsynth.table import read
+
+
+def learnt(frame: pd.DataFrame, k: int = 10, target: str | None = None) -> Codec:
+    table = read(frame)
+    return learn(table, infer(table, target=target, k=k), Disclosure(k))
+
+
+def only(values: object, k: int = 10, **column: object) -> Cells | LevelCodes | SurrogateCodes:
+    """Learn the coding of one column, with a schema that declares nothing but what is given."""
+    table = read(pd.DataFrame({"x": values}))
+    declared = Column(**{"name": "x", "dtype": str(table.schema.field("x").type), **column})
+    return learn(table, Schema((declared,)), Disclosure(k)).codings[0]
+
+
+def rows_in_cells(coding: Cells, values: np.ndarray) -> np.ndarray:
+    codes = coding.encode(pa.array(values))
+    return np.bincount(codes, minlength=coding.size)
+
+
+def test_a_number_held_by_k_rows_is_an_atom_and_comes_back_as_itself() -> None:
+    coding = only([0] * 30 + [7] * 12 + [2**53 + 1] * 10, kind=Kind.INTEGER)
+    assert coding.atoms.tolist() == [True, True, True]
+    back = coding.decode(np.array([0, 1, 2], dtype=np.int32), np.random.default_rng(0))
+    assert back.to_pylist() == [0, 7, 2**53 + 1]
+
+
+def test_rarer_numbers_share_an_interval_of_at_least_k_rows() -> None:
+    values = np.array([0] * 50 + list(range(100, 125)))
+    coding = only(values, kind=Kind.INTEGER)
+    assert coding.atoms.tolist()[0]
+    assert (rows_in_cells(coding, values) >= 10).all()
+
+
+def test_a_few_numbers_between_atoms_are_given_to_the_nearer_one() -> None:
+    coding = only([0] * 20 + [4] * 3 + [10] * 20, kind=Kind.INTEGER)
+    assert coding.low.tolist() == [0, 10]
+    assert coding.encode(pa.array([4, 6])).tolist() == [0, 1]
+
+
+def test_an_extreme_held_by_one_row_is_in_no_cell() -> None:
+    rng = np.random.default_rng(1)
+    values = np.append(rng.normal(size=500), 98765.4321)
+    coding = only(values, kind=Kind.NUMERIC)
+    assert coding.high.max() < 10
+    drawn = coding.draw(coding.encode(pa.array(values)), rng)
+    assert drawn.max() < 10
+
+
+def test_drawn_numbers_keep_the_mean_of_a_skewed_column() -> None:
+    rng = np.random.default_rng(2)
+    values = np.round(rng.lognormal(8, 1.0, size=20_000), 2)
+    coding = only(values, kind=Kind.NUMERIC, decimals=2)
+    drawn = coding.draw(coding.encode(pa.array(values)), rng)
+    held = np.clip(values, coding.low[0], coding.high[-1])
+    assert drawn.mean() == pytest.approx(held.mean(), rel=0.005)
+    assert np.array_equal(drawn, np.round(drawn, 2))
+
+
+def test_integers_on_a_coarse_grid_stay_on_it() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.integers(0, 4000, size=5000) * 25
+    coding = only(values, kind=Kind.INTEGER)
+    assert coding.step == 25
+    assert not (coding.draw(coding.encode(pa.array(values)), rng) % 25).any()
+
+
+def test_dates_stay_dates_and_zones_are_kept() -> None:
+    days = pd.date_range("2020-01-01", periods=400, tz="Europe/Berlin")
+    coding = only(np.repeat(days, 3).repeat(1).to_series().reset_index(drop=True), kind=Kind.DATETIME)
+    back = coding.decode(np.arange(coding.size, dtype=np.int32), np.random.default_rng(0))
+    assert str(back.type) == coding.column.dtype
+    assert "Europe/Berlin" in coding.column.dtype
+
+
+def test_levels_under_k_rows_are_pooled_and_never_named() -> None:
+    coding = only(["a"] * 40 + ["b"] * 20 + [f"rare{i}" for i in range(12)], kind=Kind.CATEGORICAL)
+    assert coding.levels == ("a", "b")
+    back = coding.decode(np.array([0, 1, 2], dtype=np.int32), np.random.default_rng(0))
+    assert back.to_pylist() == ["a", "b", OTHER]
+    assert "rare" not in json.dumps(coding.to_dict())
+
+
+def test_a_handful_of_rare_levels_become_the_most_frequent_one() -> None:
+    coding = only(["a"] * 20 + ["b"] * 30 + ["rare"] * 3, kind=Kind.CATEGORICAL)
+    assert not coding.pooled
+    assert coding.levels[coding.encode(pa.array(["rare"]))[0]] == "b"
+
+
+def test_nulls_have_the_last_code_when_k_rows_have_them() -> None:
+    coding = only([1.0] * 20 + [2.0] * 20 + [None] * 15, kind=Kind.NUMERIC, nullable=True)
+    assert coding.encode(pa.array([1.0, None])).tolist() == [0, 2]
+    back = coding.decode(np.array([2, 0], dtype=np.int32), np.random.default_rng(0))
+    assert back.to_pylist() == [None, 1.0]
+
+
+def test_fewer_than_k_nulls_are_not_told() -> None:
+    coding = only([1.0] * 20 + [None] * 3, kind=Kind.NUMERIC)
+    assert not coding.nullable
+
+
+def test_an_all_null_column_stays_null() -> None:
+    coding = only(pd.Series([None] * 30, dtype="object"), kind=Kind.CATEGORICAL)
+    assert coding.size == 1
+    back = coding.decode(np.zeros(5, dtype=np.int32), np.random.default_rng(0))
+    assert back.null_count == 5
+
+
+def test_declared_bounds_clip() -> None:
+    coding = only(np.arange(1000), kind=Kind.INTEGER, domain=Bounds(200, 700))
+    assert coding.low[0] == 200
+    assert coding.high[-1] == 700
+
+
+def test_declared_levels_keep_their_order() -> None:
+    values = ["low"] * 20 + ["high"] * 30 + ["mid"] * 25
+    coding = only(values, kind=Kind.ORDINAL, domain=Levels(("low", "mid", "high")))
+    assert coding.levels == ("low", "mid", "high")
+    assert coding.ordered
+
+
+def test_a_condition_on_an_unknown_level_names_the_nearest() -> None:
+    coding = only(["good"] * 20 + ["bad"] * 20, kind=Kind.CATEGORICAL)
+    with pytest.raises(SamplingError, match="did you mean 'good'"):
+        coding.code_of("goood")
+
+
+def test_a_condition_is_read_as_the_column_s_own_type() -> None:
+    coding = only([0] * 20 + [1] * 20, kind=Kind.INTEGER)
+    assert coding.code_of("1") == 1
+    with pytest.raises(SamplingError, match="no integer value"):
+        coding.code_of("one")
+
+
+def test_unique_surrogates_stay_unique_over_chunks() -> None:
+    coding = only([f"C-{i:05d}" for i in range(200)], kind=Kind.ID, unique=True)
+    rng = np.random.default_rng(0)
+    parts = [coding.decode(np.zeros(50, dtype=np.int32), rng, start) for start in (0, 50, 100)]
+    values = [v for part in parts for v in part.to_pylist()]
+    assert len(set(values)) == 150
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.integers(-(2**62), 2**62), st.integers(-20, 20), st.just(None)),
+        min_size=30,
+        max_size=300,
+    ),
+    st.integers(1, 12),
+)
+def test_every_integer_cell_holds_k_rows_and_survives_json(values: list[int | None], k: int) -> None:
+    coding = only(pd.array(values, dtype="Int64"), k=k, kind=Kind.INTEGER)
+    state = json.loads(json.dumps(coding.to_dict()))
+    again = type(coding).from_dict(coding.column, state)
+    array = pa.array(values, pa.int64())
+    codes = coding.encode(array)
+    assert np.array_equal(codes, again.encode(array))
+    assert codes.min() >= 0
+    assert codes.max() < coding.size
+    if isinstance(coding, Cells):
+        assert (np.bincount(codes, minlength=coding.size) >= k).all()
+        assert len(coding.low) <= 2 * MOST_CELLS + 1
+        drawn = coding.decode(codes, np.random.default_rng(0))
+        assert np.array_equal(coding.encode(drawn), codes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.floats(-1e12, 1e12, allow_subnormal=False), st.sampled_from([0.0, 1.5, -3.0])),
+        min_size=30,
+        max_size=300,
+    ),
+    st.integers(1, 12),
+)
+def test_every_float_cell_holds_k_rows(values: list[float], k: int) -> None:
+    coding = only(np.array(values), k=k, kind=Kind.NUMERIC)
+    assert isinstance(coding, Cells)
+    assert (rows_in_cells(coding, np.array(values)) >= k).all()
+    assert (np.diff(coding.low) > 0).all()
+    assert (coding.low[1:] >= coding.high[:-1]).all()
+
+
+def test_a_whole_table_goes_to_codes_and_back() -> None:
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        {
+            "age": rng.integers(18, 80, 600),
+            "paid": np.where(rng.random(600) < 0.2, np.nan, rng.gamma(2, 50, 600).round(2)),
+            "city": rng.choice(["Ulm", "Bonn", "Köln"], 600),
+            "late": rng.random(600) < 0.1,
+        }
+    )
+    codec = learnt(frame, target="late")
+    table = read(frame).to_arrow()
+    codes = codec.encode(table)
+    assert codec.classes
+    back = codec.decode(codes, rng)
+    assert back.schema.names == list(frame.columns)
+    assert back.column("city").to_pylist() == frame["city"].tolist()
+    assert back.column("late").to_pylist() == frame["late"].tolist()
+    assert np.array_equal(codec.encode(back), codes)
+    again = Codec.from_dict(
+        Schema(tuple(c.column for c in codec.codings)), json.loads(json.dumps(codec.to_dict()))
+    )
+    assert np.array_equal(again.encode(table), codes)

@@ -1,0 +1,150 @@
+"""A schema says the same after any way through YAML or a dict, and refuses what contradicts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privsynth.errors import SchemaError
+from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+NUMBER = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
+LEVEL = TEXT | NUMBER | st.booleans()
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> Column:
+    domain = draw(
+        st.none()
+        | st.lists(LEVEL, unique_by=lambda v: (type(v), v), max_size=5).map(
+            lambda values: Levels(tuple(values))
+        )
+        | st.lists(NUMBER, min_size=2, max_size=2).map(sorted).map(lambda ends: Bounds(*ends))
+        | st.lists(TEXT, min_size=2, max_size=2).map(sorted).map(lambda ends: Bounds(*ends))
+    )
+    return Column(
+        name=draw(TEXT),
+        kind=draw(st.sampled_from(Kind)),
+        dtype=draw(TEXT),
+        domain=domain,
+        source=draw(st.sampled_from(Source)) if domain is not None else Source.DECLARED,
+        nullable=draw(st.booleans()),
+        role=draw(st.none() | st.sampled_from([Role.ID, Role.WEIGHT, Role.KEY])),
+        unique=draw(st.booleans()),
+        decimals=draw(st.none() | st.integers(0, 6)),
+        format=draw(st.none() | TEXT),
+        personal=draw(st.none() | TEXT),
+        why=draw(TEXT),
+    )
+
+
+SCHEMAS = st.lists(columns(), unique_by=lambda c: c.name, max_size=4).map(
+    lambda found: Schema(tuple(found))
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(SCHEMAS)
+def test_a_schema_survives_a_dict(schema):
+    assert Schema.from_dict(schema.to_dict()) == schema
+
+
+@settings(deadline=None, max_examples=30)
+@given(SCHEMAS)
+def test_a_schema_survives_yaml(tmp_path_factory, schema):
+    path = tmp_path_factory.mktemp("schema") / "s.yaml"
+    schema.to_yaml(path)
+    assert Schema.from_yaml(path) == schema
+
+
+def _yaml(tmp_path, text):
+    path = tmp_path / "s.yaml"
+    path.write_text(text, encoding="utf-8")
+    return Schema.from_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("{name: a, knid: text}", "did you mean 'kind'"),
+        ("{name: a, kind: numerc}", "did you mean 'numeric'"),
+        ("{name: a, kind: [text]}", "unknown kind"),
+        ("{name: a, role: traget}", "did you mean 'target'"),
+        ("{name: a, source: infered}", "did you mean 'inferred'"),
+        ("{name: a, given: [kind]}", "unknown key 'given'"),
+        ("{name: a, levels: [x], bounds: [1, 2]}", "both levels and bounds"),
+        ("{name: a, levels: [x, x]}", "twice"),
+        ("{name: a, levels: [x, null]}", "nullable: true"),
+        ("{name: a, levels: [x, [y]]}", "levels are wanted"),
+        ("{name: a, levels: x}", "as a list"),
+        ("{name: a, bounds: [2, 1]}", "wrong way round"),
+        ("{name: a, bounds: [1, b]}", "mix numbers and text"),
+        ("{name: a, bounds: [1, .nan]}", "finite"),
+        ("{name: a, bounds: [1, null]}", "finite"),
+        ("{name: a, bounds: [1]}", "as a list"),
+        ("{name: a, nullable: 1}", "true or false"),
+        ("{name: a, decimals: true}", "whole number"),
+        ("{name: a, decimals: -1}", "negative"),
+        ("{name: a, dtype: 3}", "int64"),
+        ("{name: 2019}", "in quotes"),
+        ("[a]", "not a mapping"),
+    ],
+)
+def test_a_wrong_column_is_refused_with_its_mend(tmp_path, entry, words):
+    with pytest.raises(SchemaError, match=r"s\.yaml") as caught:
+        _yaml(tmp_path, f"columns: [{entry}]")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "columns: 3",
+        "columns: []\nverison: 1",
+        "version: 99\ncolumns: []",
+        "columns: [{name: a}, {name: a}]",
+        "columns: [{name: a, role: target}, {name: b, role: target}]",
+        "columns: [",
+        "columns: [{name: a, bounds: [2019-02-30, 2020-01-01]}]",
+        "[" * 3000,
+    ],
+)
+def test_a_file_that_is_no_schema_is_refused(tmp_path, text):
+    with pytest.raises(SchemaError):
+        _yaml(tmp_path, text)
+
+
+def test_object_tags_build_nothing(tmp_path):
+    made = tmp_path / "made"
+    text = f"columns: !!python/object/apply:pathlib.Path.touch [!!python/name:x '{made}']"
+    with pytest.raises(SchemaError, match="line 1"):
+        _yaml(tmp_path, text)
+    assert not made.exists()
+
+
+def test_dates_without_quotes_are_read_as_iso_text(tmp_path):
+    schema = _yaml(tmp_path, "columns: [{name: a, bounds: [2019-01-31, 2020-01-01]}]")
+    assert schema["a"].domain == Bounds("2019-01-31", "2020-01-01")
+
+
+def test_a_file_states_what_it_gives_and_no_more(tmp_path):
+    column = _yaml(tmp_path, "columns: [{name: a, nullable: false, levels: [x]}]")["a"]
+    assert column.stated == {"nullable", "domain"}
+    assert column.source is Source.DECLARED
+    assert replace(column, decimals=2).stated == {"nullable", "domain", "decimals"}
+    assert Column("a", Kind.CATEGORICAL, "string").stated == {"kind", "dtype"}
+
+
+def test_there_is_one_target():
+    schema = Schema(tuple(Column(name, Kind.INTEGER, "int64") for name in "ab"))
+    moved = schema.with_target("a").with_target("b")
+    assert moved.target is moved["b"]
+    assert moved["a"].role is None
+    with pytest.raises(SchemaError, match="no column 'c'"):
+        schema.with_target("c")
