@@ -623,7 +623,7 @@ def _step(column: Column, numbers: npt.NDArray[Any]) -> int:
     """Give the coarsest usual grid on which every integer or datetime lies."""
     if numbers.dtype != np.int64:
         return 1
-    steps = (1000, 500, 100, 50, 25, 10, 5)
+    steps: tuple[int, ...] = (1000, 500, 100, 50, 25, 10, 5)
     dtype = arrow_type(column.dtype)
     if pa.types.is_timestamp(dtype) or pa.types.is_time(dtype) or pa.types.is_duration(dtype):
         second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[dtype.unit]
@@ -690,7 +690,7 @@ def _scalar(column: Column, value: Any) -> pa.Array:
         array = pa.array([value])
         if pa.types.is_string(array.type) and pa.types.is_timestamp(dtype) and dtype.tz:
             local = array.cast(pa.timestamp(dtype.unit))
-            return pc.assume_timezone(local, dtype.tz)
+            return pc.assume_timezone(local, dtype.tz, ambiguous="earliest", nonexistent="latest")
         return array.cast(dtype)
     except pa.ArrowException:
         raise SamplingError(

@@ -57,6 +57,7 @@ _WEIGHTS = _set(
 )
 _DATE_TEXT = (
     r"^\s*(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}))(?:\D|$)"
+    r"|^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?$"
 )
 _CLOCK = ("Y", "M", "D", "h", "m", "s", "ms", "us", "ns")
 _MOST_DECIMALS = 6
@@ -93,7 +94,7 @@ class _Facts:
 
     @property
     def textual(self) -> bool:
-        return bool(pa.types.is_string(self.type) or pa.types.is_large_string(self.type))
+        return bool(pa.types.is_string(self.type))
 
     @property
     def whole(self) -> bool:
@@ -130,9 +131,7 @@ class _Facts:
     @cached_property
     def texts(self) -> pa.Array:
         """The values as text; whole numbers without a point."""
-        if self.textual:
-            return self.values.cast(pa.string())
-        if pa.types.is_integer(self.type):
+        if self.textual or pa.types.is_integer(self.type):
             return self.values.cast(pa.string())
         return pa.array(self.numbers.astype(np.int64)).cast(pa.string())
 
@@ -165,7 +164,7 @@ def infer(
     SchemaError
         A declared column is not in the table, or what is declared of it contradicts its values.
     DataError
-        A column holds an infinite number, or nested values.
+        A column holds an infinite number.
     """
     for name in declared.names if declared else ():
         if name not in table.names:
@@ -196,21 +195,11 @@ def _facts(table: Table, name: str) -> _Facts:
     values, counts, nulls = table.value_counts(name)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    if pa.types.is_nested(values.type) or pa.types.is_binary(values.type):
+    if pa.types.is_floating(values.type) and pc.any(pc.is_inf(values)).as_py():
         raise DataError(
-            f"{table.name}, column {name!r}: is stored as {stored}, which is no single value; "
-            "drop the column or store it as text"
+            f"{table.name}, column {name!r}: holds an infinite value; "
+            "replace it by a number or leave it empty"
         )
-    if pa.types.is_floating(values.type):
-        numbers = np.asarray(values.cast(pa.float64()))
-        if np.isinf(numbers).any():
-            raise DataError(
-                f"{table.name}, column {name!r}: holds an infinite value; "
-                "replace it by a number or leave it empty"
-            )
-        there = ~np.isnan(numbers)
-        nulls += int(counts[~there].sum())
-        values, counts = values.filter(pa.array(there)), counts[there]
     order = None
     if pa.types.is_dictionary(stored) and stored.ordered:
         column = table.to_arrow([name]).column(0).unify_dictionaries()
@@ -312,7 +301,11 @@ def _text_or_levels(facts: _Facts) -> tuple[Kind, str | None, str]:
     alone = distinct >= 0.9 * facts.rows and not _PLACES.intersection(words(facts.name))
     if distinct > HANDFUL and (alone or (average >= 4 and facts.scattered)):
         if _share(facts, _DATE_TEXT) > 0.5:
-            return Kind.TEXT, None, "text that looks like dates; store them as dates to model them"
+            return (
+                Kind.TEXT,
+                None,
+                "text that looks like dates or times; store dates as dates to model them",
+            )
         if average >= 2:
             return Kind.TEXT, None, f"free text: {average:.0f} words a value on average{aside}"
         return Kind.TEXT, None, f"text, nearly every value of it different{aside}"
@@ -386,8 +379,6 @@ def _bounds(facts: _Facts, k: int) -> Bounds | None:
     if not pa.types.is_temporal(facts.type):
         low, high = _clip(facts.numbers, facts.counts, k, _round_numbers)
         return Bounds(_number(low, facts), _number(high, facts))
-    if not (pa.types.is_timestamp(facts.type) or pa.types.is_date(facts.type)):
-        return None  # a time of day or a duration needs no bound to be bounded
     low, high = _clip(_wall_clock(facts.values), facts.counts, k, _round_times)
     return Bounds(_iso(low), _iso(high))
 
@@ -447,8 +438,6 @@ def _wall_clock(values: pa.Array) -> npt.NDArray[Any]:
     """Give moments as the column's own zone's clock shows them; an hour may come twice."""
     if pa.types.is_timestamp(values.type) and values.type.tz:
         return np.sort(np.asarray(pc.local_timestamp(values)))
-    if values.type == pa.date64():
-        values = values.cast(pa.date32())
     return np.asarray(values)
 
 

@@ -268,15 +268,12 @@ def evaluate(
     if declared is None and fitted is not None:
         declared = fitted.schema
     full = infer(real, target=target, declared=declared)
-    frames = [
-        None if data is None else to_frame(read(data, encoding=encoding).to_arrow(), "pandas")
-        for data in (holdout, synthetic)
+    others = [
+        None if data is None else read(data, encoding=encoding) for data in (holdout, synthetic)
     ]
-    return Report(
-        evaluate_frames(
-            to_frame(real.to_arrow(), "pandas"), *frames, full, seed=seed, progress=progress
-        )
-    )
+    held_out, made = (None if t is None else to_frame(t.to_arrow(), "pandas") for t in others)
+    frame = to_frame(real.to_arrow(), "pandas")
+    return Report(evaluate_frames(frame, held_out, made, full, seed=seed, progress=progress))
 
 
 def _written(text: str, path: str | Path | None) -> str:

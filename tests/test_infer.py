@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from dataclasses import replace
 
 import numpy as np
@@ -150,6 +151,7 @@ def test_ids(name, values):
         ("zip", [f"{i:05}" for i in range(0, 50 * N, 50)], Kind.CATEGORICAL),
         ("code", [f"C{i % 150}" for i in range(N)], Kind.CATEGORICAL),
         ("filename", [f"my file {i // 9} of many things" for i in range(N)], Kind.TEXT),
+        ("at", [f"{i // 60:02}:{i % 60:02}:00" for i in range(N)], Kind.TEXT),
         ("note", [f"seen on day {i}, doing well" for i in range(N)], Kind.TEXT),
         ("at", [f"{1 + i % 28}/{1 + i % 12}/{1600 + i}" for i in range(N)], Kind.TEXT),
     ],
@@ -185,11 +187,17 @@ def test_a_tiny_table_is_told_nothing_of():
     assert schema["b"].domain == Levels(())
 
 
-def test_infinity_and_nested_values_are_refused_by_name():
+def test_infinity_is_refused_by_name():
     with pytest.raises(DataError, match="'x'"):
         _one([1.0, float("inf")])
-    with pytest.raises(DataError, match="'x'"):
-        _one([[1], [2]])
+
+
+def test_decimals_are_those_that_every_value_keeps():
+    cents = [decimal.Decimal(f"{i}.25") for i in range(60)]
+    assert _one(pa.array(cents, pa.decimal128(12, 4))).decimals == 2
+    assert _one(pa.array([0.1, 2.25] * 30, pa.float32())).decimals == 2
+    assert _one([1 / 3, 0.5] * 30).decimals is None
+    assert _one([float(i % 7) for i in range(60)]).decimals == 0
 
 
 # Disclosure control

@@ -97,7 +97,9 @@ def learn_cuts(values: pd.Series[float], bins: int = BINS) -> Cuts:
     edges = np.quantile(known, np.linspace(0, 1, bins + 1), method="inverted_cdf")
     edges, times = np.unique(edges, return_counts=True)
     atoms = edges[times > 1]
-    return Cuts(np.unique(np.concatenate([edges[1:-1], atoms, np.nextafter(atoms, np.inf)])))
+    with np.errstate(over="ignore"):  # nothing lies above the largest float
+        above = np.nextafter(atoms, np.inf)
+    return Cuts(np.unique(np.concatenate([edges[1:-1], atoms, above])))
 
 
 def learn_levels(labels: pd.Series[Any], top: int = LEVELS) -> TopLevels:

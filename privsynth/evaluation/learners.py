@@ -47,10 +47,11 @@ class Features:
         """Learn from the training side."""
         numbers = frame.select_dtypes("float64").dropna(axis=1, how="all").clip(-LARGEST, LARGEST)
         labels = frame.select_dtypes("category")
+        scale = numbers.std(ddof=0).replace(0.0, 1.0)
         return cls(
-            numbers.mean().to_dict(),
-            numbers.std(ddof=0).replace(0.0, 1.0).to_dict(),
-            {name: learn_levels(column) for name, column in labels.items()},
+            dict(zip(numbers.columns, numbers.mean(), strict=True)),
+            dict(zip(numbers.columns, scale, strict=True)),
+            {name: learn_levels(labels[name]) for name in labels.columns},
         )
 
     def linear(self, frame: pd.DataFrame) -> csr_matrix:
@@ -122,13 +123,14 @@ def predict(
         Probabilities, shape (test rows, classes), 0 for a class that `truth` lacks; or
         numbers, shape (test rows,).
     """
+    from threadpoolctl import threadpool_limits
+
     features = Features.learn(train)
     estimator = learner.build(features, seed)
-    with warnings.catch_warnings():
+    # one thread: the last digits of a sum depend on how many threads have shared it
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         estimator.fit(learner.features(features, train), truth)
-        if hasattr(estimator, "n_jobs"):
-            estimator.n_jobs = 1  # threads add trees up in any order, which moves the last digit
         rows = learner.features(features, test)
         if not classes:
             return np.asarray(estimator.predict(rows), dtype=np.float64)
@@ -169,7 +171,7 @@ def _forest(kind: str) -> Callable[[Features, int], Any]:
         from sklearn import ensemble
 
         return getattr(ensemble, f"RandomForest{kind}")(
-            n_estimators=TREES, min_samples_leaf=5, max_features="sqrt", n_jobs=2, random_state=seed
+            n_estimators=TREES, min_samples_leaf=5, max_features="sqrt", random_state=seed
         )
 
     return build
