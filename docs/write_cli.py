@@ -7,28 +7,25 @@ import click
 from privsynth.cli import main
 
 PAGE = Path(__file__).with_name("cli.md")
-WIDTH = 100
+WIDTH = {"terminal_width": 100, "max_content_width": 100}
 
 
-def helps(command: click.Command, name: str) -> list[tuple[str, str]]:
-    """Give (name, help) of a command and of all below it."""
-    context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
-    below = command.commands.items() if isinstance(command, click.Group) else ()
-    return [(name, command.get_help(context))] + [
-        found for child, inner in below for found in helps(inner, f"{name} {child}")
+def helps(command: click.Command, name: str, parent: click.Context | None = None) -> list[str]:
+    """Give the sections of a command and of all below it."""
+    settings = {**command.context_settings, **WIDTH}
+    context = click.Context(command, parent=parent, info_name=name, **settings)
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    below = command.commands if isinstance(command, click.Group) else {}
+    return [
+        f"## {context.command_path}\n\n```text\n{text}\n```",
+        *(part for child in below for part in helps(below[child], child, context)),
     ]
 
 
 def page() -> str:
     """Give the whole page."""
-    parts = [
-        "# The command line",
-        "<!-- written by `make docs`: change the program, not this page -->",
-    ]
-    for name, text in helps(main, "privsynth"):
-        lines = "\n".join(line.rstrip() for line in text.splitlines())
-        parts += [f"## {name}", f"```text\n{lines}\n```"]
-    return "\n\n".join(parts) + "\n"
+    note = "<!-- written by `make docs`: change the program, not this page -->"
+    return "\n\n".join(["# The command line", note, *helps(main, "privsynth")]) + "\n"
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class _Voice:
             redirect_stdout=False,  # rows may be on their way there
             disable=not drawn,
         )
-        task = bars.add_task("", total=None)
+        task = bars.add_task("", total=None, visible=False)
         start = time.monotonic()
         current = ""
 
@@ -92,7 +92,7 @@ class _Voice:
             nonlocal current
             if phase != current:
                 current = phase
-                bars.reset(task, description=phase)
+                bars.reset(task, description=phase, visible=True)
                 if self.verbose and not drawn:
                     self.say(f"{time.monotonic() - start:.1f} s: {phase}")
             bars.update(task, completed=done, total=total or None)
@@ -665,7 +665,7 @@ def demo(voice: _Voice, /, name: str, output: Path, engine: str | None, seed: in
     for line in _summary(model):
         voice.say(line)
     voice.say(
-        f"{output}: train, holdout and synthetic.csv, model.psyn, report.html, evaluation.json"
+        f"{output}: train.csv, holdout.csv, synthetic.csv, model.psyn, report.html, evaluation.json"
     )
     _print_summary(report)
 

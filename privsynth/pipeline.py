@@ -264,16 +264,17 @@ def evaluate(
 
     fitted = load(model) if isinstance(model, str | Path) else model
     declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
-    real = read(train, encoding=encoding)
     if declared is None and fitted is not None:
         declared = fitted.schema
+    real = read(train, encoding=encoding)
     full = infer(real, target=target, declared=declared)
-    others = [
-        None if data is None else read(data, encoding=encoding) for data in (holdout, synthetic)
-    ]
-    held_out, made = (None if t is None else to_frame(t.to_arrow(), "pandas") for t in others)
-    frame = to_frame(real.to_arrow(), "pandas")
-    return Report(evaluate_frames(frame, held_out, made, full, seed=seed, progress=progress))
+    made = _frame(read(synthetic, encoding=encoding))
+    held_out = None if holdout is None else _frame(read(holdout, encoding=encoding))
+    return Report(evaluate_frames(_frame(real), held_out, made, full, seed=seed, progress=progress))
+
+
+def _frame(table: Table) -> Any:
+    return to_frame(table.to_arrow(), "pandas")
 
 
 def _written(text: str, path: str | Path | None) -> str:

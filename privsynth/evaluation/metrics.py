@@ -23,7 +23,7 @@ def draws(rows: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> np
     """
     counts = np.empty((resamples, rows), dtype=np.uint16)
     for resample in counts:
-        resample[:] = np.bincount(rng.integers(rows, size=rows), minlength=rows)
+        resample[:] = np.bincount(rng.integers(max(1, rows), size=rows), minlength=rows)
     return counts
 
 

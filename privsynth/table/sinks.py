@@ -162,7 +162,7 @@ def _json_lines(
     schema: pa.Schema, formats: Mapping[str, str]
 ) -> Callable[[pa.Table], pa.ChunkedArray]:
     spell = speller(schema, formats, only_times=True)
-    con = connect()
+    con = connect(ordered=True)
     pairs = ", ".join(
         "'" + name.replace("'", "''") + f"', c{i}" for i, name in enumerate(schema.names)
     )

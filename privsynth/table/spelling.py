@@ -10,7 +10,7 @@ for nanoseconds; ``%:z`` is an offset such as ``+02:00``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,15 +55,24 @@ class Spelling:
     zone: str = ""
 
 
-def connect() -> Any:
-    """Open a DuckDB in memory that writes no file and downloads nothing."""
-    return duckdb.connect(
+def connect(*, ordered: bool = False) -> Any:
+    """Open a DuckDB in memory that writes no file and downloads nothing.
+
+    Parameters
+    ----------
+    ordered : bool
+        Keep to one thread: with more, rows that come from Arrow change places.
+    """
+    con = duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "temp_directory": "",
         }
     )
+    if ordered:
+        con.execute("SET threads = 1")
+    return con
 
 
 def detect(
@@ -83,29 +92,29 @@ def detect(
     wanted = list(columns)
     if not wanted:
         return {}
-    examples = _aggregate(texts, {i: f"min({_known(i)})" for i in wanted})
-    found = {
+    examples = _aggregate(texts, wanted, {i: f"min(c{i})" for i in wanted})
+    rounds = {
         i: _times(example) if only_times else _candidates(example)
         for i, example in examples.items()
         if example is not None
     }
-    tests: dict[Any, str] = {}
-    for i, spellings in found.items():
-        for k, spelling in enumerate(spellings):
-            tests[i, k] = f"bool_and(coalesce({spelling.test}, false) OR @ IS NULL)".replace(
-                "@", _known(i)
-            )
-            if spelling.zone:
-                zone = spelling.zone.replace("@", _known(i))
-                tests[i, k, "low"], tests[i, k, "high"] = f"min({zone})", f"max({zone})"
-    answers = _aggregate(texts, tests)
     chosen = {}
-    for i, spellings in found.items():
-        passed = [k for k in range(len(spellings)) if answers[i, k]]
-        if passed and len({spellings[k].order for k in passed}) == 1:
-            k = passed[0]
-            zones = {answers.get((i, k, "low")), answers.get((i, k, "high"))}
-            chosen[i] = _in_zone(spellings[k], zones)
+    while rounds := {i: left for i, left in rounds.items() if left and i not in chosen}:
+        now = {i: left.pop(0) for i, left in rounds.items()}
+        questions = {
+            (i, k, what): sql.replace("@", f"c{i}")
+            for i, spellings in now.items()
+            for k, spelling in enumerate(spellings)
+            for what, sql in _questions(spelling).items()
+        }
+        answers = _aggregate(texts, now, questions)
+        for i, spellings in now.items():
+            passed = [k for k in range(len(spellings)) if answers[i, k, "passes"]]
+            # Where day and month could change places, nobody can tell which is which.
+            if passed and len({spellings[k].order for k in passed}) == 1:
+                k = passed[0]
+                zones = {answers.get((i, k, "first zone")), answers.get((i, k, "last zone"))}
+                chosen[i] = _in_zone(spellings[k], zones)
     return chosen
 
 
@@ -114,49 +123,78 @@ def typed(
 ) -> pa.RecordBatchReader:
     """Read columns of text as their types; times with a zone come in UTC, to be cast."""
     values = [
-        f"{spellings[i].value.replace('@', _known(i)) if i in spellings else f'c{i}'} AS c{i}"
+        f"{spellings[i].value.replace('@', f'c{i}') if i in spellings else f'c{i}'} AS c{i}"
         for i in columns
     ]
-    return connect().from_arrow(texts).project(", ".join(values)).to_arrow_reader(1 << 16)
+    relation = connect(ordered=True).from_arrow(_known(texts, spellings))
+    return relation.project(", ".join(values)).to_arrow_reader(1 << 16)
 
 
-def _aggregate(texts: Texts, questions: Mapping[Any, str]) -> dict[Any, Any]:
-    if not questions:
-        return {}
-    relation = connect().from_arrow(texts())
+def _questions(spelling: Spelling) -> dict[str, str]:
+    asked = {"passes": f"bool_and(coalesce({spelling.test}, false) OR @ IS NULL)"}
+    if spelling.zone:
+        asked |= {"first zone": f"min({spelling.zone})", "last zone": f"max({spelling.zone})"}
+    return asked
+
+
+def _aggregate(
+    texts: Texts, columns: Collection[int], questions: Mapping[Any, str]
+) -> dict[Any, Any]:
+    relation = connect().from_arrow(_known(texts(), columns))
     (row,) = relation.aggregate(", ".join(questions.values())).fetchall()
     return dict(zip(questions, row, strict=True))
 
 
-def _known(i: int) -> str:
-    tokens = ", ".join(f"'{token}'" for token in NULLS)
-    return f"(CASE WHEN trim(c{i}) NOT IN ({tokens}) THEN trim(c{i}) END)"
+def _known(
+    texts: pa.Table | pa.RecordBatchReader, columns: Collection[int]
+) -> pa.RecordBatchReader:
+    """Trim some of the columns, and take what stands for a missing value there as null."""
+    missing = pa.array(NULLS)
+
+    def known(name: str, column: pa.Array) -> pa.Array:
+        if int(name[1:]) not in columns:
+            return column
+        column = pc.ascii_trim(column, " ")
+        return pc.if_else(pc.is_in(column, value_set=missing), None, column)
+
+    reader = texts.to_reader() if isinstance(texts, pa.Table) else texts
+    batches = (
+        pa.RecordBatch.from_arrays(
+            [known(*item) for item in zip(batch.schema.names, batch.columns, strict=True)],
+            schema=reader.schema,
+        )
+        for batch in reader
+    )
+    return pa.RecordBatchReader.from_batches(reader.schema, batches)
 
 
-def _candidates(example: str) -> list[Spelling]:
-    """Give the ways in which one value of a column could be spelled."""
+def _candidates(example: str) -> list[list[Spelling]]:
+    """Give the ways in which one value of a column could be spelled.
+
+    They come in rounds: a later one is tried where no spelling of those before it fits.
+    """
     for form in BOOLEANS:
         true, false = form.split("/")
         if example in (true, false):
             test = f"@ IN ('{true}', '{false}')"
-            return [Spelling(pa.bool_(), test, f"(@ = '{true}')", form)]
-    if re.match(r"[+-]?(\.?[0-9]|inf)", example, re.IGNORECASE):
-        return [_INTEGER, _FLOAT, *_times(example)]
-    return []
+            return [[Spelling(pa.bool_(), test, f"(@ = '{true}')", form)]]
+    if re.fullmatch(r"-?[0-9]+", example):
+        return [[_INTEGER], [_FLOAT]]
+    return _times(example) or ([[_FLOAT]] if _NUMBER.match(example) else [])
 
 
+_NUMBER = re.compile(r"[+-]?(\.?[0-9]|inf)", re.IGNORECASE)
 _INTEGER = Spelling(
     pa.int64(), "CAST(TRY_CAST(@ AS BIGINT) AS VARCHAR) = @", "TRY_CAST(@ AS BIGINT)"
 )
-_WHOLE = r"(?:0|[1-9]\d*)"
-_EXPONENT = r"[eE][+-]?\d+"
 _FLOAT = Spelling(
     pa.float64(),
-    # A whole number counts as a float only while a float holds it exactly.
-    rf"((regexp_full_match(@, '[+-]?(?:{_WHOLE}?\.\d+|{_WHOLE}\.)(?:{_EXPONENT})?"
-    rf"|[+-]?{_WHOLE}{_EXPONENT}') AND isfinite(TRY_CAST(@ AS DOUBLE)))"
-    rf" OR (regexp_full_match(@, '-?{_WHOLE}') AND abs(TRY_CAST(@ AS DOUBLE)) <= {EXACT})"
-    r" OR regexp_full_match(@, '[+-]?(?i:inf|infinity)'))",
+    r"((regexp_full_match(@, '[+-]?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][+-]?\d+)?')"
+    " AND isfinite(TRY_CAST(@ AS DOUBLE))"
+    # A whole number counts as a float only while a float holds it exactly, and without a plus.
+    f" AND ((abs(TRY_CAST(@ AS DOUBLE)) <= {EXACT} AND NOT starts_with(@, '+'))"
+    " OR regexp_matches(@, '[.eE]')))"
+    " OR regexp_full_match(@, '[+-]?(?i:inf|infinity)'))",
     "TRY_CAST(@ AS DOUBLE)",
 )
 
@@ -168,54 +206,58 @@ _DAY = re.compile(
     r"(?:\d{1,2}(?P<mark>[/.-])\d{1,2}(?P=mark)\d{4}|\d{4}/\d\d/\d\d)"
     r"(?P<time>(?P<sep>[T ])\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<half> [AP]M)?)?"
 )
-_FRACTIONS = (
-    ("", ""),
-    (r"\.\d{3}", ".%g"),
-    (r"\.\d{6}", ".%f"),
-    (r"(?:\.\d{1,6})?", ".%f"),
-    (r"(?:\.\d{1,9})?", ".%n"),
-)
+_FRACTIONS = {"": ("", ""), ".000": (r"\.\d{3}", ".%g"), ".000000": (r"\.\d{6}", ".%f")}
+_ANY_FRACTION = (r"(?:\.\d{1,6})?", ".%f")
+_NANOSECONDS = (r"(?:\.\d{1,9})?", ".%n")
+_ZONES = (("Z", "Z"), (r"[+-]\d\d:\d\d", "%:z"), (r"[+-]\d{4}", "%z"))
+_ANY_ZONE = (r"(?:Z|[+-]\d\d(?::?\d\d)?)", "%:z")
 
 
-def _times(example: str) -> list[Spelling]:
+def _times(example: str) -> list[list[Spelling]]:
     if match := _ISO.fullmatch(example):
         return _iso_times(match)
     if match := _DAY.fullmatch(example):
-        return _other_times(match)
+        return [_other_times(match)]
     return []
 
 
-def _iso_times(match: re.Match[str]) -> list[Spelling]:
+def _iso_times(match: re.Match[str]) -> list[list[Spelling]]:
     date = r"\d{4}-\d\d-\d\d"
     if not match["sep"]:
         value = "TRY_CAST(@ AS DATE)"
         test = f"regexp_full_match(@, '{date}') AND {value} IS NOT NULL"
-        return [Spelling(pa.date32(), test, value, "%Y-%m-%d")]
-    stem, pattern = rf"{date}{match['sep']}\d\d:\d\d", f"%Y-%m-%d{match['sep']}%H:%M"
-    zones = [("", "")]
+        return [[Spelling(pa.date32(), test, value, "%Y-%m-%d")]]
+    stem = (rf"{date}{match['sep']}\d\d:\d\d", f"%Y-%m-%d{match['sep']}%H:%M")
+    if match["seconds"]:
+        stem = (stem[0] + r":\d\d", stem[1] + ":%S")
+    zone = ("", "")
     if match["zone"]:
-        colon = "%:z" if ":" in match["zone"] or match["zone"] == "Z" else "%z"
-        zones = [("Z", "Z"), (r"[+-]\d\d:?\d\d", colon), (r"(?:Z|[+-]\d\d(?::?\d\d)?)", colon)]
-    found = []
-    for zone, zone_format in zones:
-        for digits, fraction in _FRACTIONS if match["seconds"] else [("", "")]:
-            seconds, shown = (rf":\d\d{digits}", ":%S") if match["seconds"] else ("", "")
-            sql, unit = ("TIMESTAMPTZ", "us") if zone else ("TIMESTAMP", "us")
-            if fraction == ".%n":
-                if zone:
-                    continue
-                sql, unit = "TIMESTAMP_NS", "ns"
-            value = f"TRY_CAST(@ AS {sql})"
-            found.append(
-                Spelling(
-                    pa.timestamp(unit, tz="UTC" if zone else None),
-                    f"regexp_full_match(@, '{stem}{seconds}{zone}') AND {value} IS NOT NULL",
-                    value,
-                    f"{pattern}{shown}{fraction}{zone_format}",
-                    zone=r"regexp_extract(@, '(?:Z|[+-]\d\d(?::?\d\d)?)$')" if zone else "",
-                )
-            )
+        zone = next((z for z in _ZONES if re.fullmatch(z[0], match["zone"])), _ANY_ZONE)
+    digits = re.sub(r"\d", "0", (match["seconds"] or "")[3:])
+    fraction = _FRACTIONS.get(digits, _ANY_FRACTION)
+    found = [[_iso_time(stem, fraction, zone)]]
+    if match["seconds"]:
+        found.append([_iso_time(stem, _ANY_FRACTION, zone)])
+    if match["zone"]:
+        found.append([_iso_time(stem, _ANY_FRACTION if match["seconds"] else ("", ""), _ANY_ZONE)])
+    elif match["seconds"]:
+        found.append([_iso_time(stem, _NANOSECONDS, zone)])
     return found
+
+
+def _iso_time(*parts: tuple[str, str]) -> Spelling:
+    """Join the parts of a time, each a regular expression and a format."""
+    zoned, fine = bool(parts[-1][0]), _NANOSECONDS in parts
+    sql = "TIMESTAMPTZ" if zoned else "TIMESTAMP_NS" if fine else "TIMESTAMP"
+    value = f"TRY_CAST(@ AS {sql})"
+    pattern = "".join(expression for expression, _ in parts)
+    return Spelling(
+        pa.timestamp("ns" if fine else "us", tz="UTC" if zoned else None),
+        f"regexp_full_match(@, '{pattern}') AND {value} IS NOT NULL",
+        value,
+        "".join(form for _, form in parts),
+        zone=rf"regexp_extract(@, '{_ANY_ZONE[0]}$')" if zoned else "",
+    )
 
 
 def _other_times(match: re.Match[str]) -> list[Spelling]:
@@ -274,7 +316,7 @@ def speller(
         From a table to a table whose columns are named ``c0``, ``c1``, ...
     """
     temporal = [i for i, entry in enumerate(schema) if pa.types.is_temporal(entry.type)]
-    con = connect() if temporal else None
+    con = connect(ordered=True) if temporal else None
     projection = ", ".join(
         f"{_written(schema.field(i).type, formats.get(schema.field(i).name))} AS c{i}".replace(
             "@", f"c{i}"

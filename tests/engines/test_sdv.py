@@ -78,18 +78,18 @@ def levels(name: str, size: int, nullable: bool = False, ordinal: bool = False) 
     )
 
 
-def mixed(n: int = 600, seed: int = 0, share: float = 0.1) -> Rows:
+def mixed(n: int = 400, seed: int = 0, share: float = 0.1) -> Rows:
     """Every kind of coding, with null shares of 20%, a constant column and a rare class."""
     rng = np.random.default_rng(seed)
     label = (np.arange(n) < share * n).astype(int)
     rng.shuffle(label)
-    age = np.clip(rng.normal(15 + 8 * label, 5, n), 0, 39).astype(int)
+    age = np.clip(rng.normal(8 + 4 * label, 3, n), 0, 19).astype(int)
     gain = np.where(rng.random(n) < 0.6, 0, rng.integers(1, 30, n))
     gain[rng.random(n) < 0.2] = 30
-    colour = (age // 10 + rng.integers(0, 2, n)) % 5
+    colour = (age // 5 + rng.integers(0, 2, n)) % 5
     colour[rng.random(n) < 0.2] = 5
     codings = (
-        whole("age", 40),
+        whole("age", 20),
         zero_inflated("gain", 30, nullable=True),
         levels("colour", 5, nullable=True),
         levels("grade", 4, ordinal=True),
@@ -98,7 +98,7 @@ def mixed(n: int = 600, seed: int = 0, share: float = 0.1) -> Rows:
         levels("label", 2),
     )
     there = (rng.random(n) < 0.2).astype(int)
-    columns = [age, gain, colour, age // 10, np.zeros(n, int), there, label]
+    columns = [age, gain, colour, age // 5, np.zeros(n, int), there, label]
     return Rows(Codec(codings, target=6), np.stack(columns, axis=1).astype(np.int32))
 
 
@@ -206,9 +206,9 @@ def test_a_named_distribution_shapes_its_column_alone(distribution: str) -> None
     rows = mixed()
     plain = fitted(COPULA, rows)
     model = fitted(COPULA, rows, numerical_distributions={"age": distribution})
-    assert not np.array_equal(model.shares[:, :40], plain.shares[:, :40])
-    assert np.array_equal(model.shares[:, 40:], plain.shares[:, 40:])
-    assert np.allclose(model.shares[:, :40].sum(axis=1), 1)
+    assert not np.array_equal(model.shares[:, :20], plain.shares[:, :20])
+    assert np.array_equal(model.shares[:, 20:], plain.shares[:, 20:])
+    assert np.allclose(model.shares[:, :20].sum(axis=1), 1)
 
 
 def test_wrong_settings_are_refused_by_name() -> None:
@@ -239,8 +239,8 @@ def test_the_state_rebuilds_the_model(name: str, models: dict[str, Any]) -> None
 
 @every_engine
 def test_the_state_does_not_grow_with_the_rows(name: str, models: dict[str, Any]) -> None:
-    """600 rows or 790: no array has an axis of that length, or as many figures a row."""
-    for rows, model in ((600, models[name]), (790, fitted(name, mixed(790)))):
+    """400 rows or 590: no array has an axis of that length, or as many figures a row."""
+    for rows, model in ((400, models[name]), (590, fitted(name, mixed(590)))):
         _, arrays = model.state()
         for key, array in arrays.items():
             assert array.dtype in (np.float32, np.float64, np.int32), key
@@ -296,7 +296,7 @@ def test_a_level_without_rows_and_a_column_without_values_are_no_error(name: str
 
 @every_engine
 def test_a_class_of_exactly_k_rows_can_be_asked_for(name: str) -> None:
-    model = fitted(name, mixed(400, share=10 / 400))
+    model = fitted(name, mixed(share=10 / 400))
     assert (drawn(model, 50, where={6: 1})[:, 6] == 1).all()
 
 

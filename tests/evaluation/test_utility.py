@@ -168,6 +168,21 @@ def test_a_holdout_of_one_class_has_no_auc(
     assert "holdout lacks" in score.meaning
 
 
+@pytest.mark.parametrize("empty", ["train", "holdout", "synthetic"])
+def test_a_table_without_any_target_value_has_no_score(
+    empty: str,
+    train: pd.DataFrame,
+    holdout: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    schema: Schema,
+) -> None:
+    tables = {"train": train, "holdout": holdout, "synthetic": synthetic}
+    tables[empty] = tables[empty].assign(fraud=None)
+    for score in tstr(*tables.values(), schema).values():
+        assert score.value is None
+        assert score.meaning
+
+
 @pytest.mark.parametrize(
     ("schema_of", "held", "reason"),
     [
