@@ -85,7 +85,9 @@ def test_integers_on_a_coarse_grid_stay_on_it() -> None:
 
 def test_dates_stay_dates_and_zones_are_kept() -> None:
     days = pd.date_range("2020-01-01", periods=400, tz="Europe/Berlin")
-    coding = only(np.repeat(days, 3).repeat(1).to_series().reset_index(drop=True), kind=Kind.DATETIME)
+    coding = only(
+        np.repeat(days, 3).repeat(1).to_series().reset_index(drop=True), kind=Kind.DATETIME
+    )
     back = coding.decode(np.arange(coding.size, dtype=np.int32), np.random.default_rng(0))
     assert str(back.type) == coding.column.dtype
     assert "Europe/Berlin" in coding.column.dtype
@@ -167,7 +169,9 @@ def test_unique_surrogates_stay_unique_over_chunks() -> None:
     ),
     st.integers(1, 12),
 )
-def test_every_integer_cell_holds_k_rows_and_survives_json(values: list[int | None], k: int) -> None:
+def test_every_integer_cell_holds_k_rows_and_survives_json(
+    values: list[int | None], k: int
+) -> None:
     coding = only(pd.array(values, dtype="Int64"), k=k, kind=Kind.INTEGER)
     state = json.loads(json.dumps(coding.to_dict()))
     again = type(coding).from_dict(coding.column, state)

@@ -14,6 +14,7 @@ from privsynth.errors import DataError, known
 from privsynth.evaluation.diagnostic import exact_copies
 from privsynth.evaluation.fidelity import marginal_agreement, sdmetrics_reports
 from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent
+from privsynth.evaluation.overlap import without_holdout
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.evaluation.utility import train_synthetic_test_real
 from privsynth.schema import Column, Schema
@@ -103,6 +104,8 @@ def evaluate_frames(
     notes = [OUTSIDE]
     for table, frame in tables.items():
         notes += _unreadable(frame, columns, table)
+    train = without_holdout(train, holdout, schema, notes.append)
+    tables["train"] = train
     scores: list[Score] = []
     for evaluator in EVALUATORS:
         scores += evaluator(

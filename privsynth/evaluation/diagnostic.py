@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from privsynth.evaluation.frames import Note, canonical, modelled, silent
+from privsynth.evaluation.frames import Note, modelled, silent
+from privsynth.evaluation.overlap import row_hashes
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Schema
+from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +42,10 @@ def exact_copies(
         The share among the synthetic rows, beside that among the holdout's.
     """
     columns = modelled(schema)
-    real = _row_hashes(train, columns)
+    real = row_hashes(train, columns)
 
     def copies(frame: pd.DataFrame) -> int:
-        return int(np.isin(_row_hashes(frame, columns), real).sum())
+        return int(np.isin(row_hashes(frame, columns), real).sum())
 
     found = copies(synthetic)
     meaning = f"{found:,} of {len(synthetic):,} synthetic rows equal a training row"
@@ -70,12 +70,3 @@ def exact_copies(
             "of privacy",
         ),
     )
-
-
-def _row_hashes(frame: pd.DataFrame, columns: Sequence[Column]) -> np.ndarray:
-    import pandas as pd
-
-    hashes: np.ndarray = pd.util.hash_pandas_object(
-        canonical(frame, columns), index=False
-    ).to_numpy()
-    return hashes

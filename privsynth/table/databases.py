@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from privsynth.errors import DataError, MachineError, MissingExtraError, StorageError, known
 from privsynth.table.jsonlines import with_times
-from privsynth.table.places import Database, reading
+from privsynth.table.places import Database
 from privsynth.table.relation import Scan
 from privsynth.table.spelling import speller
 from privsynth.table.storage import clean, storage_schema
@@ -64,7 +64,7 @@ def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
         chosen = pa.schema([schema.field(column) for column in columns])
-        with reading(place.name):
+        with _asking(place):
             query = con.cursor().sql(f"SELECT {names} FROM {place.quoted}")  # noqa: S608
             for batch in query.to_arrow_reader(1 << 16):
                 yield clean(batch, chosen)

@@ -96,24 +96,26 @@ def read_delimited(file: TextFile, delimiter: str | None = None) -> Table:
 
 
 def _layout(file: TextFile, delimiter: str | None) -> _Layout:
-    headers = {}
+    headers, failed = {}, False
     for candidate in delimiter or DELIMITERS:
         with file.text() as text, _long_fields():
             rows = (row for row in csv.reader(text, delimiter=candidate, strict=True) if row)
             try:
                 header = next(rows)
             except csv.Error:
+                failed = True
                 continue
             fits = True
             with suppress(csv.Error):  # the row at fault is told when the whole file is judged
                 fits = len(next(rows, header)) == len(header)
-        headers[candidate] = (fits and len(header) > 1, len(header)), header
-    if not headers:
+        stray = any('"' in name for name in header)
+        headers[candidate] = (fits and len(header) > 1 and not stray, len(header)), header
+    # The first of those that split header and first row alike, into the most fields.
+    chosen = max(headers, key=lambda candidate: headers[candidate][0], default="")
+    if not chosen or (failed and any('"' in name for name in headers[chosen][1])):
         raise DataError(
             f"{file.name}, line 1: a quotation mark is not closed where its field ends; close it"
         )
-    # The first of those that split header and first row alike, into the most fields.
-    chosen = max(headers, key=lambda candidate: headers[candidate][0])
     with file.text() as text:
         blanks = next(i for i, line in enumerate(text) if line.strip("\r\n"))
     return _Layout(headers[chosen][1], chosen, blanks)

@@ -80,7 +80,8 @@ class _Lines:
         self._handle.flush()
 
     def abort(self) -> None:
-        pass
+        if self._zip is not None:
+            self._zip.close()
 
 
 class _Parquet:

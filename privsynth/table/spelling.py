@@ -192,7 +192,7 @@ _FLOAT = Spelling(
     r"((regexp_full_match(@, '[+-]?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][+-]?\d+)?')"
     " AND isfinite(TRY_CAST(@ AS DOUBLE))"
     # A whole number counts as a float only while a float holds it exactly, and without a plus.
-    f" AND ((abs(TRY_CAST(@ AS DOUBLE)) <= {EXACT} AND NOT starts_with(@, '+'))"
+    f" AND ((abs(TRY_CAST(@ AS DOUBLE)) < {EXACT} AND NOT starts_with(@, '+'))"
     " OR regexp_matches(@, '[.eE]')))"
     " OR regexp_full_match(@, '[+-]?(?i:inf|infinity)'))",
     "TRY_CAST(@ AS DOUBLE)",

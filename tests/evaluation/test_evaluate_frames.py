@@ -11,6 +11,7 @@ import pytest
 from privsynth.errors import ArtefactError, DataError
 from privsynth.evaluation import EVALUATORS, Evaluation, Score, evaluate_frames, learners
 from privsynth.evaluation.diagnostic import exact_copies
+from privsynth.evaluation.overlap import without_holdout
 from privsynth.schema import Column, Kind, Schema
 
 
@@ -159,3 +160,19 @@ def test_cells_of_the_wrong_kind_are_counted_and_never_quoted(
 
 def test_the_evaluators_are_functions_of_the_same_tables() -> None:
     assert len({evaluator.__name__ for evaluator in EVALUATORS}) == len(EVALUATORS)  # type: ignore[attr-defined]
+
+
+def test_a_training_file_that_still_holds_the_holdout_is_read_without_it() -> None:
+    schema = Schema((Column("x", Kind.INTEGER, "int64"),))
+    train = pd.DataFrame({"x": [1, 1, 1, 2, 3, 4]})
+    said: list[str] = []
+    left = without_holdout(train, pd.DataFrame({"x": [1, 1, 3]}), schema, said.append)
+    assert sorted(left["x"]) == [1, 2, 4]
+    assert "3 holdout rows" in said[0]
+
+
+def test_a_holdout_with_rows_of_its_own_leaves_the_training_table_as_it_is() -> None:
+    schema = Schema((Column("x", Kind.INTEGER, "int64"),))
+    train = pd.DataFrame({"x": [1, 1, 2, 3]})
+    for holdout in ([1, 1, 1], [1, 9], [1, 1, 2, 3]):
+        assert without_holdout(train, pd.DataFrame({"x": holdout}), schema) is train

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -45,6 +46,9 @@ class CTGAN:
     max_levels : int
         The most categories of one column; rarer levels share one, and are drawn from their own
         frequencies when it comes.
+    target_focus : float
+        Share of training conditions that name a discrete target's class; the others name a
+        category of any column, as in `ctgan`, where no column is preferred.
 
     Notes
     -----
@@ -67,10 +71,13 @@ class CTGAN:
     pac: int = 10
     enable_gpu: bool = False
     max_levels: int = 100
+    target_focus: float = 0.5
 
     model: ClassVar[type[NetworkModel]]
 
     def __post_init__(self) -> None:
+        if not 0 <= self.target_focus <= 1:
+            raise ConfigError(f"target_focus is {self.target_focus}; give a share from 0 to 1")
         _check_positive(
             self, ("embedding_dim", "batch_size", "discriminator_steps", "epochs", "pac")
         )
@@ -111,7 +118,17 @@ class CTGAN:
             "epochs pac enable_gpu"
         )
         settings = {name: getattr(self, name) for name in names.split()}
-        return _train(Trainer, settings, curator, rng, progress, self.max_levels, self.pac, chosen)
+        return _train(
+            Trainer,
+            settings,
+            curator,
+            rng,
+            progress,
+            max_levels=self.max_levels,
+            least=self.pac,
+            focus=self.target_focus,
+            chosen=chosen,
+        )
 
 
 @dataclass(frozen=True)
@@ -196,7 +213,7 @@ class TVAE:
             "enable_gpu"
         )
         settings = {name: getattr(self, name) for name in names.split()}
-        return _train(Trainer, settings, curator, rng, progress, self.max_levels, 1, None)
+        return _train(Trainer, settings, curator, rng, progress, max_levels=self.max_levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -411,16 +428,18 @@ def _train(
     curator: Curator,
     rng: np.random.Generator,
     progress: Progress | None,
+    *,
     max_levels: int,
-    pac: int,
-    chosen: tuple[str, ...] | None,
+    least: int = 1,
+    focus: float = 0.0,
+    chosen: tuple[str, ...] | None = None,
 ) -> NetworkModel:
     """Train one of ctgan's synthesizers and take its parameters out."""
     import pandas as pd
 
     codec, k = curator.codec, curator.disclosure.k
     codes = curator.codes()
-    n, needed = len(codes), max(2 * k, pac)
+    n, needed = len(codes), max(2 * k, least)
     if n < needed:
         raise DataError(
             f"the table has {n} rows, but this engine needs {needed}; give more rows, or lower --k"
@@ -431,24 +450,30 @@ def _train(
     if not fed:
         raise DataError("no column varies, so there is nothing to learn; use sdv-gaussian-copula")
     frame = pd.DataFrame({str(i): column.values for i, column in enumerate(fed)})
-    discrete = [str(i) for i, column in enumerate(fed) if isinstance(column.part, Category)]
-    watched = _watched(trainer, n, k, settings["epochs"], progress)
+    discrete = [i for i, column in enumerate(fed) if isinstance(column.part, Category)]
+    target = codec.target if codec.classes else None
+    named = [fed[i].part.column for i in discrete]
+    watched = _watched(
+        trainer,
+        mixture=_mixture(n, k),
+        aim=None if target not in named else (named.index(target), focus),
+        report=lambda done: progress("fit", done, settings["epochs"]) if progress else None,
+    )
     with _quiet():
         network = watched(**settings)
         network.set_random_state(int(rng.integers(2**31)))
-        network.fit(frame, discrete)
-    classes = codec.target is not None and codec.classes
+        network.fit(frame, [str(i) for i in discrete])
     counts = (
-        np.bincount(codes[:, codec.target], minlength=codec.sizes[codec.target])
-        if codec.target is not None and classes
-        else np.array([n])
+        np.array([n])
+        if target is None
+        else np.bincount(codes[:, target], minlength=codec.sizes[target])
     )
     decoder = getattr(network, "decoder", None)
     transformer = network.transformer if decoder is not None else network._transformer
     noise = None if decoder is None else decoder.sigma.detach().cpu().numpy()
     return NetworkModel(
         sizes=codec.sizes,
-        target=codec.target if classes else None,
+        target=target,
         prior=counts / n,
         parts=_parts(fed, transformer, noise),
         residual=decoder is None,
@@ -458,28 +483,56 @@ def _train(
     )
 
 
-def _watched(
-    trainer: Any, n: int, k: int, epochs: int, progress: Progress | None
-) -> Callable[..., Any]:
-    """Give the trainer with mixtures that rest on k rows a component, reporting its epochs.
-
-    Both are attributes that `fit` sets on itself; to step in there leaves the library untouched.
-    """
-    from ctgan.data_transformer import DataTransformer
-
+def _mixture(n: int, k: int) -> dict[str, Any]:
+    """Give the settings under which every component of a mixture rests on k of n rows."""
     # A little less than k/n, so that a mixture of one component is kept where n is k.
     weight = max(LEAST_WEIGHT, k / n * (1 - 1e-6))
+    return {"max_clusters": min(MOST_CLUSTERS, n // k), "weight_threshold": weight}
+
+
+def _watched(
+    trainer: Any,
+    *,
+    mixture: Mapping[str, Any],
+    aim: tuple[int, float] | None,
+    report: Callable[[int], None],
+) -> Callable[..., Any]:
+    """Give the trainer with other mixtures, conditions aimed at the target, and its epochs told.
+
+    All three are attributes that `fit` sets on itself: to step in there leaves the library, and
+    any other use of it at the same time, as they are.
+    """
+    from ctgan.data_sampler import DataSampler
+    from ctgan.data_transformer import DataTransformer
 
     class Watched(trainer):  # type: ignore[misc]
         def __setattr__(self, name: str, value: Any) -> None:
             if isinstance(value, DataTransformer):
-                value = DataTransformer(min(MOST_CLUSTERS, n // k), weight)
-            elif name == "loss_values" and progress is not None and value is not None:
-                done = int(value["Epoch"].max()) + 1 if len(value) else 0
-                progress("fit", done, epochs)
+                value = DataTransformer(**mixture)
+            elif isinstance(value, DataSampler) and aim is not None:
+                value.sample_condvec = partial(_aimed, value, *aim)
+            elif name == "loss_values" and value is not None:
+                report(int(value["Epoch"].max()) + 1 if len(value) else 0)
             super().__setattr__(name, value)
 
     return Watched
+
+
+def _aimed(sampler: Any, target: int, focus: float, batch: int) -> tuple[Any, ...]:
+    """Draw training conditions as `ctgan` does, but a share of `focus` on the target's class.
+
+    Rows are asked for by class, so that is what the generator must learn to answer. On adult (30
+    epochs of 10,000 rows) the ROC-AUC of a classifier trained on the synthetic rows was FIGURES.
+    """
+    column = np.random.choice(sampler._n_discrete_columns, batch)  # noqa: NPY002 - ctgan's own state
+    column[np.random.rand(batch) < focus] = target  # noqa: NPY002
+    category = sampler._random_choice_prob_index(column)
+    rows = np.arange(batch)
+    condition = np.zeros((batch, sampler._n_categories), dtype=np.float32)
+    condition[rows, sampler._discrete_column_cond_st[column] + category] = 1
+    mask = np.zeros((batch, sampler._n_discrete_columns), dtype=np.float32)
+    mask[rows, column] = 1
+    return condition, mask, column, category
 
 
 @contextmanager
