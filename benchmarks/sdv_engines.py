@@ -77,7 +77,7 @@ def sdv_rows(name: str, table, epochs: int, n: int):
 
         frame = table.to_pandas()
         texts = frame.select_dtypes("category").columns
-        frame = frame.astype({column: object for column in texts})
+        frame = frame.astype(dict.fromkeys(texts, object))
         synthesizer = {"sdv-ctgan": CTGANSynthesizer, "sdv-tvae": TVAESynthesizer}[name](
             Metadata.detect_from_dataframes({"t": frame}), epochs=epochs, enable_gpu=False
         )

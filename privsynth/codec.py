@@ -525,9 +525,12 @@ def _cells(
     single = (starts == ends) & (own[starts] >= k)
     step = _step(column, numbers)
     lows, highs = _edges(values, starts, ends, single, step, column.decimals)
-    total = np.concatenate([[0.0], np.cumsum(values.astype(float) * held)])
-    rows = np.concatenate([[0], np.cumsum(held)])
-    means = (total[ends + 1] - total[starts]) / (rows[ends + 1] - rows[starts])
+    total = np.concatenate([[0.0], np.cumsum(values.astype(float) * own)])
+    rows = np.concatenate([[0], np.cumsum(own)])
+    inside = rows[ends + 1] - rows[starts]
+    # Rows clipped to a bound say nothing of where in its cell they would lie.
+    centre = lows / 2 + highs / 2
+    means = np.where(inside < k, centre, (total[ends + 1] - total[starts]) / np.maximum(inside, 1))
     # A balance point to a hundredth of the cell says no more than the cell's own width does.
     width = np.where(highs > lows, highs - lows, 1.0).astype(float)
     mid = np.clip(lows + np.round((means - lows) / width, 2) * width, lows, highs)

@@ -100,6 +100,6 @@ def known(given: object, names: Iterable[object]) -> str:
     if not near:
         folded = {text.casefold(): text for text in texts}
         near = [folded[str(given).casefold()]] if str(given).casefold() in folded else []
-    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ";"
+    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     shown = ", ".join(texts[:20]) + (f", and {len(texts) - 20} more" if len(texts) > 20 else "")
     return f"{hint} (known: {shown})"

@@ -177,7 +177,8 @@ def infer(
     columns = []
     for name in table.names:
         facts = _facts(table, name)
-        columns.append(_declare(said[name], facts, k) if name in said else _propose(facts, k))
+        column = _declare(said[name], facts, k) if name in said else _propose(facts, k)
+        columns.append(replace(column, format=table.formats.get(name)))
     schema = Schema(tuple(columns))
     if target is not None:
         schema = schema.with_target(target)

@@ -199,16 +199,16 @@ def recognise(
         says = f"name says {_label(named)}; " if named not in (None, "bare") else ""
         return Finding(kind, f"{says}{share:.0%} of values look like {_label(kind, article=True)}")
     scattered = counts[counts < FEW_ROWS].sum() / counts.sum() >= 0.5
+    if named in ("first_name", "last_name") and not digits:
+        return Finding(named, f"name says {_label(named)}")
+    if named in ("bare", "name") and not digits and _person_names(values):
+        return Finding("name", "name says name of a person")
     if len(values) <= HANDFUL and not scattered:
         return None
     if digits and named not in ("passport", "national_id", "ssn", "credit_card"):
         return None
-    if named in ("first_name", "last_name"):
-        return Finding(named, f"name says {_label(named)}")
     if named in ("bare", "name"):
-        if scattered or _person_names(values):
-            return Finding("name", "name says name of a person")
-        return None
+        return Finding("name", "name says name of a person") if scattered else None
     if named is not None:
         return Finding(named, f"name says {_label(named)}") if scattered else None
     if len(values) > HANDFUL and _person_names(values):

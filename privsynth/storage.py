@@ -71,8 +71,12 @@ def check_writable(path: str | Path) -> None:
         raise StorageError(f"{path}: is a folder; give the name of a file in it")
     if not path.parent.is_dir():
         raise StorageError(f"{path}: folder {str(path.parent)!r} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise StorageError(f"{path}: its folder cannot be written to; choose another place")
+    try:
+        # Asking for permission is not enough: to root, every folder says yes.
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise failure(path, error) from None
 
 
 def failure(path: str | Path, error: OSError) -> StorageError:

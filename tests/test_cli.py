@@ -253,6 +253,7 @@ def test_the_demos_are_those_that_are_shipped() -> None:
     assert list(name.type.choices) == list(shipped)
 
 
+@pytest.mark.slow
 def test_demo_writes_all_that_it_promises(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     result = done(privsynth("demo", "intrusion", "-o", out))

@@ -7,9 +7,12 @@ import gzip
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from privsynth.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["TextFile", "check_encoding"]
 
@@ -45,14 +48,26 @@ class TextFile:
         """Open it as bytes, unpacked."""
         if isinstance(self.source, io.BytesIO):
             return io.BytesIO(self.source.getbuffer())
-        if self.source.name.lower().endswith(".gz"):
+        if self._packed:
             return cast("IO[bytes]", gzip.open(self.source, "rb"))
         return self.source.open("rb")
+
+    def stream(self) -> pa.NativeFile:
+        """Open it as bytes, unpacked, for Arrow."""
+        import pyarrow as pa
+
+        if isinstance(self.source, io.BytesIO):
+            return pa.BufferReader(self.source.getbuffer())
+        return pa.input_stream(str(self.source), compression="gzip" if self._packed else None)
 
     def text(self) -> io.TextIOWrapper:
         """Open it as characters, line ends untouched, without a byte order mark."""
         encoding = "utf-8-sig" if self.is_utf8 else self.encoding
         return io.TextIOWrapper(self.bytes(), encoding=encoding, newline="")
+
+    @property
+    def _packed(self) -> bool:
+        return isinstance(self.source, Path) and self.source.name.lower().endswith(".gz")
 
     @property
     def is_utf8(self) -> bool:

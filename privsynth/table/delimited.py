@@ -156,7 +156,7 @@ def _judge(file: TextFile, layout: _Layout) -> None:
 def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatchReader:
     names = [f"c{i}" for i in range(len(layout.names))]
     return pv.open_csv(
-        pa.PythonFile(file.bytes(), mode="r"),
+        file.stream(),
         read_options=pv.ReadOptions(
             block_size=BLOCK,
             column_names=names,

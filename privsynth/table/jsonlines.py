@@ -78,7 +78,7 @@ def with_times(table: pa.Table, columns: list[str]) -> tuple[pa.Table, dict[str,
 
 
 def _parse(file: TextFile, types: Mapping[str, pa.DataType]) -> pa.Table:
-    raw: Any = pa.PythonFile(file.bytes(), mode="r")
+    raw = file.stream()
     if not file.is_utf8:
         raw = pa.transcoding_input_stream(raw, file.encoding, "utf-8")
     explicit = pa.schema(list(types.items())) if types else None

@@ -5,18 +5,33 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from privsynth.table.spelling import connect, speller
-from privsynth.table.writing import Sink
 
-__all__ = ["file_sink"]
+__all__ = ["Sink", "file_sink"]
 
 ROWS = 1 << 16
+
+
+class Sink(Protocol):
+    """Where rows go in the end."""
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        ...
+
+    def finish(self) -> None:
+        """Write what closes a file of this kind."""
+        ...
+
+    def abort(self) -> None:
+        """Give up what is not yet in the file."""
+        ...
 
 
 def file_sink(

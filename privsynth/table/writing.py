@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Protocol, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from privsynth.errors import StorageError, UsageError
 from privsynth.table.places import database, kind_of, storing
@@ -17,23 +17,9 @@ from privsynth.table.places import database, kind_of, storing
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Sink", "Writer", "check_output", "open_writer", "write"]
+    from privsynth.table.sinks import Sink
 
-
-class Sink(Protocol):
-    """Where rows go in the end."""
-
-    def write(self, table: pa.Table) -> None:
-        """Add rows."""
-        ...
-
-    def finish(self) -> None:
-        """Write what closes a file of this kind."""
-        ...
-
-    def abort(self) -> None:
-        """Give up what is not yet in the file."""
-        ...
+__all__ = ["Writer", "check_output", "open_writer", "write"]
 
 
 class Writer:
