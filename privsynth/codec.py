@@ -270,14 +270,17 @@ class SurrogateCodes:
     Parameters
     ----------
     column : Column
-    pool : int, optional
-        How many different values there are for each 1,000 rows, where values repeat.
+    distinct : int, optional
+        How many different values there are, where values repeat.
+    share : float
+        Different values by row, so that a larger table gets more of them.
     nullable : bool
         Whether the last code means null.
     """
 
     column: Column
-    pool: int | None = None
+    distinct: int | None = None
+    share: float = 1.0
     nullable: bool = False
 
     ordered: ClassVar[bool] = False
@@ -301,7 +304,7 @@ class SurrogateCodes:
     def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
         """Invent a value for each code; `start` is the first row's number in the whole table."""
         n = len(codes)
-        pool = None if self.pool is None else max(1, n * self.pool // 1000)
+        pool = None if self.distinct is None else max(self.distinct, int(n * self.share))
         invented = surrogates(self.column, n, rng, start=start, pool=pool)
         return pc.if_else(pa.array(codes == 0), invented, pa.scalar(None, invented.type))
 
@@ -313,12 +316,13 @@ class SurrogateCodes:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the coding as JSON values."""
-        return {"pool": self.pool, "nullable": self.nullable}
+        return {"distinct": self.distinct, "share": self.share, "nullable": self.nullable}
 
     @classmethod
     def from_dict(cls, column: Column, state: Mapping[str, Any]) -> SurrogateCodes:
         """Rebuild the coding of `column`."""
-        return cls(column, state["pool"], bool(state["nullable"]))
+        distinct = None if state["distinct"] is None else int(state["distinct"])
+        return cls(column, distinct, float(state["share"]), bool(state["nullable"]))
 
 
 Coding: TypeAlias = Cells | LevelCodes | SurrogateCodes
@@ -464,8 +468,8 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
     if counts.sum() < k:
         return LevelCodes(column, (), nullable=True)
     if column.kind.surrogate:
-        distinct = None if column.unique else max(1, 1000 * len(values) // int(counts.sum()))
-        return SurrogateCodes(column, distinct, nullable)
+        distinct = None if column.unique else len(values)
+        return SurrogateCodes(column, distinct, round(len(values) / int(counts.sum()), 3), nullable)
     if column.kind.continuous and not isinstance(column.domain, Levels):
         dtype = np.dtype(np.float64 if column.kind is Kind.NUMERIC else np.int64)
         numbers, _ = _numbers(values, dtype)
