@@ -25,7 +25,7 @@ from privsynth.codec import Codec
 from privsynth.engines import Model, engine
 from privsynth.errors import ArtefactError, PrivsynthError, StorageError, UsageError
 from privsynth.privacy import Ledger
-from privsynth.sampler import fresh_seed, rows
+from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema
 from privsynth.storage import replacing
 from privsynth.table import to_frame
@@ -98,7 +98,7 @@ class FittedModel:
         """
         import pyarrow as pa
 
-        chosen = fresh_seed() if seed is None else seed
+        chosen = chosen_seed(seed)
         table = pa.concat_tables(rows(self.codec, self.model, n, seed=chosen, where=where))
         return to_frame(table, self.card["frame"])
 

@@ -154,7 +154,8 @@ def _diagnose(error: BaseException, verbose: bool = False) -> int:
         return _fail(str(error), 3 if isinstance(error, MachineError) or code in _MACHINE else 2)
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{place}{error.strerror}; check the path", 3 if code in _MACHINE else 2)
+        mend = "free some space" if code in (errno.ENOSPC, errno.EDQUOT) else "check the path"
+        return _fail(f"{place}{error.strerror}; {mend}", 3 if code in _MACHINE else 2)
     return _bug(error, verbose)
 
 
@@ -259,6 +260,11 @@ _encoding = click.option(
     "--encoding",
     metavar="NAME",
     help="Text encoding of CSV, TSV and JSON-lines input.  [default: utf-8]",
+)
+_encodings = click.option(
+    "--encoding",
+    metavar="NAME",
+    help="Text encoding of those input files that are not UTF-8.  [default: utf-8]",
 )
 _schema = click.option(
     "--schema",
@@ -482,14 +488,14 @@ def sample(
     drawing and rejecting, within a bound.
     """
     from privsynth import pipeline
-    from privsynth.sampler import fresh_seed
+    from privsynth.sampler import chosen_seed
     from privsynth.table import check_output
 
     conditions = _conditions(where)
     _distinct({"MODEL": model}, {"--output": output})
     check_output(output)
     fitted = pipeline.load(model)
-    chosen = fresh_seed() if seed is None else seed
+    chosen = chosen_seed(seed)
     if seed is None:
         voice.say_seed(chosen)
     with voice.progress() as progress:
@@ -520,7 +526,7 @@ def sample(
 @click.option(
     "--seed", type=_SEED, metavar="N", default=0, show_default=True, help="Same seed, same scores."
 )
-@_encoding
+@_encodings
 @click.pass_obj
 def evaluate(
     voice: _Voice,
@@ -677,7 +683,8 @@ def _summary(model: FittedModel) -> Iterator[str]:
     """Say in a few lines what was learnt and what may be claimed of it."""
     card = model.card
     target = f"; target {card['target']!r}" if card["target"] else ""
-    yield f"{card['engine']} learnt {len(model.schema)} columns of {card['rows']:,} rows{target}"
+    columns = "1 column" if len(model.schema) == 1 else f"{len(model.schema)} columns"
+    yield f"{card['engine']} learnt {columns} of {card['rows']:,} rows{target}"
     invented = [column.name for column in model.schema if column.kind.surrogate]
     if invented:
         yield f"invented, not learnt: {', '.join(map(repr, invented))}"
@@ -694,6 +701,11 @@ def _card(model: FittedModel) -> dict[str, Any]:
         "not_covered": ledger["not_covered"],
         **model.card,
         "columns": {column.name: str(column.kind) for column in model.schema},
+        "domains": {
+            column["name"]: {key: column[key] for key in ("levels", "bounds") if key in column}
+            for column in model.schema.to_dict()["columns"]
+            if "levels" in column or "bounds" in column
+        },
         "ledger": ledger["events"],
     }
 

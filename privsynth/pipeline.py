@@ -21,7 +21,7 @@ from privsynth.errors import DataError, UsageError
 from privsynth.evaluation import Evaluation, Score
 from privsynth.infer import infer
 from privsynth.privacy import Disclosure, Event, Ledger
-from privsynth.sampler import fresh_seed, rows
+from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Kind, Schema
 from privsynth.storage import check_writable, replacing
 from privsynth.table import Table, check_output, open_writer, read, to_frame, write
@@ -110,7 +110,7 @@ def fit(
     synthesizer = recipe(name, settings)
     disclosure = Disclosure(k)
     declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
-    chosen = fresh_seed() if seed is None else seed
+    chosen = chosen_seed(seed)
     if (holdout is None) != (holdout_output is None):
         raise UsageError("a holdout wants both its share and where to write it; give both")
     if holdout_output is not None:
@@ -177,7 +177,7 @@ def sample(
     if output is None:
         return model.sample(n, seed=seed, where=where)
     check_output(output)
-    chosen = fresh_seed() if seed is None else seed
+    chosen = chosen_seed(seed)
     chunks = rows(model.codec, model.model, n, seed=chosen, where=where, progress=progress)
     first = next(chunks)
     formats = {c.name: c.format for c in model.schema if c.format is not None}
@@ -246,7 +246,7 @@ def evaluate(
         What is declared of the columns; the model's by default, and else inferred from `train`.
     model : FittedModel or path, optional
     encoding : str
-        Of text files.
+        Of those text files that are not UTF-8, as privsynth's own are.
     seed : int
         Of subsamples, resamples and the models that are trained to measure utility.
     progress : callable, optional
@@ -262,15 +262,28 @@ def evaluate(
     """
     from privsynth.evaluation import evaluate_frames
 
+    chosen = chosen_seed(seed)
     fitted = load(model) if isinstance(model, str | Path) else model
     declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
     if declared is None and fitted is not None:
         declared = fitted.schema
-    real = read(train, encoding=encoding)
+    real = _read_either(train, encoding)
     full = infer(real, target=target, declared=declared)
-    made = _frame(read(synthetic, encoding=encoding))
-    held_out = None if holdout is None else _frame(read(holdout, encoding=encoding))
-    return Report(evaluate_frames(_frame(real), held_out, made, full, seed=seed, progress=progress))
+    made = _frame(_read_either(synthetic, encoding))
+    held_out = None if holdout is None else _frame(_read_either(holdout, encoding))
+    return Report(
+        evaluate_frames(_frame(real), held_out, made, full, seed=chosen, progress=progress)
+    )
+
+
+def _read_either(data: Any, encoding: str) -> Table:
+    """Read a table as UTF-8, which privsynth writes, or else in the encoding that is named."""
+    if not isinstance(data, str | Path) or str(data) == "-":  # standard input is read but once
+        return read(data, encoding=encoding)
+    try:
+        return read(data)
+    except DataError:
+        return read(data, encoding=encoding)
 
 
 def _frame(table: Table) -> Any:

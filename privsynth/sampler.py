@@ -17,16 +17,26 @@ from privsynth.codec import Cells, Codec, Codes
 from privsynth.engines import Model, Progress
 from privsynth.errors import SamplingError, UsageError
 
-__all__ = ["fresh_seed", "rows"]
+__all__ = ["chosen_seed", "rows"]
 
 CHUNK = 50_000
 DRAWS_A_ROW = 1_000
 LEAST_DRAWS = 500_000
 
 
-def fresh_seed() -> int:
-    """Draw a seed from the operating system's entropy, short enough to be typed again."""
-    return int(np.random.SeedSequence().generate_state(1)[0])
+def chosen_seed(seed: int | None = None) -> int:
+    """Give the seed that is given, or draw a fresh one, short enough to be typed again.
+
+    Raises
+    ------
+    UsageError
+        `seed` is below 0.
+    """
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if seed < 0:
+        raise UsageError(f"the seed is {seed}; 0 or more is wanted")
+    return seed
 
 
 def rows(

@@ -50,6 +50,17 @@ def zipped(parts: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def test_a_seed_below_0_is_refused_by_every_verb(model: FittedModel) -> None:
+    frame = model.sample(50, seed=1)
+    for verb in (
+        lambda: model.sample(5, seed=-1),
+        lambda: privsynth.fit(frame, seed=-1),
+        lambda: privsynth.evaluate(frame, train=frame, seed=-1),
+    ):
+        with pytest.raises(UsageError, match="the seed is -1; 0 or more is wanted"):
+            verb()
+
+
 def test_a_loaded_model_gives_the_same_rows(model: FittedModel, saved: Path) -> None:
     again = privsynth.load(saved)
     assert again.sample(300, seed=5).equals(model.sample(300, seed=5))

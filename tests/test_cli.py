@@ -230,6 +230,18 @@ def test_evaluate_prints_a_summary_and_writes_reports(folder: Path, tmp_path: Pa
     assert html.read_text().lstrip().lower().startswith("<!doctype html>")
 
 
+def test_evaluate_takes_an_encoding_for_what_is_not_utf8(folder: Path, tmp_path: Path) -> None:
+    real = (folder / "data.csv").read_text().replace("visits", "Größe").replace(",", ";")
+    data, model, made = tmp_path / "data.csv", tmp_path / "m.psyn", tmp_path / "made.csv"
+    data.write_bytes(real.encode("latin-1"))
+    done(privsynth("fit", data, "-o", model, "--encoding", "latin-1", "--seed", 1))
+    done(privsynth("sample", model, "-n", 200, "-o", made, "--seed", 1))
+    done(privsynth("evaluate", made, "--train", data, "--model", model, "--encoding", "latin-1"))
+    refused = privsynth("evaluate", made, "--train", data, "--model", model)
+    assert refused.exit_code == 2
+    assert "data.csv, line 1: is not UTF-8" in refused.stderr
+
+
 def test_inspect_shows_the_card(folder: Path) -> None:
     text = done(privsynth("inspect", folder / "m.psyn")).stdout
     card = json.loads(done(privsynth("inspect", folder / "m.psyn", "--json")).stdout)
@@ -237,6 +249,9 @@ def test_inspect_shows_the_card(folder: Path) -> None:
     assert card["engine"] == DEFAULT
     assert card["columns"]["id"] == "id"
     assert card["columns"]["Class"] == "categorical"
+    assert card["domains"]["Class"] == {"levels": ["good", "bad"]}
+    assert card["domains"]["age"]["bounds"][0] >= 20
+    assert "id" not in card["domains"]
     assert card["disclosure"]["k"] == 10
     assert card["holds_rows"] is False
     assert card["guarantee"] == "no formal guarantee"
@@ -290,6 +305,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
     [
         (MachineError("out.csv: the disk is full; free some space"), 3, "disk is full"),
         (OSError(errno.ENOSPC, "No space left on device", "out.csv"), 3, "out.csv"),
+        (OSError(errno.ENOSPC, "No space left on device"), 3, "free some space"),
         (MemoryError(), 3, "out of memory"),
         (StorageError("out.csv: cannot be read; check the path"), 2, "cannot be read"),
         (PermissionError(errno.EACCES, "Permission denied", "x.csv"), 2, "x.csv"),

@@ -149,6 +149,24 @@ def test_null_tokens_are_values_among_text(tmp_path: Path) -> None:
     assert table.to_arrow()["b"].to_pylist() == ["NA", "null", "NA", "NA"]
 
 
+def test_a_comma_is_a_decimal_sign_where_a_semicolon_is_the_delimiter(tmp_path: Path) -> None:
+    text = "a;b;c;d\n1,5;1.234,50;1,5;01,5\n2;-0,25;1.5;1,5\n;1.234.567,00;2;2,5\n"
+    assert csv(tmp_path, text).to_arrow().to_pydict() == {
+        "a": [1.5, 2.0, None],
+        "b": [1234.5, -0.25, 1234567.0],
+        "c": ["1,5", "1.5", "2"],  # two decimal signs
+        "d": ["01,5", "1,5", "2,5"],
+    }
+    assert csv(tmp_path, 'a,b\n"1,5",x\n').to_arrow()["a"].to_pylist() == ["1,5"]
+
+
+@pytest.mark.parametrize("name", ['my "x"', '"', 'a""b', 'two "\n" lines', 'x;"y'])
+def test_a_column_name_may_hold_quotation_marks(tmp_path: Path, name: str) -> None:
+    table = pa.table({name: [1, 2], "b": ["x", 'say "y"']})
+    write(table, tmp_path / "t.csv")
+    assert read(tmp_path / "t.csv").to_arrow().equals(table)
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_found_in_the_header(tmp_path: Path, delimiter: str) -> None:
     table = csv(tmp_path, f'a{delimiter}"b,;|c"\n1{delimiter}"x;,|"\n'.replace("/", delimiter))

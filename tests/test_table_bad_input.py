@@ -8,7 +8,10 @@ import re
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -23,7 +26,7 @@ from privsynth.errors import (
     StorageError,
     UsageError,
 )
-from privsynth.table import check_output, delimited, open_writer, read, write
+from privsynth.table import check_output, databases, delimited, open_writer, read, write
 
 SECRET = "s3cr3t"
 
@@ -266,6 +269,28 @@ def test_a_full_disk_is_the_machines_failure(tmp_path: Path, suffix: str) -> Non
             write(table, tmp_path / f"t{suffix}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheme", ["duckdb", "sqlite"])
+@pytest.mark.parametrize("told", ["No space left on device", "database or disk is full"])
+def test_a_database_on_a_full_disk_leaves_nothing(
+    tmp_path: Path, scheme: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("adbc_driver_sqlite")
+
+    class Full(databases.DatabaseSink):
+        """Its last step fails as a full disk makes it fail: the transaction is over."""
+
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self._con = Mock(wraps=self._con)
+            self._con.commit.side_effect = duckdb.Error(told)
+            self._con.rollback.side_effect = duckdb.TransactionException("none is active")
+
+    monkeypatch.setattr(databases, "DatabaseSink", Full)
+    with pytest.raises(MachineError, match=r"f\.db::t: the disk is full; free space"):
+        write(pa.table({"a": [1]}), f"{scheme}:///{tmp_path}/f.db::t")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +117,16 @@ class DatabaseSink:
             )
         self._created = place.scheme != "postgresql" and not Path(place.address).exists()
         self._first = True
-        with _asking(place):
-            if place.scheme == "duckdb":
-                self._con: Any = duckdb.connect(place.address, config=_CONFIG)
-                self._con.begin()
-            else:
-                self._con = driver(place).connect(_uri(place, read_only=False))
+        try:
+            with _asking(place):
+                if place.scheme == "duckdb":
+                    self._con: Any = duckdb.connect(place.address, config=_CONFIG)
+                    self._con.begin()
+                else:
+                    self._con = driver(place).connect(_uri(place, read_only=False))
+        except BaseException:
+            self._leave()
+            raise
 
     def write(self, table: pa.Table) -> None:
         """Add rows."""
@@ -147,16 +151,28 @@ class DatabaseSink:
         """Make what was written last."""
         if self._first:
             self.write(self._schema.empty_table())
-        with _asking(self._place):
-            self._con.commit()
-            self._con.close()
+        try:
+            with _asking(self._place):
+                self._con.commit()
+                self._con.close()
+        except BaseException:
+            with suppress(Exception):  # the error that brought us here is the one to tell
+                self.abort()
+            raise
 
     def abort(self) -> None:
         """Leave the database as it was."""
-        self._con.rollback()
-        self._con.close()
-        if self._created:
-            Path(self._place.address).unlink(missing_ok=True)
+        try:
+            with suppress(duckdb.TransactionException):  # a commit that failed has ended it
+                self._con.rollback()
+            self._con.close()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Remove a database that was made for this table."""
+        for ending in ("", ".wal", "-journal") if self._created else ():
+            Path(self._place.address + ending).unlink(missing_ok=True)
 
 
 def _decoded(table: pa.Table) -> pa.Table:
@@ -211,7 +227,11 @@ def _asking(place: Database, module: Any = None) -> Iterator[None]:
         yield
     except (MemoryError, duckdb.OutOfMemoryException):
         raise MachineError(f"{place.name}: the memory is spent; free some") from None
-    except refused:
+    except refused as error:
+        if any(sign in str(error) for sign in ("No space left", "disk is full")):
+            raise MachineError(
+                f"{place.name}: the disk is full; free space, or choose another disk"
+            ) from None
         raise StorageError(
             f"{place.name}: the database refused; check its path, that no other program holds "
             "it open, and that you may use the table"

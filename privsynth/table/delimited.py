@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.csv as pv
@@ -70,7 +71,11 @@ def read_delimited(file: TextFile, delimiter: str | None = None) -> Table:
                 n_rows = sum(batch.num_rows for batch in _texts(file, layout, [0]))
         except pa.ArrowInvalid:
             raise _blame(file, layout) from None
-        spellings = detect(lambda: held if kept else _texts(file, layout, everything), everything)
+        spellings = detect(
+            lambda: held if kept else _texts(file, layout, everything),
+            everything,
+            comma=layout.delimiter == ";",  # as where the comma is the decimal sign
+        )
     schema = pa.schema(
         [
             (name, spellings[i].dtype if i in spellings else pa.string())
@@ -108,17 +113,28 @@ def _layout(file: TextFile, delimiter: str | None) -> _Layout:
             fits = True
             with suppress(csv.Error):  # the row at fault is told when the whole file is judged
                 fits = len(next(rows, header)) == len(header)
-        stray = any('"' in name for name in header)
+        stray = _stray(header, file, candidate)
         headers[candidate] = (fits and len(header) > 1 and not stray, len(header)), header
     # The first of those that split header and first row alike, into the most fields.
     chosen = max(headers, key=lambda candidate: headers[candidate][0], default="")
-    if not chosen or (failed and any('"' in name for name in headers[chosen][1])):
+    if not chosen or (failed and _stray(headers[chosen][1], file, chosen)):
         raise DataError(
             f"{file.name}, line 1: a quotation mark is not closed where its field ends; close it"
         )
     with file.text() as text:
         blanks = next(i for i, line in enumerate(text) if line.strip("\r\n"))
     return _Layout(headers[chosen][1], chosen, blanks)
+
+
+def _stray(header: list[str], file: TextFile, delimiter: str) -> bool:
+    """Say whether a name holds a quotation mark that is not, as it should be, written twice."""
+    names = [name for name in header if '"' in name]
+    with file.text() as text, _long_fields():
+        reader = csv.reader(text, delimiter=delimiter)
+        lines = next((reader.line_num for row in reader if row), 0) if names else 0
+    with file.text() as text:
+        raw = "".join(islice(text, lines))
+    return not all('"' + name.replace('"', '""') + '"' in raw for name in names)
 
 
 @contextmanager

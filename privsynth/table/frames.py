@@ -46,7 +46,8 @@ def from_frame(data: Any) -> tuple[pa.Table, str]:
     if hasattr(data, "to_table"):
         return data.to_table(), "arrow"
     raise UsageError(
-        f"a {type(data).__name__} is no table; give a path, or a pandas, polars or Arrow frame"
+        f"data of type {type(data).__name__} is no table; "
+        "give a path, or a pandas, polars or Arrow frame"
     )
 
 

@@ -131,6 +131,7 @@ def reading(name: str, what: str = "the kind of table its name says") -> Iterato
 @contextmanager
 def storing(name: str) -> Iterator[None]:
     """Turn what libraries raise while `name` is written into one line that quotes no value."""
+    name = "standard output" if name == "-" else name
     try:
         yield
     except (PrivsynthError, BrokenPipeError):

@@ -76,7 +76,7 @@ def connect(*, ordered: bool = False) -> Any:
 
 
 def detect(
-    texts: Texts, columns: Iterable[int], *, only_times: bool = False
+    texts: Texts, columns: Iterable[int], *, only_times: bool = False, comma: bool = False
 ) -> dict[int, Spelling]:
     """Find how each column of text spells a type; columns that stay text are left out.
 
@@ -88,13 +88,15 @@ def detect(
         Those to look at.
     only_times : bool
         Look for dates and times alone, in a format that has numbers and booleans of its own.
+    comma : bool
+        Take ``1.234,5`` for a number, where no number is spelled otherwise.
     """
     wanted = list(columns)
     if not wanted:
         return {}
     examples = _aggregate(texts, wanted, {i: f"min(c{i})" for i in wanted})
     rounds = {
-        i: _times(example) if only_times else _candidates(example)
+        i: _times(example) if only_times else _candidates(example, comma)
         for i, example in examples.items()
         if example is not None
     }
@@ -168,7 +170,7 @@ def _known(
     return pa.RecordBatchReader.from_batches(reader.schema, batches)
 
 
-def _candidates(example: str) -> list[list[Spelling]]:
+def _candidates(example: str, comma: bool) -> list[list[Spelling]]:
     """Give the ways in which one value of a column could be spelled.
 
     They come in rounds: a later one is tried where no spelling of those before it fits.
@@ -178,9 +180,10 @@ def _candidates(example: str) -> list[list[Spelling]]:
         if example in (true, false):
             test = f"@ IN ('{true}', '{false}')"
             return [[Spelling(pa.bool_(), test, f"(@ = '{true}')", form)]]
+    numbers = [[_FLOAT], [_COMMA]] if comma else [[_FLOAT]]
     if re.fullmatch(r"-?[0-9]+", example):
-        return [[_INTEGER], [_FLOAT]]
-    return _times(example) or ([[_FLOAT]] if _NUMBER.match(example) else [])
+        return [[_INTEGER], *numbers]
+    return _times(example) or (numbers if _NUMBER.match(example) else [])
 
 
 _NUMBER = re.compile(r"[+-]?(\.?[0-9]|inf)", re.IGNORECASE)
@@ -196,6 +199,11 @@ _FLOAT = Spelling(
     " OR regexp_matches(@, '[.eE]')))"
     " OR regexp_full_match(@, '[+-]?(?i:inf|infinity)'))",
     "TRY_CAST(@ AS DOUBLE)",
+)
+_COMMA = Spelling(
+    pa.float64(),
+    r"regexp_full_match(@, '-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:\.\d{3}){1,4})(?:,\d+)?')",
+    "TRY_CAST(replace(replace(@, '.', ''), ',', '.') AS DOUBLE)",
 )
 
 _ISO = re.compile(

@@ -16,6 +16,7 @@ import pytest
 from privsynth.codec import Cells, Codec, LevelCodes, SurrogateCodes
 from privsynth.engines import ENGINES, engine, recipe
 from privsynth.engines.sdv.copula import _means, _positive, _solve, _waves
+from privsynth.engines.sdv.feed import Number, feed
 from privsynth.engines.sdv.marginals import cuts, steady
 from privsynth.errors import ArtefactError, ConfigError, DataError, SamplingError
 from privsynth.privacy import Disclosure
@@ -436,6 +437,21 @@ def test_an_impossible_correlation_is_made_positive_definite() -> None:
     mended = _positive(impossible)
     assert np.linalg.eigvalsh(mended).min() > 0
     assert np.diag(mended) == pytest.approx(np.ones(3))
+
+
+def test_numbers_that_a_network_is_fed_come_back_as_their_own_cells() -> None:
+    """Atoms always, intervals but for the twentieth that touches an atom."""
+    coding = zero_inflated("gain", 30, nullable=True)
+    codes = np.repeat(np.arange(31, dtype=np.int32), 200)[:, None]
+    number, presence = feed(Codec((coding,)), codes, np.random.default_rng(0), max_levels=9)
+    assert isinstance(number.part, Number)
+    back = np.searchsorted(number.part.cuts, number.values, side="right")
+    same = back[:6000] == codes[:6000, 0]
+    assert same[:200].all()
+    assert same[200:400].mean() == pytest.approx(0.95, abs=0.05)
+    assert same[400:].all()
+    assert presence.part.codes[presence.values[0]] == -1  # type: ignore[union-attr]
+    assert presence.part.codes[presence.values[-1]] == 30  # type: ignore[union-attr]
 
 
 def test_codes_without_a_share_get_no_room() -> None:

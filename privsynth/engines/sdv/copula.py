@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from privsynth.codec import Codec, Codes
 from privsynth.curator import Curator
-from privsynth.engines import Progress
+from privsynth.engines import Progress, labels_to_draw
 from privsynth.engines.sdv.marginals import (
     EMPIRICAL,
     check_distributions,
@@ -22,7 +22,7 @@ from privsynth.engines.sdv.marginals import (
     steady,
 )
 from privsynth.engines.sdv.stored import reading, stored
-from privsynth.errors import ArtefactError, ConfigError, DataError, SamplingError
+from privsynth.errors import ArtefactError, ConfigError, DataError
 
 __all__ = ["GaussianCopula", "GaussianCopulaModel"]
 
@@ -224,7 +224,7 @@ class GaussianCopulaModel:
         """Draw rows; see `privsynth.engines.Model.sample`."""
         from threadpoolctl import threadpool_limits
 
-        labels = classes_to_draw(n, self.prior, self.target, rng, where)
+        labels = labels_to_draw(n, self.prior, self.target, rng, where)
         codes = np.zeros((n, len(self.sizes)), dtype=np.int32, order="F")
         if self.target is not None:
             codes[:, self.target] = labels
@@ -324,35 +324,6 @@ class GaussianCopulaModel:
 
 
 GaussianCopula.model = GaussianCopulaModel
-
-
-def classes_to_draw(
-    n: int,
-    prior: Floats,
-    target: int | None,
-    rng: np.random.Generator,
-    where: Mapping[int, int] | None,
-) -> npt.NDArray[np.int32]:
-    """Give the class of each row to draw: the one that was asked for, or by the classes' shares.
-
-    Raises
-    ------
-    SamplingError
-        Another column than the target is asked for, or a class that no training row has.
-    """
-    if not where:
-        return rng.choice(len(prior), size=n, p=prior / prior.sum()).astype(np.int32)
-    if set(where) != {target}:
-        raise SamplingError(
-            "the engine answers conditions on a discrete target alone; "
-            "leave the others to rejection sampling"
-        )
-    code = next(iter(where.values()))
-    if not 0 <= code < len(prior) or prior[code] == 0:
-        raise SamplingError(
-            "the model has seen no row of the class that is asked for; ask for another class"
-        )
-    return np.full(n, code, dtype=np.int32)
 
 
 def _latents(codec: Codec) -> tuple[Latent, ...]:

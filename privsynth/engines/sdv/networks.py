@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from privsynth.codec import Codes
 from privsynth.curator import Curator
-from privsynth.engines import Progress
-from privsynth.engines.sdv.copula import classes_to_draw
+from privsynth.engines import Progress, labels_to_draw
 from privsynth.engines.sdv.feed import Category, Fed, Number, Part, feed, part_of
 from privsynth.engines.sdv.marginals import EMPIRICAL, check_distributions, distributions
 from privsynth.engines.sdv.stored import reading, stored
@@ -71,7 +70,7 @@ class CTGAN:
     pac: int = 10
     enable_gpu: bool = False
     max_levels: int = 100
-    target_focus: float = 0.5
+    target_focus: float = 0.9
 
     model: ClassVar[type[NetworkModel]]
 
@@ -257,7 +256,7 @@ class NetworkModel:
         """Draw rows; see `privsynth.engines.Model.sample`."""
         from threadpoolctl import threadpool_limits
 
-        labels = classes_to_draw(n, self.prior, self.target, rng, where)
+        labels = labels_to_draw(n, self.prior, self.target, rng, where)
         codes = np.zeros((n, len(self.sizes)), dtype=np.int32, order="F")
         with threadpool_limits(1, "blas"):
             for c in np.unique(labels):
@@ -446,7 +445,7 @@ def _train(
         )
     # The categories' order of first appearance is kept: rows are shuffled so that it tells nothing.
     codes = codes[rng.permutation(n)]
-    fed = feed(codec, codes, rng, k=k, max_levels=max_levels, distributions=chosen)
+    fed = feed(codec, codes, rng, max_levels=max_levels, distributions=chosen)
     if not fed:
         raise DataError("no column varies, so there is nothing to learn; use sdv-gaussian-copula")
     frame = pd.DataFrame({str(i): column.values for i, column in enumerate(fed)})
@@ -522,7 +521,10 @@ def _aimed(sampler: Any, target: int, focus: float, batch: int) -> tuple[Any, ..
     """Draw training conditions as `ctgan` does, but a share of `focus` on the target's class.
 
     Rows are asked for by class, so that is what the generator must learn to answer. On adult (30
-    epochs of 10,000 rows) the ROC-AUC of a classifier trained on the synthetic rows was FIGURES.
+    epochs of 10,000 rows, seeds 0 and 1) the ROC-AUC of a classifier trained on synthetic and
+    tested on real rows was 0.41 and 0.50 without focus, 0.80 and 0.80 with 0.5, 0.79 and 0.83
+    with 0.9; the 2-way agreement 0.81 and 0.82, 0.80 and 0.81, 0.83 and 0.82. Another draw of two
+    columns inside their cells moved 0.79 to 0.77, so 0.5 and 0.9 cannot be told apart by these.
     """
     column = np.random.choice(sampler._n_discrete_columns, batch)  # noqa: NPY002 - ctgan's own state
     column[np.random.rand(batch) < focus] = target  # noqa: NPY002
