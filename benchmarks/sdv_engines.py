@@ -23,7 +23,12 @@ import numpy as np
 
 import privsynth
 
-TABLES = {"adult": "income", "nass_cds": "dead"}
+TABLES = {
+    "adult": "income",
+    "nass_cds": "dead",
+    "vehicle_fraud": "FraudFound_P",
+    "bank_marketing": "y",
+}
 
 
 def agreement(codes: np.ndarray, other: np.ndarray, codec) -> float:
