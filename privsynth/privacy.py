@@ -35,8 +35,8 @@ class Disclosure:
     k: int = 10
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"k is {self.k}, but at least 1 row is wanted; use --k 10")
+        if not isinstance(self.k, int) or self.k < 1:
+            raise UsageError(f"k is {self.k!r}, but a whole number from 1 is wanted; use --k 10")
 
     @property
     def rules(self) -> tuple[str, ...]:

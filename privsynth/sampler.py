@@ -75,7 +75,7 @@ def rows(
     SamplingError
         A condition names no column or level, or is met by too few of the rows drawn.
     """
-    if n < 1:
+    if not isinstance(n, int | np.integer) or n < 1:
         raise UsageError(f"{n} rows were asked for; ask for at least 1")
     asked = codec.conditions(where or {})
     for i, start in enumerate(range(0, n, CHUNK)):

@@ -211,7 +211,7 @@ def planted() -> pd.DataFrame:
         bad=rng.choice(["no", "yes"], ROWS, p=[0.8, 0.2]),
     )
     table["size"] = table["size"].cat.add_categories([f"{CANARY} unused", f"{CANARY} once"])
-    canaries = {
+    canaries: dict[str, Any] = {
         "case_id": f"{CANARY.upper()}-000001",
         "account": f"{CANARY}@clinic-canary.de",
         "shared_id": f"{CANARY}-99",
@@ -227,7 +227,7 @@ def planted() -> pd.DataFrame:
         "size": f"{CANARY} once",
     }
     for row, (column, value) in enumerate(canaries.items()):
-        table.loc[row, column] = value  # type: ignore[index]
+        table.iloc[row, table.columns.get_loc(column)] = value
     return table
 
 

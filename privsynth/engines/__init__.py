@@ -137,6 +137,8 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Synthesizer:
         No such engine, no such hyper-parameter, or a value of the wrong type.
     """
     cls = engine(name)
+    if not isinstance(settings or {}, Mapping):
+        raise ConfigError(f"settings are wanted as a mapping, not {type(settings).__name__}")
     hints = get_type_hints(cls)
     settable = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     values = {}

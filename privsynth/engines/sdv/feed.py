@@ -13,7 +13,7 @@ from privsynth.codec import Cells, Codec, Codes
 from privsynth.engines.sdv.marginals import counts_of, cuts
 from privsynth.engines.sdv.stored import stored
 
-__all__ = ["Category", "Fed", "Number", "Part", "feed", "part_of"]
+__all__ = ["Category", "Fed", "Number", "Part", "feed", "gumbel", "part_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -310,5 +310,10 @@ def _score(
 
 def _choose(outputs: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.intp]:
     """Draw from the softmax of each row, by the Gumbel-max trick."""
-    noise = -np.log(rng.standard_exponential(outputs.shape, dtype=np.float32))
-    return np.asarray(np.argmax(outputs + noise, axis=1))
+    return np.asarray(np.argmax(outputs + gumbel(outputs.shape, rng), axis=1))
+
+
+def gumbel(shape: int | tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Draw standard Gumbel noise; single precision may draw a 0, which has no logarithm."""
+    drawn = rng.standard_exponential(shape, dtype=np.float32)
+    return np.asarray(-np.log(np.maximum(drawn, np.finfo(np.float32).tiny)))

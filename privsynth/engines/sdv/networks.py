@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from privsynth.codec import Codes
 from privsynth.curator import Curator
 from privsynth.engines import Progress, labels_to_draw
-from privsynth.engines.sdv.feed import Category, Fed, Number, Part, feed, part_of
+from privsynth.engines.sdv.feed import Category, Fed, Number, Part, feed, gumbel, part_of
 from privsynth.engines.sdv.marginals import EMPIRICAL, check_distributions, distributions
 from privsynth.engines.sdv.stored import reading, stored
 from privsynth.errors import ArtefactError, ConfigError, DataError
@@ -29,6 +29,8 @@ BLOCK = 4_096
 MOST_CLUSTERS = 10
 LEAST_WEIGHT = 0.005
 MOST_CANDIDATES = 64
+CALIBRATION = 8_192
+CALIBRATION_ROUNDS = 30
 
 
 @dataclass(frozen=True)
@@ -300,7 +302,7 @@ class NetworkModel:
         outputs = self._forward(self._inputs(n, c, rng))
         logits = outputs[:, span] - outputs[:, span].max(axis=1, keepdims=True)
         odds = logits[:, np.flatnonzero(part.codes == c)[0]] - np.log(np.exp(logits).sum(axis=1))
-        return outputs, odds - np.log(rng.standard_exponential(n, dtype=np.float32))
+        return outputs, odds + gumbel(n, rng)
 
     def _inputs(self, n: int, c: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         noise = rng.standard_normal((n, self.embedding), dtype=np.float32)
@@ -470,7 +472,7 @@ def _train(
     decoder = getattr(network, "decoder", None)
     transformer = network.transformer if decoder is not None else network._transformer
     noise = None if decoder is None else decoder.sigma.detach().cpu().numpy()
-    return NetworkModel(
+    model = NetworkModel(
         sizes=codec.sizes,
         target=target,
         prior=counts / n,
@@ -480,6 +482,33 @@ def _train(
         embedding=settings["embedding_dim"],
         layers=_layers(network._generator if decoder is None else decoder),
     )
+    return _calibrated(model, rng)
+
+
+def _calibrated(model: NetworkModel, rng: np.random.Generator) -> NetworkModel:
+    """Shift the last layer's biases until each category comes as often as in training.
+
+    A network trained for a few epochs writes nulls and levels at shares of its own; which rows
+    get them is still for the network to say.
+    """
+    labels = labels_to_draw(CALIBRATION, model.prior, model.target, rng, None)
+    classes, held = np.unique(labels, return_counts=True)
+    outputs = np.concatenate(
+        [model._outputs(int(n), int(c), rng) for c, n in zip(classes, held, strict=True)]
+    )
+    weight, bias = model.layers[-1]
+    shifted = bias.copy()
+    for part, span in zip(model.parts, model._spans, strict=True):
+        if not isinstance(part, Category) or part.column == model.target:
+            continue
+        logits, shift = outputs[:, span].astype(float), np.zeros(part.width)
+        for _ in range(CALIBRATION_ROUNDS):
+            moved = logits + shift
+            odds = np.exp(moved - moved.max(axis=1, keepdims=True))
+            shares = (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0)
+            shift += np.log(part.shares / np.maximum(shares, 1e-12))
+        shifted[span] += shift.astype(np.float32)
+    return replace(model, layers=(*model.layers[:-1], (weight, shifted)))
 
 
 def _mixture(n: int, k: int) -> dict[str, Any]:
