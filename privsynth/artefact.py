@@ -38,10 +38,10 @@ MANIFEST = "manifest.json"
 ARRAYS = "params.safetensors"
 LARGEST: Mapping[str, int] = {
     MANIFEST: 2**20,
-    "schema.json": 2**26,
-    "codec.json": 2**27,
-    "ledger.json": 2**24,
-    "model.json": 2**27,
+    "schema.json": 2**24,
+    "codec.json": 2**26,
+    "ledger.json": 2**20,
+    "model.json": 2**24,
     ARRAYS: 2**31,
 }
 """The members of a model file, and the most bytes that each may hold."""
@@ -146,8 +146,9 @@ def load(path: str | Path) -> FittedModel:
         It is no model, is damaged or altered, or was saved by a newer privsynth.
     """
     try:
-        size = Path(path).stat().st_size
-        if size > sum(LARGEST.values()):
+        if not Path(path).is_file() and Path(path).exists():
+            raise ArtefactError(f"{path}: is no file; give the file that 'privsynth fit' wrote")
+        if Path(path).stat().st_size > sum(LARGEST.values()):
             raise ArtefactError(f"{path}: is larger than any privsynth model; check the path")
         packed = Path(path).read_bytes()
     except OSError as error:
@@ -156,7 +157,7 @@ def load(path: str | Path) -> FittedModel:
         return _unpack(packed)
     except ArtefactError as error:
         raise ArtefactError(f"{path}: {error}") from None
-    except (PrivsynthError, ArithmeticError, LookupError, TypeError, ValueError):
+    except (PrivsynthError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise ArtefactError(
             f"{path}: its parts do not fit each other; fit the model anew"
         ) from None
@@ -208,7 +209,7 @@ def _unpack(packed: bytes) -> FittedModel:
     if hashlib.sha256(packed[:-DIGEST]).hexdigest().encode() != packed[-DIGEST:]:
         raise ArtefactError("is damaged or was altered; copy the file again or fit anew")
     schema = Schema.from_dict(_parsed(members["schema.json"]))
-    card = manifest["card"]
+    card = _card(manifest["card"])
     model = engine(card["engine"]).model
     return FittedModel(
         schema=schema,
@@ -217,6 +218,17 @@ def _unpack(packed: bytes) -> FittedModel:
         ledger=Ledger.from_dict(_parsed(members["ledger.json"])),
         card=card,
     )
+
+
+def _card(card: Any) -> dict[str, Any]:
+    """Refuse a card without what others read of it."""
+    wanted = {"engine": str, "settings": dict, "frame": str, "rows": int, "disclosure": dict}
+    for key, kind in wanted.items():
+        if not isinstance(card[key], kind):
+            raise ArtefactError(f"its card has a damaged {key!r}; fit the model anew")
+    if not isinstance(card["disclosure"]["k"], int):
+        raise ArtefactError("its card has a damaged 'disclosure'; fit the model anew")
+    return dict(card)
 
 
 def _members(packed: bytes) -> dict[str, bytes]:
@@ -231,10 +243,19 @@ def _members(packed: bytes) -> dict[str, bytes]:
             if sorted(names) != sorted(LARGEST):
                 raise ArtefactError("lacks a member or has one twice; fit the model anew")
             for entry in entries:
+                stored = entry.compress_type == zipfile.ZIP_STORED
+                packed_as = stored or entry.compress_type == zipfile.ZIP_DEFLATED
+                # Arrays are stored as they are, so that they cannot be larger than the file.
+                if (
+                    entry.flag_bits & 1
+                    or not packed_as
+                    or (entry.filename == ARRAYS and not stored)
+                ):
+                    raise ArtefactError("holds a member packed in a way that no model is")
                 if entry.file_size > LARGEST[entry.filename]:
                     raise ArtefactError(f"member {entry.filename} is larger than a model's may be")
             return {entry.filename: _bounded(archive, entry) for entry in entries}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
         raise ArtefactError(
             "is no privsynth model, or is damaged; give the file that 'privsynth fit' wrote"
         ) from None

@@ -10,7 +10,7 @@ built from the codes, and the codec itself, obeys the disclosure control.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.errors import ArtefactError, DataError, SamplingError, known
+from privsynth.infer import clipped, round_numbers
 from privsynth.privacy import Disclosure
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema
 from privsynth.surrogates import surrogates
@@ -123,7 +124,7 @@ class Cells:
 
     def value(self, named: Any) -> pa.Scalar:
         """Give a value that a person named as one of the storage type."""
-        return _scalar(self.column, named)[0].cast(arrow_type(self.column.dtype))
+        return _scalar(self.column, named)[0]
 
     def code_of(self, value: Any) -> int:
         """Give the code of one value that a person named.
@@ -517,6 +518,10 @@ def _cells(
 
     `numbers` are the distinct values, ascending, and `counts` the rows that hold each.
     """
+    step = _step(column, numbers, counts, k)
+    if counts.sum() < 2 * k:
+        at = _few(numbers, counts, k)
+        return Cells(column, at, at, at.astype(float), step, nullable)
     low, high = _limits(column, numbers, counts, k)
     inner = (low <= numbers) & (numbers <= high)
     values, where = np.unique(np.clip(numbers, low, high), return_inverse=True)
@@ -527,36 +532,36 @@ def _cells(
     atom = own >= (k if len(values) <= MOST_CELLS else per)
     starts, ends = _runs(atom, held, k, per)
     single = (starts == ends) & (own[starts] >= k)
-    step = _step(column, numbers)
-    lows, highs = _edges(values, starts, ends, single, step, column.decimals)
-    total = np.concatenate([[0.0], np.cumsum(values.astype(float) * own)])
-    rows = np.concatenate([[0], np.cumsum(own)])
-    inside = rows[ends + 1] - rows[starts]
-    # Rows clipped to a bound say nothing of where in its cell they would lie.
-    centre = lows / 2 + highs / 2
-    means = np.where(inside < k, centre, (total[ends + 1] - total[starts]) / np.maximum(inside, 1))
-    # A balance point to a hundredth of the cell says no more than the cell's own width does.
-    width = np.where(highs > lows, highs - lows, 1.0).astype(float)
-    mid = np.clip(lows + np.round((means - lows) / width, 2) * width, lows, highs)
-    return Cells(column, lows, highs, mid, step, nullable)
+    lows, highs = _edges(values, starts, ends, single)
+    lows, highs = _on_grid(lows, highs, single, step, column.decimals)
+    cells = _settled(Cells(column, lows, highs, lows.astype(float), step), values, held, k)
+    return replace(cells, mid=_balance(cells, values, own, k), nullable=nullable)
+
+
+def _few(numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> npt.NDArray[Any]:
+    """Give the atoms of fewer than 2k rows; without any, one round number near their middle."""
+    if (counts >= k).any():
+        return numbers[counts >= k]
+    first, middle, last = np.repeat(numbers, counts)[
+        [counts.sum() // 4, counts.sum() // 2, 3 * counts.sum() // 4]
+    ]
+    grid = 10.0 ** np.ceil(np.log10(max(float(last - first), 1e-12)))
+    return np.asarray([round(float(middle) / grid) * grid]).astype(numbers.dtype)
 
 
 def _limits(
     column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int
 ) -> tuple[Any, Any]:
-    """Give the bounds to clip to: the schema's, and never beyond the k-th value from each end."""
-    rows = np.cumsum(counts)
-    first = numbers[np.searchsorted(rows, k)]
-    last = numbers[np.searchsorted(rows, rows[-1] - k, side="right")]
-    if isinstance(column.domain, Bounds):
-        bounds = [_numbers(_scalar(column, end), numbers.dtype)[0][0] for end in _ends(column)]
-        first, last = max(first, bounds[0]), min(last, bounds[1])
-    return (first, last) if first <= last else (last, first)
-
-
-def _ends(column: Column) -> tuple[Any, Any]:
-    assert isinstance(column.domain, Bounds)  # noqa: S101
-    return column.domain.low, column.domain.high
+    """Give the bounds to clip to: the schema's, and never wider than k rows from each end allow."""
+    low, high = clipped(numbers, counts, k, round_numbers)
+    if not isinstance(column.domain, Bounds):
+        return low, high
+    least, most = (
+        _numbers(_scalar(column, end), numbers.dtype)[0][0]
+        for end in (column.domain.low, column.domain.high)
+    )
+    apart = least > high or most < low
+    return (least, most) if apart else (max(low, least), min(high, most))
 
 
 def _runs(
@@ -585,28 +590,73 @@ def _edges(
     starts: npt.NDArray[np.intp],
     ends: npt.NDArray[np.intp],
     single: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Put the ends of intervals at the roundest numbers near by, and so at no row's own value.
+
+    An end may move by an eighth of the cell beside it, or as far as to the atom there.
+    """
+    own, last = values[starts], values[ends]
+    whole = values.dtype == np.int64
+    reach = (last - own) // 8 if whole else (last - own) / 8
+    left = np.where(single, last, last - reach)[:-1]
+    right = np.where(single, own, own + reach)[1:]
+    gaps = _round_between(np.minimum(left, right - whole), right)
+    low = np.where(single, own, np.concatenate([values[:1], gaps]))
+    high = np.where(single, own, np.concatenate([gaps - whole, values[-1:]]))
+    return low, np.maximum(low, high)
+
+
+def _on_grid(
+    low: npt.NDArray[Any],
+    high: npt.NDArray[Any],
+    single: npt.NDArray[np.bool_],
     step: int,
     decimals: int | None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Put the ends of intervals at round numbers between values, never at a value of few rows."""
-    gaps = _round_between(values[:-1], values[1:])
-    whole = values.dtype == np.int64
-    low = np.where(starts > 0, np.append(values[:1], gaps)[starts], values[0])
-    high = np.where(ends < len(values) - 1, np.append(gaps - whole, values[-1:])[ends], values[-1])
-    if whole and step > 1:
+    """Draw intervals in to the column's own grid, where they hold a point of it.
+
+    Neighbours may not share a number of the grid: it would come back as the other's.
+    """
+    if low.dtype == np.int64:
         up, down = -(-low // step) * step, high // step * step
-        fits = up <= down
-        low, high = np.where(fits, up, low), np.where(fits, down, high)
-    if not whole and decimals is not None:
-        # Neighbours may not share a number of the grid, or it would come back as the other's.
+    elif decimals is not None:
         grid = 10.0**decimals
         up = np.round(np.ceil(np.round(low * grid, 3)) / grid, decimals)
-        down = np.round((np.ceil(np.round(high * grid, 3)) - 1) / grid, decimals)
-        down = np.where(ends < len(values) - 1, down, high)
-        fits = up <= down
-        low, high = np.where(fits, up, low), np.where(fits, down, high)
-    own = values[starts]
-    return np.where(single, own, low), np.where(single, own, high)
+        below = np.round((np.ceil(np.round(high * grid, 3)) - 1) / grid, decimals)
+        down = np.append(below[:-1], high[-1:])
+    else:
+        return low, high
+    fits = (up <= down) & ~single
+    return np.where(fits, up, low), np.where(fits, down, high)
+
+
+def _settled(cells: Cells, values: npt.NDArray[Any], held: npt.NDArray[np.int64], k: int) -> Cells:
+    """Drop the cells that are left with fewer than k rows when each value goes to the nearest."""
+    while True:
+        codes = cells._nearest(values)
+        rows = np.bincount(codes, weights=held, minlength=len(cells.low))
+        if (rows >= k).all():
+            return cells
+        # One at a time and the smallest first, since its rows may be what a neighbour lacks.
+        kept = np.arange(len(rows)) != int(rows.argmin())
+        cells = replace(cells, low=cells.low[kept], high=cells.high[kept], mid=cells.mid[kept])
+
+
+def _balance(
+    cells: Cells, values: npt.NDArray[Any], own: npt.NDArray[np.int64], k: int
+) -> npt.NDArray[np.float64]:
+    """Give each cell's mean, to a hundredth of its width, which says no more than the width does.
+
+    Rows clipped to a bound say nothing of where in the cell there they would lie.
+    """
+    codes = cells._nearest(values)
+    rows = np.bincount(codes, weights=own, minlength=len(cells.low))
+    total = np.bincount(codes, weights=values.astype(float) * own, minlength=len(cells.low))
+    low, high = cells.low.astype(float), cells.high.astype(float)
+    means = np.where(rows < k, low / 2 + high / 2, total / np.maximum(rows, 1))
+    width = np.where(high > low, high - low, 1.0)
+    mid = low + np.round((np.clip(means, low, high) - low) / width, 2) * width
+    return np.asarray(np.clip(mid, low, high))
 
 
 def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -626,8 +676,8 @@ def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArr
     return gap
 
 
-def _step(column: Column, numbers: npt.NDArray[Any]) -> int:
-    """Give the coarsest usual grid on which every integer or datetime lies."""
+def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> int:
+    """Give the coarsest usual grid on which all but fewer than k integers or datetimes lie."""
     if numbers.dtype != np.int64:
         return 1
     steps: tuple[int, ...] = (1000, 500, 100, 50, 25, 10, 5)
@@ -638,7 +688,7 @@ def _step(column: Column, numbers: npt.NDArray[Any]) -> int:
         steps = tuple(tick for tick in grid if tick > 1)
     elif column.kind is Kind.DATETIME:
         return 1
-    return next((step for step in steps if not (numbers % step).any()), 1)
+    return next((step for step in steps if counts[numbers % step != 0].sum() < k), 1)
 
 
 def _numbers(
@@ -657,10 +707,13 @@ def _typed(
     numbers: npt.NDArray[Any], missing: npt.NDArray[np.bool_], dtype: pa.DataType
 ) -> pa.Array:
     """Store numbers as the column's own type."""
-    if pa.types.is_temporal(dtype):
-        width = np.int32 if dtype.bit_width == 32 else np.int64
-        return pa.array(numbers.astype(width), mask=missing).view(dtype)
-    return pa.array(numbers, mask=missing).cast(dtype, safe=False)
+    plain = _value_type(dtype)
+    if pa.types.is_temporal(plain):
+        width = np.int32 if plain.bit_width == 32 else np.int64
+        values = pa.array(numbers.astype(width), mask=missing).view(plain)
+    else:
+        values = pa.array(numbers, mask=missing).cast(plain, safe=False)
+    return values if plain == dtype else values.dictionary_encode().cast(dtype)
 
 
 def _value_type(dtype: pa.DataType) -> pa.DataType:
@@ -691,7 +744,7 @@ def _scalar(column: Column, value: Any) -> pa.Array:
         It cannot be read as such a value.
     """
     dtype = _value_type(arrow_type(column.dtype))
-    if value is None or (value == "" and not pa.types.is_string(dtype)):
+    if value is None or (value == "" and not pa.types.is_string(dtype)) or value != value:
         return pa.nulls(1, dtype)
     try:
         array = pa.array([value])
@@ -699,7 +752,7 @@ def _scalar(column: Column, value: Any) -> pa.Array:
             local = array.cast(pa.timestamp(dtype.unit))
             return pc.assume_timezone(local, dtype.tz, ambiguous="earliest", nonexistent="latest")
         return array.cast(dtype)
-    except pa.ArrowException:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         raise SamplingError(
             f"column {column.name!r}: what was asked for is no {column.kind} value; "
             f"give one that can be read as {dtype}"

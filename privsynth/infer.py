@@ -25,7 +25,7 @@ from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema
 from privsynth.surrogates import KINDS, NUMBERS, check_pattern, learn_pattern
 from privsynth.table import Table, arrow_type
 
-__all__ = ["infer"]
+__all__ = ["clipped", "infer", "round_numbers"]
 
 
 def _set(text: str) -> frozenset[str]:
@@ -101,7 +101,7 @@ class _Facts:
         """Whether every value is a whole number, however it is stored."""
         if pa.types.is_integer(self.type):
             return True
-        return self.numeric and self.rows > 0 and self.decimals == 0
+        return self.numeric and self.rows > 0 and self.decimals(1) == 0
 
     @property
     def numeric(self) -> bool:
@@ -118,13 +118,13 @@ class _Facts:
             return np.asarray(self.values)
         return np.asarray(self.values.cast(pa.float64()))
 
-    @cached_property
-    def decimals(self) -> int | None:
-        """The digits after the point that are enough for every value, if 6 are."""
+    def decimals(self, k: int) -> int | None:
+        """Give the digits after the point that are enough for all but k rows, if 6 are."""
         stored = np.float32 if self.type == pa.float32() else np.float64
         near = self.numbers
         for digits in range(_MOST_DECIMALS + 1):
-            if (np.round(near, digits).astype(stored) == near.astype(stored)).all():
+            fits = np.round(near, digits).astype(stored) == near.astype(stored)
+            if self.counts[~fits].sum() < k:
                 return digits
         return None
 
@@ -323,7 +323,7 @@ def _share(facts: _Facts, pattern: str) -> float:
 
 def _build(facts: _Facts, kind: Kind, personal: str | None, why: str, k: int) -> Column:
     column = Column(
-        facts.name, kind, str(facts.stored), nullable=facts.nulls > 0, personal=personal, why=why
+        facts.name, kind, str(facts.stored), nullable=facts.nulls >= k, personal=personal, why=why
     )
     if kind.surrogate:
         return _with_pattern(
@@ -332,13 +332,11 @@ def _build(facts: _Facts, kind: Kind, personal: str | None, why: str, k: int) ->
     if not kind.continuous:
         levels, rare = _levels(facts, kind, k)
         if rare:
-            column = replace(
-                column, why=f"{why}; {_count(rare, 'rarer level')} pooled (under {k} rows)"
-            )
+            column = replace(column, why=f"{why}; rarer levels pooled (under {k} rows)")
         return replace(column, domain=levels)
     column = replace(column, domain=_bounds(facts, k))
     if kind is Kind.NUMERIC and not pa.types.is_integer(facts.type) and facts.rows:
-        column = replace(column, decimals=facts.decimals)
+        column = replace(column, decimals=facts.decimals(k))
     positive = facts.numeric and facts.rows and facts.numbers[0] >= 0
     if positive and "_".join(words(facts.name)) in _WEIGHTS:
         return replace(column, role=Role.WEIGHT, why=f"{why}; named like a survey weight")
@@ -378,13 +376,13 @@ def _bounds(facts: _Facts, k: int) -> Bounds | None:
     if facts.rows < max(2 * k, 1):
         return None
     if not pa.types.is_temporal(facts.type):
-        low, high = _clip(facts.numbers, facts.counts, k, _round_numbers)
+        low, high = clipped(facts.numbers, facts.counts, k, round_numbers)
         return Bounds(_number(low, facts), _number(high, facts))
-    low, high = _clip(_wall_clock(facts.values), facts.counts, k, _round_times)
+    low, high = clipped(_wall_clock(facts.values), facts.counts, k, _round_times)
     return Bounds(_iso(low), _iso(high))
 
 
-def _clip(
+def clipped(
     values: npt.NDArray[Any],
     counts: npt.NDArray[np.int64],
     k: int,
@@ -413,7 +411,7 @@ def _clip(
     return low, high
 
 
-def _round_numbers(value: Any, up: bool) -> Iterator[Any]:
+def round_numbers(value: Any, up: bool) -> Iterator[Any]:
     """Give ever finer decimal roundings of a number, upward or downward."""
     plain = value.item()
     exact = Decimal(repr(plain))

@@ -99,9 +99,8 @@ def _meeting(
         return model.sample(n, rng, where=exact or None)
     kept: list[Codes] = []
     have = drawn = 0
-    limit = LEAST_DRAWS + DRAWS_A_ROW * n
     while have < n:
-        if drawn >= limit:
+        if drawn >= LEAST_DRAWS and have * DRAWS_A_ROW < drawn:
             names = ", ".join(repr(codec.codings[j].name) for j in others)
             raise SamplingError(
                 f"{have} of {drawn} rows drawn meet the condition on {names}, and {n} are wanted; "
@@ -123,6 +122,9 @@ def _exact(codec: Codec, chunk: pa.Table, where: Mapping[str, Any]) -> pa.Table:
         if coding.name in where and isinstance(coding, Cells):
             value = coding.value(where[coding.name])
             if value.is_valid:
+                field = chunk.schema.field(j)
                 same = pa.repeat(value, chunk.num_rows)
-                chunk = chunk.set_column(j, chunk.schema.field(j), same)
+                if pa.types.is_dictionary(field.type):
+                    same = same.dictionary_encode().cast(field.type)
+                chunk = chunk.set_column(j, field, same)
     return chunk

@@ -227,3 +227,59 @@ def test_a_whole_table_goes_to_codes_and_back() -> None:
         Schema(tuple(c.column for c in codec.codings)), json.loads(json.dumps(codec.to_dict()))
     )
     assert np.array_equal(again.encode(table), codes)
+
+
+@pytest.mark.parametrize("present", [10, 13, 19])
+def test_a_column_of_under_2k_values_tells_none_of_them(present: int) -> None:
+    rng = np.random.default_rng(present)
+    values = np.full(100, np.nan)
+    values[:present] = 1000 + rng.normal(size=present) * 3.3
+    coding = only(values, kind=Kind.NUMERIC)
+    assert isinstance(coding, Cells)
+    assert coding.low.tolist() == coding.high.tolist()
+    assert not set(coding.low.tolist()) & set(values.tolist())
+
+
+@pytest.mark.parametrize("kind", [Kind.NUMERIC, Kind.INTEGER])
+def test_declared_bounds_wider_than_the_data_bring_no_order_statistic_out(kind: Kind) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=900) * 12345.678
+    values = np.rint(values * 1e6).astype(np.int64) if kind is Kind.INTEGER else values
+    coding = only(values, kind=kind, domain=Bounds(-(10**15), 10**15))
+    assert isinstance(coding, Cells)
+    stored = {*coding.low.tolist(), *coding.high.tolist()}
+    assert not stored & set(values.tolist())
+
+
+def test_edges_of_dense_integers_are_round_and_not_at_rows() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(100_000, 1_500_000, 23_000)
+    coding = only(values, kind=Kind.INTEGER)
+    assert isinstance(coding, Cells)
+    assert (coding.low[1:] % 100 == 0).all()
+
+
+def test_one_row_sets_neither_decimals_nor_grid() -> None:
+    rng = np.random.default_rng(0)
+    amounts = np.append(np.round(rng.normal(size=1999) * 9, 1), -1.2345)
+    codec = learnt(pd.DataFrame({"x": amounts, "n": np.append(np.arange(1999) * 25 % 5000, 7)}))
+    back = codec.decode(codec.encode(read(pd.DataFrame({"x": amounts, "n": 25})).to_arrow()), rng)
+    drawn = back.column("x").to_numpy()
+    assert np.array_equal(drawn, np.round(drawn, 1))
+    assert codec.codings[1].step == 25
+
+
+def test_a_dictionary_of_integers_comes_back_as_one() -> None:
+    frame = pd.DataFrame({"x": pd.Categorical([3, 5, 7] * 20)})
+    codec = learnt(frame)
+    table = read(frame).to_arrow()
+    back = codec.decode(codec.encode(table), np.random.default_rng(0))
+    assert back.column("x").to_pylist() == frame["x"].tolist()
+    assert back.schema == table.schema
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", object(), [1]])
+def test_a_condition_that_is_no_value_is_one_clear_error(value: object) -> None:
+    coding = only([0] * 20 + [1] * 20, kind=Kind.INTEGER)
+    with pytest.raises(SamplingError, match="no integer value"):
+        coding.code_of(value)

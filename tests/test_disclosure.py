@@ -227,7 +227,7 @@ def planted() -> pd.DataFrame:
         "size": f"{CANARY} once",
     }
     for row, (column, value) in enumerate(canaries.items()):
-        table.iloc[row, table.columns.get_loc(column)] = value
+        table.at[row, column] = value
     return table
 
 
