@@ -253,7 +253,7 @@ _k = click.option(
 _engine = click.option(
     "--engine",
     metavar="NAME",
-    help="Engine to fit: sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan.  "
+    help="Engine to fit: cart, sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan.  "
     "[default: sdv-gaussian-copula]",
 )
 _encoding = click.option(

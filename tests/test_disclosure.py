@@ -36,16 +36,16 @@ TABLES = {
     "lending_club.csv.gz": "Class",
     "keel_kdd_attacks.csv.gz": "severity",
 }
+QUICK = ("cart", "sdv-gaussian-copula")
 NETWORK = {"epochs": 1, "batch_size": 100, "embedding_dim": 16}
 
 
 def engines() -> list[Any]:
-    quick = "sdv-gaussian-copula"
-    return [pytest.param(e, marks=[] if e == quick else pytest.mark.slow) for e in ENGINES]
+    return [pytest.param(e, marks=[] if e in QUICK else pytest.mark.slow) for e in ENGINES]
 
 
 def settings(engine: str) -> dict[str, Any]:
-    return {} if engine == "sdv-gaussian-copula" else dict(NETWORK)
+    return {} if engine in QUICK else dict(NETWORK)
 
 
 def spellings(value: Any) -> set[str]:

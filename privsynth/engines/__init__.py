@@ -96,6 +96,7 @@ class Synthesizer(Protocol):
 
 
 ENGINES: Mapping[str, str] = {
+    "cart": "privsynth.engines.cart:Cart",
     "sdv-gaussian-copula": "privsynth.engines.sdv:GaussianCopula",
     "sdv-ctgan": "privsynth.engines.sdv:CTGAN",
     "sdv-tvae": "privsynth.engines.sdv:TVAE",
