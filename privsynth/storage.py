@@ -11,7 +11,9 @@ from pathlib import Path
 
 from privsynth.errors import MachineError, StorageError
 
-__all__ = ["check_writable", "replacing"]
+__all__ = ["check_writable", "failure", "replacing"]
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -70,7 +72,7 @@ def check_writable(path: str | Path) -> None:
     if path.is_dir():
         raise StorageError(f"{path}: is a folder; give the name of a file in it")
     if not path.parent.is_dir():
-        raise StorageError(f"{path}: folder {str(path.parent)!r} does not exist; create it first")
+        raise StorageError(f"{path}: its folder does not exist; make it, or choose another")
     try:
         # Asking for permission is not enough: to root, every folder says yes.
         with tempfile.TemporaryFile(dir=path.parent):
@@ -79,11 +81,14 @@ def check_writable(path: str | Path) -> None:
         raise failure(path, error) from None
 
 
-def failure(path: str | Path, error: OSError) -> StorageError:
-    """Translate the system's error about `path` into ours."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return MachineError(f"{path}: the disk is full; free some space and try again")
-    return StorageError(f"{path}: cannot be written ({error.strerror}); choose another place")
+def failure(name: str | Path, error: OSError) -> StorageError:
+    """Translate what the system says of writing `name` into one line of ours."""
+    reason = (error.strerror or "input or output error").lower()
+    if error.errno in FULL:
+        return MachineError(
+            f"{name}: cannot be written ({reason}); free space, or choose another disk"
+        )
+    return StorageError(f"{name}: cannot be written ({reason}); choose a folder you may write to")
 
 
 def _umask() -> int:

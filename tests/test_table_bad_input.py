@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import importlib
 import re
@@ -220,8 +221,11 @@ def test_an_output_that_could_not_be_written_is_told_beforehand(tmp_path: Path) 
 def test_a_folder_that_may_not_be_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(StorageError, match="may not be written to"):
+    def refuse(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(StorageError, match="permission denied"):
         check_output(tmp_path / "t.csv")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from privsynth.errors import (
     UsageError,
     known,
 )
+from privsynth.storage import failure
 
 __all__ = ["SUFFIXES", "Database", "database", "kind_of", "reading", "storing"]
 
@@ -39,7 +39,6 @@ SUFFIXES = {
 
 _URL = re.compile(r"(duckdb|sqlite|postgresql|postgres)://(.*)", re.DOTALL)
 _PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -139,13 +138,7 @@ def storing(name: str) -> Iterator[None]:
     except MemoryError:
         raise MachineError(f"{name}: the memory is spent; free some, or write fewer rows") from None
     except OSError as error:
-        if error.errno in _FULL:
-            raise MachineError(
-                f"{name}: cannot be written ({_reason(error)}); free space, or choose another disk"
-            ) from None
-        raise StorageError(
-            f"{name}: cannot be written ({_reason(error)}); choose a folder you may write to"
-        ) from None
+        raise failure(name, error) from None
 
 
 def _reason(error: OSError) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 
-from privsynth.errors import StorageError, UsageError
+from privsynth.errors import UsageError
+from privsynth.storage import check_writable, replacing
 from privsynth.table.places import database, kind_of, storing
 
 if TYPE_CHECKING:
@@ -33,8 +32,7 @@ class Writer:
         self._name = str(out)
         self._schema = schema
         self._formats = formats
-        self._target: Path | None = None
-        self._handle: IO[bytes] | None = None
+        self._leave = ExitStack()
         self._sink: Sink
 
     def __enter__(self) -> Self:
@@ -50,17 +48,14 @@ class Writer:
                 self._sink = file_sink(sys.stdout.buffer, "csv", self._schema, self._formats)
                 return self
             kind = kind_of(self._name)
-            self._target = Path(self._name).resolve()
-            self._temporary = self._target.with_name(
-                f".{self._target.name}.{secrets.token_hex(4)}.tmp"
-            )
-            self._handle = self._temporary.open("xb")
+            temporary = self._leave.enter_context(replacing(Path(self._name).resolve()))
+            handle = self._leave.enter_context(temporary.open("wb"))
             try:
                 self._sink = file_sink(
-                    self._handle, kind, self._schema, self._formats, packed=_packed(self._name)
+                    handle, kind, self._schema, self._formats, packed=_packed(self._name)
                 )
             except BaseException:
-                self._leave()
+                self._leave.__exit__(*sys.exc_info())
                 raise
         return self
 
@@ -88,25 +83,18 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                with storing(self._name):
-                    self._sink.finish()
-                    if self._handle is not None and self._target is not None:
-                        self._handle.close()
-                        self._temporary.replace(self._target)
-                        self._handle = None
-            else:
-                with suppress(Exception):  # the error that brought us here is the one to tell
-                    self._sink.abort()
-        finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        if self._handle is not None:
-            with suppress(OSError):  # a full disk refuses the last bytes once more
-                self._handle.close()
-            self._temporary.unlink(missing_ok=True)
+        if kind is not None:
+            with suppress(Exception):  # the error that brought us here is the one to tell
+                self._sink.abort()
+            self._leave.__exit__(kind, error, trace)
+            return
+        with storing(self._name):
+            try:
+                self._sink.finish()
+            except BaseException:
+                self._leave.__exit__(*sys.exc_info())
+                raise
+            self._leave.close()
 
 
 def open_writer(
@@ -162,11 +150,7 @@ def check_output(out: str | Path) -> None:
         raise UsageError(f"{name}: is a folder; name a file in it")
     if place is None:
         kind_of(path)
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise StorageError(f"{name}: its folder does not exist; make it, or choose another")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StorageError(f"{name}: its folder may not be written to; choose another")
+    check_writable(path)
 
 
 def _packed(name: str) -> bool:
