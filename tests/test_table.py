@@ -535,3 +535,19 @@ def test_importing_the_package_leaves_arrow_and_duckdb_alone() -> None:
     code = "import sys, privsynth.table; print({'pyarrow', 'duckdb', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_postgresql_types_that_arrow_lacks_are_read_as_numbers_or_text() -> None:
+    from privsynth.table.databases import _stored
+
+    money, mood = (pa.opaque(pa.string(), name, "PostgreSQL") for name in ("numeric", "mood"))
+    text = pa.array(["12.50", None, "3"])
+    table = pa.table(
+        {
+            "paid": pa.ExtensionArray.from_storage(money, text),
+            "mood": pa.ExtensionArray.from_storage(mood, text),
+        }
+    )
+    plain = _stored(table)
+    assert plain.column("paid").to_pylist() == [12.5, None, 3.0]
+    assert plain.column("mood").to_pylist() == ["12.50", None, "3"]

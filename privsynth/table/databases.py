@@ -97,9 +97,21 @@ def read_adbc(place: Database) -> tuple[pa.Table, dict[str, str]]:
             rows = max(1, cursor.fetchone()[0])
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
         cursor.execute(f"SELECT * FROM {place.quoted}")  # noqa: S608
-        table = cursor.fetch_arrow_table()
+        table = _stored(cursor.fetch_arrow_table())
         texts = [entry.name for entry in table.schema if pa.types.is_string(entry.type)]
         return with_times(table, texts) if place.scheme == "sqlite" else (table, {})
+
+
+def _stored(table: pa.Table) -> pa.Table:
+    """Give types that PostgreSQL has and Arrow has not as text, and NUMERIC as float64."""
+    for i, entry in enumerate(table.schema):
+        if isinstance(entry.type, pa.OpaqueType) and pa.types.is_string(entry.type.storage_type):
+            parts = [chunk.storage for chunk in table.column(i).chunks]
+            column = pa.chunked_array(parts, type=pa.string())
+            if entry.type.type_name == "numeric":
+                column = column.cast(pa.float64())
+            table = table.set_column(i, entry.name, column)
+    return table
 
 
 class DatabaseSink:
