@@ -496,12 +496,12 @@ def sample(
     check_output(output)
     fitted = pipeline.load(model)
     chosen = chosen_seed(seed)
-    if seed is None:
-        voice.say_seed(chosen)
     with voice.progress() as progress:
         pipeline.sample(
             fitted, rows, seed=chosen, where=conditions, output=output, progress=progress
         )
+    if seed is None:
+        voice.say_seed(chosen)
     if output != "-":
         voice.say(f"{output}: {rows:,} synthetic rows")
 

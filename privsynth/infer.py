@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from privsynth.errors import DataError, SchemaError, UsageError, known
 from privsynth.personal import FEW_ROWS, HANDFUL, Finding, mentions, recognise, words
 from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema
-from privsynth.surrogates import KINDS, NUMBERS, check_pattern, learn_pattern
+from privsynth.surrogates import KINDS, NUMBERS, PLACEHOLDER, check_pattern, learn_pattern
 from privsynth.table import Table, arrow_type
 
 __all__ = ["clipped", "infer", "round_numbers"]
@@ -294,6 +294,8 @@ def _code_reason(facts: _Facts) -> str | None:
 
 def _text_or_levels(facts: _Facts) -> tuple[Kind, str | None, str]:
     values = facts.texts
+    if values.to_pylist() == [PLACEHOLDER]:
+        return Kind.TEXT, None, "placeholder of a text that was removed"
     some = mentions(values)
     aside = f"; some values contain {some}" if some else ""
     distinct = len(values)

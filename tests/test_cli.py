@@ -201,6 +201,17 @@ def test_where_gives_only_such_rows(folder: Path) -> None:
     assert all(row.endswith(",,good") for row in both.splitlines()[1:])
 
 
+@pytest.mark.parametrize("condition", ["Clas=bad", "Class=worse", "age=old"])
+def test_a_condition_that_cannot_be_met_says_one_line(
+    folder: Path, tmp_path: Path, condition: str
+) -> None:
+    out = tmp_path / "out.csv"
+    result = privsynth("sample", folder / "m.psyn", "-n", 5, "-o", out, "--where", condition)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert not out.exists()
+
+
 def test_rows_on_stdout_are_the_rows_of_the_file(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     command = ["sample", folder / "m.psyn", "-n", 25, "--seed", 1, "-o"]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from privsynth.errors import DataError, SchemaError, UsageError
 from privsynth.infer import infer
 from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+from privsynth.surrogates import PLACEHOLDER
 from privsynth.table import read
 
 N = 400
@@ -35,6 +36,10 @@ def _declared(**state):
 
 
 # Kinds
+
+
+def test_the_text_of_a_synthetic_table_is_still_text():
+    assert _one([PLACEHOLDER, None] * 50).kind is Kind.TEXT
 
 
 def test_storage_types_give_the_plain_kinds():

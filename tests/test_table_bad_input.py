@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from privsynth.errors import (
@@ -138,6 +139,11 @@ def test_an_unknown_suffix_names_the_known_ones(tmp_path: Path) -> None:
 def test_an_unknown_encoding(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "t.csv").write_bytes(b"a\n1\n")
     assert "such as utf-8" in refused(tmp_path / "t.csv", UsageError, encoding=encoding)
+
+
+def test_a_name_that_comes_twice_in_parquet_is_told(tmp_path: Path) -> None:
+    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "t.parquet")
+    assert "column 'a' is in the header 2 times" in refused(tmp_path / "t.parquet")
 
 
 def test_parquet_files_of_other_columns_are_not_mixed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from privsynth.errors import DataError, StorageError
 from privsynth.table.bytestream import TextFile, check_encoding
 from privsynth.table.places import database, kind_of, reading
 from privsynth.table.relation import Table, in_memory
-from privsynth.table.storage import clean, storage_schema
+from privsynth.table.storage import check_names, clean, storage_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,6 +125,7 @@ def _from_text(file: TextFile, kind: str = "csv") -> Table:
 def _from_parquet(files: list[Path], name: str, folder: Path | None = None) -> Table:
     """Open Parquet files as one table; folders named ``column=value`` give a column."""
     import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
 
     if not files:
         raise StorageError(f"{name}: no Parquet files there; name files that end in .parquet")
@@ -132,6 +133,8 @@ def _from_parquet(files: list[Path], name: str, folder: Path | None = None) -> T
         if kind_of(file) != "parquet":
             raise DataError(f"{name}: {file.name} is no Parquet file; a glob takes Parquet alone")
     with reading(name, "Parquet"):
+        # Arrow takes its first file's names coming twice for damage.
+        check_names(pq.read_schema(files[0]).names, str(files[0]))
         dataset = ds.dataset(
             [str(file) for file in files],
             format="parquet",
