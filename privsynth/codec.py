@@ -275,6 +275,8 @@ class SurrogateCodes:
         How many different values there are, where values repeat.
     share : float
         Different values by row, so that a larger table gets more of them.
+    offset : int
+        Added to whole numbers, so that none is one of the real ones.
     nullable : bool
         Whether the last code means null.
     """
@@ -283,6 +285,7 @@ class SurrogateCodes:
     distinct: int | None = None
     share: float = 1.0
     nullable: bool = False
+    offset: int = 0
 
     ordered: ClassVar[bool] = False
 
@@ -307,6 +310,8 @@ class SurrogateCodes:
         n = len(codes)
         pool = None if self.distinct is None else max(self.distinct, int(n * self.share))
         invented = surrogates(self.column, n, rng, start=start, pool=pool)
+        if self.offset:
+            invented = pc.add(invented, pa.scalar(self.offset, invented.type))
         return pc.if_else(pa.array(codes == 0), invented, pa.scalar(None, invented.type))
 
     def code_of(self, value: Any) -> int:
@@ -317,13 +322,19 @@ class SurrogateCodes:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the coding as JSON values."""
-        return {"distinct": self.distinct, "share": self.share, "nullable": self.nullable}
+        return {
+            "distinct": self.distinct,
+            "share": self.share,
+            "nullable": self.nullable,
+            "offset": self.offset,
+        }
 
     @classmethod
     def from_dict(cls, column: Column, state: Mapping[str, Any]) -> SurrogateCodes:
         """Rebuild the coding of `column`."""
         distinct = None if state["distinct"] is None else int(state["distinct"])
-        return cls(column, distinct, float(state["share"]), bool(state["nullable"]))
+        share, offset = float(state["share"]), int(state["offset"])
+        return cls(column, distinct, share, bool(state["nullable"]), offset)
 
 
 Coding: TypeAlias = Cells | LevelCodes | SurrogateCodes
@@ -470,7 +481,8 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
         return LevelCodes(column, (), nullable=True)
     if column.kind.surrogate:
         distinct = None if column.unique else len(values)
-        return SurrogateCodes(column, distinct, round(len(values) / int(counts.sum()), 3), nullable)
+        share = round(len(values) / int(counts.sum()), 3)
+        return SurrogateCodes(column, distinct, share, nullable, _beyond(column, values))
     if column.kind.continuous and not isinstance(column.domain, Levels):
         dtype = np.dtype(np.float64 if column.kind is Kind.NUMERIC else np.int64)
         numbers, _ = _numbers(values, dtype)
@@ -481,6 +493,14 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
             )
         return _cells(column, numbers, counts, k, nullable)
     return _levels(column, values, counts, k, nullable)
+
+
+def _beyond(column: Column, values: pa.Array) -> int:
+    """Give the first power of ten above every id that is a whole number, where it has room."""
+    if column.kind is not Kind.ID or not pa.types.is_integer(values.type):
+        return 0
+    above = 10 ** len(str(abs(pc.max(values).as_py())))
+    return above if 10 * above < 2 ** (values.type.bit_width - 1) else 0
 
 
 def _levels(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -14,10 +15,10 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from privsynth.artefact import FittedModel, load
-from privsynth.codec import MOST_CLASSES, learn
+from privsynth.codec import MOST_CLASSES, Codec, LevelCodes, learn
 from privsynth.curator import Curator
 from privsynth.engines import DEFAULT, Progress, recipe
-from privsynth.errors import DataError, UsageError
+from privsynth.errors import DataError, PrivsynthWarning, UsageError
 from privsynth.evaluation import Evaluation, Score
 from privsynth.infer import infer
 from privsynth.privacy import Disclosure, Event, Ledger
@@ -122,6 +123,7 @@ def fit(
     _check_rows(train, k)
     codec = learn(train, full, disclosure)
     _check_target(train, full, k)
+    _warn(codec, k)
     ledger = Ledger()
     ledger.charge(Event("schema", "kinds, levels and bounds"))
     ledger.charge(Event("codec", "cells of the continuous columns"))
@@ -335,6 +337,18 @@ def _strata(column: Any) -> npt.NDArray[np.int64]:
     """Give each row the number of its value, null included."""
     encoded = column.dictionary_encode(null_encoding="encode")
     return np.asarray(encoded.indices).astype(np.int64)
+
+
+def _warn(codec: Codec, k: int) -> None:
+    """Tell of columns of which nothing is left."""
+    for coding in codec.codings:
+        if coding.column.kind is Kind.TEXT:
+            lost = "is free text, which is never copied: every value becomes a placeholder"
+        elif isinstance(coding, LevelCodes) and coding.pooled and not coding.levels:
+            lost = f"has no level that {k} rows hold, so every value becomes '(other)'"
+        else:
+            continue
+        warnings.warn(f"column {coding.name!r} {lost}", PrivsynthWarning, stacklevel=3)
 
 
 def _check_rows(train: Table, k: int) -> None:

@@ -283,3 +283,10 @@ def test_a_condition_that_is_no_value_is_one_clear_error(value: object) -> None:
     coding = only([0] * 20 + [1] * 20, kind=Kind.INTEGER)
     with pytest.raises(SamplingError, match="no integer value"):
         coding.code_of(value)
+
+
+def test_no_invented_integer_id_is_a_real_one() -> None:
+    coding = only(np.arange(1, 501), kind=Kind.ID, unique=True)
+    drawn = coding.decode(np.zeros(5000, dtype=np.int32), np.random.default_rng(0)).to_pylist()
+    assert len(set(drawn)) == 5000
+    assert min(drawn) > 500

@@ -171,8 +171,14 @@ class Growing:
         shape = (leaves, len(background))
         mixed = np.bincount(leaf * shape[1] + place, minlength=shape[0] * shape[1]).reshape(shape)
         wider = mixed @ background
-        wider /= wider.sum(axis=1, keepdims=True)
-        shares = dyadic(counts.astype(float), wider, shrinkage)
+        held = counts.astype(float)
+        if not self.codec.codings[self.column].nullable:
+            shares = dyadic(held, wider, shrinkage)
+        else:
+            # A few leaves hold most nulls: shrinkage would spread them over the many others.
+            missing = held[:, -1:] / held.sum(axis=1, keepdims=True)
+            there = dyadic(held[:, :-1], wider[:, :-1], shrinkage) if size > 1 else held[:, :0]
+            shares = np.concatenate([there * (1 - missing), missing], axis=1)
         return Leaves(feature, threshold, left, right, rank, shares.astype(np.float16))
 
     def _split(self, features: npt.NDArray[np.float32], drawn: Codes) -> tuple[Any, ...]:

@@ -138,7 +138,7 @@ def dyadic(counts: Floats, background: Floats, shrinkage: float) -> Floats:
     ----------
     counts : ndarray, shape (leaves, codes)
     background : ndarray, shape (leaves, codes)
-        Shares that sum to 1.
+        Shares, up to a factor for each leaf.
     shrinkage : float
         In rows.
 
@@ -162,4 +162,5 @@ def dyadic(counts: Floats, background: Floats, shrinkage: float) -> Floats:
         mine = (own[:, ::2] + shrinkage * ratio) / np.where(rows > 0, rows, 1.0)
         ratio = np.where(rows > 0, mine, ratio)
         shares = np.stack([shares * ratio, shares * (1 - ratio)], axis=2).reshape(len(counts), -1)
-    return np.asarray(shares[:, :codes] / shares[:, :codes].sum(axis=1, keepdims=True))
+    shares = shares[:, :codes]
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))

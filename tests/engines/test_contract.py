@@ -11,7 +11,14 @@ import pytest
 
 import privsynth
 from privsynth.engines import ENGINES, engine, recipe
-from privsynth.errors import ConfigError, DataError, PrivsynthError, SamplingError, UsageError
+from privsynth.errors import (
+    ConfigError,
+    DataError,
+    PrivsynthError,
+    PrivsynthWarning,
+    SamplingError,
+    UsageError,
+)
 
 NETWORK = {"epochs": 2, "batch_size": 100, "embedding_dim": 16}
 NETWORKS = ("sdv-ctgan", "sdv-tvae", "sdv-copula-gan")
@@ -145,3 +152,23 @@ def test_too_few_rows_and_wrong_settings_are_one_clear_error(name: str) -> None:
 def test_an_unknown_engine_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'sdv-ctgan'"):
         recipe("sdv-ctgann")
+
+
+def test_trees_keep_the_nulls_that_several_columns_share() -> None:
+    rng = np.random.default_rng(0)
+    gone = rng.random(3000) < 0.3
+    frame = pd.DataFrame(
+        {f"c{i}": np.where(gone, np.nan, rng.gamma(2, 10, 3000).round(1)) for i in range(8)}
+    )
+    frame["y"] = rng.choice(["a", "b"], 3000)
+    made = privsynth.fit(frame, engine="cart", target="y", seed=1).sample(20_000, seed=1)
+    assert (made.isna().mean() - frame.isna().mean()).abs().max() < 0.01
+
+
+def test_a_column_of_which_nothing_is_left_is_told() -> None:
+    frame = table(400)
+    frame["story"] = [f"was seen on day {i} and went home after {i % 9} hours" for i in range(400)]
+    frame["zip"] = [f"{i % 300:05d}" for i in range(400)]
+    with pytest.warns(PrivsynthWarning) as told:
+        privsynth.fit(frame, target="bad", seed=1)
+    assert sorted(str(each.message).split()[1] for each in told) == ["'story'", "'zip'"]
