@@ -85,13 +85,6 @@ class Cells:
         codes[~valid] = self.size - 1 if self.nullable else len(self.low) // 2
         return codes
 
-    def locate(self, values: npt.NDArray[np.float64]) -> Codes:
-        """Give the cell nearest to each finite number."""
-        if self.low.dtype == np.int64:
-            reach = np.clip(values, float(self.low[0]), float(self.high[-1]))
-            return self._nearest(np.rint(reach).astype(np.int64))
-        return self._nearest(values)
-
     def draw(self, codes: Codes, rng: np.random.Generator) -> npt.NDArray[np.float64]:
         """Draw a number inside each cell, on the column's own grid; codes of null are not allowed.
 

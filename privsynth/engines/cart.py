@@ -157,13 +157,14 @@ class Growing:
         """
         sizes = self.codec.sizes
         drawn = codes[:, self.column]
-        rank = self._ranks(codes)
+        aim = self._aim(drawn) if self.before else None
+        rank = self._ranks(codes, aim)
         where = firsts(sizes)
         size = sizes[self.column]
         features = np.empty((len(codes), len(self.before)), dtype=np.float32)
         for at, i in enumerate(self.before):
             features[:, at] = rank[where[i] : where[i + 1]][codes[:, i]]
-        feature, threshold, left, right, leaf = self._split(features, drawn)
+        feature, threshold, left, right, leaf = self._split(features, drawn, aim)
         leaves = int(leaf.max()) + 1
         counts = np.bincount(leaf * size + drawn, minlength=leaves * size).reshape(leaves, size)
         if place is None:
@@ -181,7 +182,9 @@ class Growing:
             shares = np.concatenate([there * (1 - missing), missing], axis=1)
         return Leaves(feature, threshold, left, right, rank, shares.astype(np.float16))
 
-    def _split(self, features: npt.NDArray[np.float32], drawn: Codes) -> tuple[Any, ...]:
+    def _split(
+        self, features: npt.NDArray[np.float32], drawn: Codes, aim: Floats | None
+    ) -> tuple[Any, ...]:
         """Let scikit-learn split the rows; give the nodes, and the leaf of each row."""
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -189,7 +192,6 @@ class Growing:
             none = np.array([-1], dtype=np.int32)
             zero = np.zeros(1, dtype=np.int32)
             return none, zero, zero, zero, np.zeros(len(drawn), dtype=np.int64)
-        aim = self._aim(drawn)
         kind = DecisionTreeClassifier if aim is None else DecisionTreeRegressor
         grown = kind(min_samples_leaf=self.leaf, random_state=self.seed)
         grown.fit(features, drawn if aim is None else aim)
@@ -222,12 +224,11 @@ class Growing:
         sketch = np.random.default_rng(self.seed).normal(size=(size, SKETCH)) / np.sqrt(SKETCH)
         return np.asarray(sketch[drawn])
 
-    def _ranks(self, codes: Codes) -> npt.NDArray[np.int32]:
+    def _ranks(self, codes: Codes, aim: Floats | None) -> npt.NDArray[np.int32]:
         """Order each column's codes: a nominal one's by what they say of the column drawn."""
         sizes, where = self.codec.sizes, firsts(self.codec.sizes)
         rank = np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])
         drawn, size = codes[:, self.column], sizes[self.column]
-        aim = self._aim(drawn) if self.before else None
         for i in self.before:
             if self.codec.codings[i].ordered or sizes[i] <= 2:
                 continue
