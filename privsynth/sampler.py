@@ -59,8 +59,8 @@ def rows(
     seed : int
         Same seed, same rows.
     where : mapping of str to value, optional
-        Conditions that every row is to meet. On a discrete target they cost nothing; others are
-        met by rejection.
+        Conditions that every row is to meet. Those that the model answers cost nothing (on a
+        discrete target always); others are met by rejection.
     progress : callable, optional
 
     Yields
@@ -93,7 +93,7 @@ def _meeting(
     codec: Codec, model: Model, n: int, rng: np.random.Generator, asked: Mapping[int, int]
 ) -> Codes:
     """Draw codes that meet every condition."""
-    exact = {j: code for j, code in asked.items() if j == codec.target and codec.classes}
+    exact = {j: code for j, code in asked.items() if j in model.answers}
     others = {j: code for j, code in asked.items() if j not in exact}
     if not others:
         return model.sample(n, rng, where=exact or None)

@@ -40,6 +40,11 @@ class Model(Protocol):
 
     holds_rows: ClassVar[bool]
 
+    @property
+    def answers(self) -> frozenset[int]:
+        """The positions of the columns that `where` may name."""
+        ...
+
     def sample(
         self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
     ) -> Codes:
@@ -52,8 +57,8 @@ class Model(Protocol):
         rng : numpy.random.Generator
             The only source of chance.
         where : mapping of int to int, optional
-            Column position to code: holds for every row given. Only the position of a discrete
-            target may be asked for; other conditions are met by rejection above the engine.
+            Column position to code: holds for every row given. Positions outside `answers` may
+            not be asked for; conditions on them are met by rejection above the engine.
 
         Returns
         -------

@@ -285,6 +285,11 @@ class CartModel:
     def _first(self) -> npt.NDArray[np.int32]:
         return firsts(self.sizes)
 
+    @property
+    def answers(self) -> frozenset[int]:
+        """The target, where it is discrete; see `privsynth.engines.Model.answers`."""
+        return frozenset() if self.target is None else frozenset({self.target})
+
     def sample(
         self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
     ) -> Codes:

@@ -218,6 +218,11 @@ class GaussianCopulaModel:
 
     holds_rows: ClassVar[bool] = False
 
+    @property
+    def answers(self) -> frozenset[int]:
+        """The target, where it is discrete; see `privsynth.engines.Model.answers`."""
+        return frozenset() if self.target is None else frozenset({self.target})
+
     def sample(
         self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
     ) -> Codes:
