@@ -253,8 +253,8 @@ _k = click.option(
 _engine = click.option(
     "--engine",
     metavar="NAME",
-    help="Engine to fit: cart, sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan.  "
-    "[default: sdv-gaussian-copula]",
+    help="Engine to fit: cart, copula, sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan."
+    "  [default: sdv-gaussian-copula]",
 )
 _encoding = click.option(
     "--encoding",

@@ -22,7 +22,7 @@ NAME, LEVEL, EMAIL, NOTE, EXTREME, LATE = (
     "2093-07-11",
 )
 CANARIES = (NAME, LEVEL, EMAIL, NOTE, "98765432", "98765433", "98800000", LATE)
-QUICK: dict[str, list[str]] = {"cart": [], "sdv-gaussian-copula": []}
+QUICK: dict[str, list[str]] = {"cart": [], "copula": [], "sdv-gaussian-copula": []}
 NETWORK = ["--set", "epochs=1", "--set", "batch_size=100", "--set", "embedding_dim=16"]
 
 

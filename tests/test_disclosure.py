@@ -36,7 +36,7 @@ TABLES = {
     "lending_club.csv.gz": "Class",
     "keel_kdd_attacks.csv.gz": "severity",
 }
-QUICK = ("cart", "sdv-gaussian-copula")
+QUICK = ("cart", "copula", "sdv-gaussian-copula")
 NETWORK = {"epochs": 1, "batch_size": 100, "embedding_dim": 16}
 
 

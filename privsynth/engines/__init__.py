@@ -102,6 +102,7 @@ class Synthesizer(Protocol):
 
 ENGINES: Mapping[str, str] = {
     "cart": "privsynth.engines.cart:Cart",
+    "copula": "privsynth.engines.copula:Copula",
     "sdv-gaussian-copula": "privsynth.engines.sdv:GaussianCopula",
     "sdv-ctgan": "privsynth.engines.sdv:CTGAN",
     "sdv-tvae": "privsynth.engines.sdv:TVAE",

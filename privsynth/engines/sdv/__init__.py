@@ -6,7 +6,7 @@ or values drawn from codes, and only parameters are kept of what they learn. Sam
 numpy: one generator is the only source of chance, and no row depends on its neighbours.
 """
 
-from privsynth.engines.sdv.copula import GaussianCopula, GaussianCopulaModel
+from privsynth.engines.sdv.copula import GaussianCopula
 from privsynth.engines.sdv.networks import CTGAN, TVAE, CopulaGAN, NetworkModel
 
-__all__ = ["CTGAN", "TVAE", "CopulaGAN", "GaussianCopula", "GaussianCopulaModel", "NetworkModel"]
+__all__ = ["CTGAN", "TVAE", "CopulaGAN", "GaussianCopula", "NetworkModel"]

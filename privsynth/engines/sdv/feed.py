@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.codec import Cells, Codec, Codes
-from privsynth.engines.sdv.marginals import counts_of, cuts
-from privsynth.engines.sdv.stored import stored
+from privsynth.engines.scores import bounds
+from privsynth.engines.sdv.marginals import counts_of
+from privsynth.engines.stored import stored
 
 __all__ = ["Category", "Fed", "Number", "Part", "feed", "gumbel", "part_of"]
 
@@ -305,7 +306,7 @@ def _score(
     level = below[column] + shares[column] * rng.random(len(column))
     none = np.zeros(0)
     scores = ndtri(np.clip(level, 1e-6, 1 - 1e-6))
-    return Fed(Number(j, cuts(shares), none, none), scores)
+    return Fed(Number(j, bounds(shares), none, none), scores)
 
 
 def _choose(outputs: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.intp]:

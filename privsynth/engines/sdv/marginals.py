@@ -1,4 +1,4 @@
-"""The share of each code, under the disclosure control, and SDV's named distributions."""
+"""SDV's named distributions, as rows of each code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from privsynth.codec import Cells, Codec
 from privsynth.errors import ConfigError, known
 
-__all__ = ["EMPIRICAL", "check_distributions", "counts_of", "cuts", "distributions", "steady"]
+__all__ = ["EMPIRICAL", "check_distributions", "counts_of", "distributions"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,64 +101,3 @@ def _cdf(distribution: str, values: Floats, at: Floats) -> Floats:
         except (ValueError, RuntimeError):
             below = np.full(len(at), np.nan)
     return below if np.isfinite(below).all() else _cdf("norm", values, at)
-
-
-def steady(counts: Floats, overall: Floats, k: int) -> Floats:
-    """Give the share of each code, none of which rests on fewer than k rows.
-
-    A code that k rows hold keeps its own share. The others are joined, in order, into runs of at
-    least k rows, inside which the shares are those of the whole table; where even all of them
-    together are fewer than k rows, their share is what the whole table says, but at most that of
-    k/2 rows.
-
-    Parameters
-    ----------
-    counts : ndarray, shape (codes,)
-        Rows of one class that hold each code.
-    overall : ndarray, shape (codes,)
-        Share of each code in the whole table.
-    k : int
-
-    Returns
-    -------
-    ndarray, shape (codes,)
-        Sums to 1.
-    """
-    mass = counts.astype(float)
-    small = np.flatnonzero(counts < k)
-    if small.size:
-        run = _runs(mass[small], k)
-        held = np.bincount(run, mass[small])
-        weight = np.bincount(run, overall[small])
-        held = np.where(held < k, np.minimum(k / 2, counts.sum() * weight), held)
-        mass[small] = overall[small] * (held / np.where(weight > 0, weight, 1.0))[run]
-    total = mass.sum()
-    return mass / total if total > 0 else np.full(len(mass), 1.0 / len(mass))
-
-
-def _runs(counts: Floats, k: int) -> npt.NDArray[np.intp]:
-    """Give each code the number of its run: k rows or more; what is left joins the last."""
-    total = np.cumsum(counts)
-    run = np.zeros(len(counts), dtype=np.intp)
-    end = int(np.searchsorted(total, k)) + 1
-    while end < len(counts) and total[-1] - total[end - 1] >= k:
-        run[end] = 1
-        end = int(np.searchsorted(total, total[end - 1] + k)) + 1
-    return np.cumsum(run)
-
-
-def cuts(shares: Floats) -> Floats:
-    """Give the standard normal quantiles that part one code from the next.
-
-    Parameters
-    ----------
-    shares : ndarray, shape (codes,)
-
-    Returns
-    -------
-    ndarray, shape (codes - 1,)
-    """
-    from scipy.special import ndtri
-
-    below = np.clip(np.cumsum(shares)[:-1], 0.0, 1.0)
-    return np.asarray(np.clip(ndtri(below), -12.0, 12.0))

@@ -18,7 +18,7 @@ from privsynth.curator import Curator
 from privsynth.engines import Progress, labels_to_draw
 from privsynth.engines.sdv.feed import Category, Fed, Number, Part, feed, gumbel, part_of
 from privsynth.engines.sdv.marginals import EMPIRICAL, check_distributions, distributions
-from privsynth.engines.sdv.stored import reading, stored
+from privsynth.engines.stored import reading, stored
 from privsynth.errors import ArtefactError, ConfigError, DataError
 
 __all__ = ["CTGAN", "TVAE", "CopulaGAN", "NetworkModel"]

@@ -1,0 +1,374 @@
+"""The Gaussian copula: counts by class, and sums of products of normal scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.codec import Codes
+from privsynth.curator import Curator
+from privsynth.engines import Progress, labels_to_draw
+from privsynth.engines.evidence import Evidence
+from privsynth.engines.guide import Guide
+from privsynth.engines.scores import FARTHEST, Latent, Scale, bounds
+from privsynth.engines.stored import reading, stored
+from privsynth.errors import ArtefactError, ConfigError, DataError, SamplingError
+
+__all__ = ["Copula", "CopulaModel", "check_rows", "check_shrinkage"]
+
+Floats = npt.NDArray[np.float64]
+
+BLOCK = 4_096
+DRAWS_A_ROW = 1_000
+LEAST_DRAWS = 500_000
+MOST_DRAWS = 100_000
+
+
+@dataclass(frozen=True)
+class Copula:
+    """A Gaussian copula of codes.
+
+    Parameters
+    ----------
+    shrinkage : float
+        How many rows the pooled within-class correlation counts for beside a class's own.
+
+    Notes
+    -----
+    A discrete target divides the rows: each class has its own marginals and correlation, so the
+    target's share and its pairs with other columns are kept, and rows of a class cost no more
+    than others. A nullable number has two latent normals, one for its value and one for whether
+    it is there. All that is asked of the curator are counts and sums, which need no row in memory
+    and can be answered with noise as well.
+    """
+
+    shrinkage: float = 100.0
+
+    model: ClassVar[type[CopulaModel]]
+
+    def __post_init__(self) -> None:
+        check_shrinkage(self.shrinkage)
+
+    def fit(
+        self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> CopulaModel:
+        """Learn marginals and correlations.
+
+        Raises
+        ------
+        DataError
+            The table has fewer rows than k.
+        """
+        k = curator.disclosure.k
+        check_rows("copula", curator.n_rows, k)
+        tell = progress or (lambda *_: None)
+        tell("counting", 0, 2)
+        scale = Scale.learn(curator)
+        tell("correlating", 1, 2)
+        moments = scale.moments(curator.products(scale.scores()))
+        correlation = scale.correlation(moments, k=k, shrinkage=self.shrinkage)
+        tell("correlating", 2, 2)
+        return CopulaModel.of(curator, scale, scale.shares(scale.counts, k), correlation)
+
+
+def check_shrinkage(shrinkage: float) -> None:
+    """Refuse a number of rows below 0.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not shrinkage >= 0:
+        raise ConfigError(f"shrinkage is {shrinkage}; give 0 or more rows")
+
+
+def check_rows(engine: str, n: int, k: int) -> None:
+    """Refuse a table of fewer rows than k.
+
+    Raises
+    ------
+    DataError
+    """
+    if n < max(k, 2):
+        raise DataError(
+            f"the table has {n} rows, but {engine} needs {max(k, 2)}; give more rows, or lower --k"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CopulaModel:
+    """A fitted Gaussian copula.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Codes of each column of the table.
+    target : int or None
+        Position of a discrete target.
+    latents : tuple of Latent
+    prior : ndarray, shape (classes,)
+        Share of each class; a single 1 where there is no discrete target.
+    order : ndarray of int32, shape (sum of latent sizes,)
+        Each dimension's codes in the order of its normal score.
+    shares : ndarray, shape (classes with rows, sum of latent sizes)
+        Share of each code in that order, class by class.
+    correlation : ndarray, shape (classes with rows, latents, latents)
+        Of the latent normals.
+    """
+
+    sizes: tuple[int, ...]
+    target: int | None
+    latents: tuple[Latent, ...]
+    prior: Floats
+    order: npt.NDArray[np.int32]
+    shares: Floats
+    correlation: Floats
+
+    holds_rows: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, curator: Curator, scale: Scale, shares: Floats, correlation: Floats) -> Self:
+        """Give the model of a table whose codes lie on a scale."""
+        codec = curator.codec
+        return cls(
+            sizes=codec.sizes,
+            target=codec.target if codec.classes else None,
+            latents=scale.latents,
+            prior=scale.rows / scale.rows.sum(),
+            order=np.concatenate([np.zeros(0, dtype=np.int32), *scale.order]),
+            shares=shares,
+            correlation=correlation,
+        )
+
+    @property
+    def answers(self) -> frozenset[int]:
+        """Every column; see `privsynth.engines.Model.answers`."""
+        return frozenset(range(len(self.sizes)))
+
+    def sample(
+        self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
+    ) -> Codes:
+        """Draw rows; see `privsynth.engines.Model.sample`.
+
+        Raises
+        ------
+        SamplingError
+            The model has no row that meets the conditions, or too few of its draws do.
+        """
+        asked = dict(where or {})
+        evidence = self._evidence({j: code for j, code in asked.items() if j != self.target})
+        labels, heads = self._begun(n, rng, asked, evidence)
+        narrow = np.min_scalar_type(len(self.prior))  # which numpy sorts by digits
+        grouped = np.argsort(labels.astype(narrow), kind="stable")
+        place = np.empty(n, dtype=np.intp)
+        place[grouped] = np.arange(n)
+        heads = heads[:, grouped]
+        held = np.bincount(labels, minlength=len(self.prior))
+        rows = np.zeros((len(self.sizes), n), dtype=np.int32)
+        end = 0
+        for c, known in evidence.items():
+            start, end = end, end + int(held[c])
+            if start < end:
+                self._fill(rows[:, start:end], heads[:, start:end], c, known, asked, rng)
+        codes = np.empty((n, len(self.sizes)), dtype=np.int32, order="F")
+        for j, column in enumerate(rows):
+            if j in asked:
+                codes[:, j] = asked[j]
+            elif j == self.target:
+                codes[:, j] = labels
+            else:
+                column.take(place, out=codes[:, j], mode="clip")
+        return codes
+
+    def _evidence(self, asked: Mapping[int, int]) -> dict[int, Evidence]:
+        """Give, for each class with rows, what the conditions say of its latent normals."""
+        if any(not 0 <= code < self.sizes[j] for j, code in asked.items()):
+            raise SamplingError("a code outside its column is asked for; ask for another value")
+        spans = self._spans(self.order)
+        wanted: dict[int, int] = {}
+        for i, latent in enumerate(self.latents):
+            code = asked.get(latent.column)
+            if code is None:
+                continue
+            if latent.presence:
+                wanted[i] = int(code == latent.null)
+            elif code != latent.null:
+                wanted[i] = int(np.flatnonzero(spans[i] == code)[0])
+        return {
+            int(c): Evidence.build(
+                {i: self._interval(row, i, code) for i, code in wanted.items()},
+                self.correlation[row],
+            )
+            for row, c in enumerate(np.flatnonzero(self.prior))
+        }
+
+    def _interval(self, row: int, latent: int, code: int) -> tuple[float, float]:
+        """Give where a code begins and ends, at one point where it has no share."""
+        ends = np.concatenate([[-FARTHEST], self._cuts[row][latent], [FARTHEST]])
+        return float(ends[code]), float(ends[code + 1])
+
+    def _begun(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        asked: Mapping[int, int],
+        evidence: Mapping[int, Evidence],
+    ) -> tuple[npt.NDArray[np.int32], Floats]:
+        """Give the class of each row and the innovations of the latents that conditions bind.
+
+        Classes are proposed by their share times the bound of their evidence. What is kept then
+        has the classes, and the normals inside them, of rows that meet the conditions.
+        """
+        by_class = {j: code for j, code in asked.items() if j == self.target}
+        width = len(next(iter(evidence.values())).latents)
+        if width == 0:
+            return labels_to_draw(n, self.prior, self.target, rng, by_class), np.zeros((0, n))
+        asked_class = next(iter(by_class.values()), None)
+        weight = np.zeros(len(self.prior))
+        for c, known in evidence.items():
+            if c == asked_class or asked_class is None:
+                weight[c] = self.prior[c] * known.bound
+        if not weight.any():
+            raise SamplingError(
+                "the model has no row that meets the conditions together; drop one of them"
+            )
+        kept: list[tuple[npt.NDArray[np.int32], Floats]] = []
+        have = drawn = 0
+        while have < n:
+            if drawn >= LEAST_DRAWS and have * DRAWS_A_ROW < drawn:
+                raise SamplingError(
+                    f"{have} of {drawn} draws meet the conditions together, and {n} are wanted; "
+                    "ask for fewer rows or drop a condition"
+                )
+            rate = max(have, 1) / drawn if drawn else 1.0
+            size = int(np.clip(1.1 * (n - have) / rate, 1_000, MOST_DRAWS)) if width > 1 else n
+            labels = labels_to_draw(size, weight, None, rng, None)
+            heads, chance = np.empty((width, size)), np.empty(size)
+            for c in np.unique(labels):
+                mine = np.flatnonzero(labels == c)
+                heads[:, mine], chance[mine] = evidence[int(c)].draw(len(mine), rng)
+            meets = np.flatnonzero(rng.random(size) < chance) if width > 1 else np.arange(size)
+            kept.append((labels[meets], heads[:, meets]))
+            have += len(meets)
+            drawn += size
+        drawn_labels = np.concatenate([labels for labels, _ in kept])
+        return drawn_labels[:n], np.concatenate([heads for _, heads in kept], axis=1)[:, :n]
+
+    def _fill(
+        self,
+        rows: npt.NDArray[np.int32],
+        heads: Floats,
+        c: int,
+        known: Evidence,
+        asked: Mapping[int, int],
+        rng: np.random.Generator,
+    ) -> None:
+        """Write the codes of one class's rows, shape (columns, rows), where they are not asked."""
+        row = int(np.count_nonzero(self.prior[:c]))
+        free = [i for i, latent in enumerate(self.latents) if latent.column not in asked]
+        both = [*known.latents, *free]
+        width = len(known.latents)
+        root = np.linalg.cholesky(self.correlation[row][np.ix_(both, both)])[width:]
+        root = root.astype(np.float32)
+        for start in range(0, rows.shape[1], BLOCK):
+            block = rows[:, start : start + BLOCK]
+            normals = np.empty((len(both), block.shape[1]), dtype=np.float32)
+            normals[:width] = heads[:, start : start + BLOCK]
+            rng.standard_normal(out=normals[width:], dtype=np.float32)
+            for i, scores in zip(free, root @ normals, strict=True):
+                latent, guide = self.latents[i], self._guides[row][i]
+                if latent.presence:
+                    none = guide.read(scores) == 1
+                    np.copyto(block[latent.column], self.sizes[latent.column] - 1, where=none)
+                else:
+                    guide.read(scores, out=block[latent.column])
+
+    def _spans(self, array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """Cut an array of all dimensions' codes into one a dimension."""
+        ends = np.cumsum([0, *[latent.size for latent in self.latents]]).tolist()
+        return [array[..., a:b] for a, b in pairwise(ends)]
+
+    @cached_property
+    def _cuts(self) -> list[list[Floats]]:
+        """The cuts of each dimension, class by class."""
+        return [[bounds(share) for share in self._spans(shares)] for shares in self.shares]
+
+    @cached_property
+    def _guides(self) -> list[list[Guide]]:
+        """How each dimension's normals are read, class by class."""
+        spans = self._spans(self.order)
+        return [
+            [Guide.build(cuts, codes) for cuts, codes in zip(row, spans, strict=True)]
+            for row in self._cuts
+        ]
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Give JSON values and arrays; see `privsynth.engines.Model.state`."""
+        meta = {
+            "sizes": list(self.sizes),
+            "target": self.target,
+            "latents": [[x.column, x.size, x.null, x.presence, x.nominal] for x in self.latents],
+            "classes": len(self.prior),
+        }
+        names = ("prior", "order", "shares", "correlation")
+        return meta, {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild a model.
+
+        Raises
+        ------
+        ArtefactError
+            The state is incomplete, or its shapes do not fit each other.
+        """
+        with reading("Gaussian copula"):
+            sizes = tuple(int(size) for size in meta["sizes"])
+            latents = tuple(
+                Latent(int(column), int(size), null, bool(presence), bool(nominal))
+                for column, size, null, presence, nominal in meta["latents"]
+            )
+            target = None if meta["target"] is None else int(meta["target"])
+            prior = stored(arrays, "prior", (int(meta["classes"]),), np.float64)
+            width, there = sum(x.size for x in latents), int((prior > 0).sum())
+            model = cls(
+                sizes,
+                target,
+                latents,
+                prior,
+                stored(arrays, "order", (width,), np.int32),
+                stored(arrays, "shares", (there, width), np.float64),
+                stored(arrays, "correlation", (there, len(latents), len(latents)), np.float64),
+            )
+            if not model._sound():
+                raise ArtefactError(
+                    "the parameters of the Gaussian copula contradict each other; "
+                    "fit the model anew"
+                )
+        return model
+
+    def _sound(self) -> bool:
+        """Whether every code lies in its column and every share and correlation is one."""
+        fits = all(latent.fits(self.sizes) for latent in self.latents)
+        orders = all(
+            np.array_equal(np.sort(codes), np.arange(len(codes)))
+            for codes in self._spans(self.order)
+        )
+        shares = bool((self.shares >= 0).all() and (self.prior >= 0).all() and self.prior.sum() > 0)
+        try:
+            np.linalg.cholesky(self.correlation)
+        except np.linalg.LinAlgError:
+            return False
+        target = self.target is None or (
+            0 <= self.target < len(self.sizes) and self.sizes[self.target] == len(self.prior)
+        )
+        return fits and orders and shares and target
+
+
+Copula.model = CopulaModel
