@@ -3,12 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?= -n auto --dist loadfile
+BENCH_ARGS ?=
+PRIVSYNTH_BENCH_VENVS ?= benchmarks/.venvs
+PEERS ?= sdv arf mostly
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help demo test quick lint format docs clean
+.PHONY: help demo test quick lint format docs bench bench-peers bench-kernels bench-scaling clean
 
 help:
 	@echo "make demo    fit, sample and evaluate a shipped table; files in demo-output/"
@@ -17,6 +21,8 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make format  put the code in ruff's format"
 	@echo "make docs    write docs/cli.md from the program's own help"
+	@echo "make bench   measure speed, fidelity, utility and disclosure beside the peers found;"
+	@echo "             make bench-peers installs them, PRIVSYNTH_BENCH_DATA names the tables"
 	@echo "make clean   remove what these commands made, .venv included"
 
 demo: $(READY)
@@ -40,6 +46,34 @@ format: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/write_cli.py
 
+# What is kept in benchmarks/.cache is not measured again; bench writes RESULTS.md last.
+bench: bench-kernels bench-scaling
+	PRIVSYNTH_BENCH_VENVS=$(PRIVSYNTH_BENCH_VENVS) $(BIN)/python -m benchmarks.bench $(BENCH_ARGS)
+
+bench-kernels: $(BENCH_READY)
+	mkdir -p benchmarks/.cache
+	$(BIN)/python -m pytest -q -p no:xdist benchmarks/kernels/bench_kernels.py \
+		--benchmark-json=benchmarks/.cache/kernels.json
+
+bench-scaling: $(READY)
+	$(BIN)/python -m benchmarks.scaling
+
+bench-peers: $(PEERS:%=$(PRIVSYNTH_BENCH_VENVS)/%/.ready)
+
+# torchvision's and torchaudio's usual builds do not load beside a torch without CUDA, and the
+# tabular network needs neither.
+$(PRIVSYNTH_BENCH_VENVS)/%/.ready: benchmarks/requirements/%.txt
+	@$(PYTHON) -m venv $(@D)
+	@echo "installing into $(@D); this takes a few minutes once"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(@D)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio
+	@touch $@
+
+$(BENCH_READY): $(READY)
+	@$(PIP) -e '.[dev,bench]'
+	@touch $@
+
 # torch comes first: left to the dependencies of sdv, pip may choose a build of several GB.
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,5 +86,5 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) benchmarks/.venvs benchmarks/.cache demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,406 @@
+"""The records of a run as one Markdown page."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from benchmarks.running import sources_of
+from benchmarks.systems import SYSTEMS
+from benchmarks.tables import TABLES
+
+__all__ = ["KERNELS", "SCALING", "Record", "interval", "machine", "markdown", "write"]
+
+KERNELS = "kernels.json"
+SCALING = "scaling"
+STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306}
+OURS = ("privsynth-cart", "privsynth-copula")
+REFERENCES = {
+    "real-holdout": "the real rows: agreement of the holdout, a model trained on the training rows",
+    "bootstrap": "training rows drawn with replacement: what copying gives, and what it costs",
+    "shuffled": "training rows, each column shuffled by itself: no relation is kept",
+}
+NONE = "-"
+
+HOW_TO_READ = """\
+## How to read it
+
+Every system is fitted to the same training rows in a process of its own, with one thread for
+numeric libraries, and draws as many rows as it was trained on. Figures are means over splits;
+after ± is half a 95% interval of the mean over the splits (Student's t), where there are two or
+more. Compare rows of one table: figures of different runs, machines or tables do not compare.
+
+- **1-, 2-, 3-way**: 1 - total variation distance between marginals of the synthetic and the
+  training table, mean over all columns, pairs and triples (at most 1,000 of these). Continuous
+  columns are cut at ten quantiles. More is better; a bootstrap of the training rows is about as
+  good as can be without being the same rows, the holdout is what fresh real rows reach.
+- **ROC-AUC, PR-AUC, F1**: histogram gradient boosting trained on the synthetic rows and tested on
+  the real holdout; of the positive (rare) class, F1 at a probability of one half. More is better;
+  `real-holdout` is trained on the real training rows.
+- **closer**: share of synthetic rows nearer to a training row than to a holdout row, of as many
+  each; .5 is neutral, 1 is copying.
+- **TPR**: share of training rows that an attacker tells to be such where at most 1% of the holdout
+  rows are taken for training rows; .01 is chance. After it the 95% Clopper-Pearson lower bound, a
+  mean over splits as well. **rare TPR** attacks the positive class alone; with n < 99 rows to
+  tell them from, chance gives 1 / (n + 1).
+- **fit, sample**: CPU seconds (user and system, of all processes), from the Parquet file to the
+  model and from the model to a Parquet file. Imports are not in them. **peak**: resident memory
+  at its highest, imports included; **import**: the same once imports were done.
+- **/ cart, / copula**: CPU seconds over those of privsynth's two engines in this run.
+- **†**: measured with sources that have changed since.
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one system on one split.
+
+    Parameters
+    ----------
+    seed : int
+    cost : mapping of str to float
+    scores : mapping of str to float or None
+    failed : str
+        Why there is no table; empty where there is one.
+    about : mapping of str to value
+        Of the table and the versions.
+    """
+
+    seed: int
+    cost: Mapping[str, float]
+    scores: Mapping[str, float | None]
+    failed: str
+    about: Mapping[str, Any]
+
+
+def write(output: Path, cache: Path, tables: Iterable[str], rows: int | None) -> None:
+    """Write the page of what the cache holds of these tables."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(markdown(cache, tables, rows), encoding="utf-8")
+
+
+def markdown(cache: Path, tables: Iterable[str], rows: int | None) -> str:
+    """Give the page.
+
+    Parameters
+    ----------
+    cache : Path
+        Where the records are.
+    tables : iterable of str
+    rows : int, optional
+        The limit that the tables were read with.
+
+    Returns
+    -------
+    str
+    """
+    sections = []
+    versions: dict[str, str] = {name: version(name) for name in ("numpy", "scikit-learn")}
+    for name in tables:
+        records = _records(cache / f"{name}-{rows or 'all'}")
+        for each in records.values():
+            for record in each:
+                versions |= record.about.get("versions", {})
+        sections.append(_table_section(name, records))
+    told = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
+    head = (
+        "# Results\n\nWritten by `make bench`; do not edit.\n\n"
+        f"Machine: {machine()}.\nVersions: Python {platform.python_version()}, {told}.\n"
+    )
+    if rows:
+        head += f"\nAt most {rows:,} rows of each table were read: a trial run.\n"
+    extra = [_scaling_section(cache / SCALING), _kernel_section(cache / KERNELS)]
+    return "\n".join([head, HOW_TO_READ, _systems(), *sections, *filter(None, extra)])
+
+
+def machine() -> str:
+    """Say what this runs on, without a name that tells whose it is."""
+    model = platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text().splitlines()
+        model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {sys.platform}"
+
+
+def _systems() -> str:
+    rows = list(REFERENCES.items())
+    rows += [(system.name, system.words) for system in SYSTEMS.values()]
+    return "## Systems\n\n" + _grid(("system", "what it is"), rows)
+
+
+def _records(folder: Path) -> dict[str, list[Record]]:
+    """Read the records of a table, in the order of references and systems."""
+    found: dict[str, list[Record]] = {}
+    for name in (*REFERENCES, *SYSTEMS):
+        for place in sorted((folder / name).glob("*"), key=lambda path: int(path.name)):
+            run, scores = (_read(place / file) for file in ("run.json", "scores.json"))
+            if not run and not scores:
+                continue
+            failed = run.get("failed", "")
+            found.setdefault(name, []).append(
+                Record(
+                    int(place.name),
+                    run.get("cost", {}),
+                    {} if failed else scores.get("scores", {}),
+                    failed,
+                    {**scores, **run},
+                )
+            )
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return record
+
+
+def _table_section(name: str, records: Mapping[str, Sequence[Record]]) -> str:
+    spec = TABLES[name]
+    first = next(iter(records["real-holdout"]))
+    train, holdout = first.about["of"]["rows"]
+    share = first.about["positives"] / train
+    words = (
+        f"{train:,} rows to train on, {holdout:,} held out, {first.about['columns']} columns; "
+        f"target {spec.target}, {share:.1%} positive; splits: {len(records['real-holdout'])}"
+    )
+    quality = [
+        (_named(system, each), str(_done(each)), *(show(each) for show in _QUALITY.values()))
+        for system, each in records.items()
+    ]
+    ran = {system: each for system, each in records.items() if system in SYSTEMS}
+    costs = [
+        (_named(system, each), *(show(each) for show in _COSTS.values()), *_ratios(each, ran))
+        for system, each in ran.items()
+    ]
+    ratios = [f"{phase} / {ours.split('-')[1]}" for ours in OURS for phase in ("fit", "sample")]
+    return "\n".join(
+        [
+            f"## {name}\n\n{words}.\n",
+            _grid(("system", "splits", *_QUALITY), quality),
+            _grid(("system", *_COSTS, *ratios), costs) if costs else "",
+            *_failures(ran),
+        ]
+    )
+
+
+def _named(system: str, records: Sequence[Record]) -> str:
+    """Mark a system whose figures rest on sources that have changed since."""
+    if system in REFERENCES:
+        return system
+    now = sources_of(SYSTEMS[system])
+    stale = any(record.about["of"].get("sources") != now for record in records)
+    return f"{system} †" if stale else system
+
+
+def _done(records: Sequence[Record]) -> int:
+    return sum(not record.failed for record in records)
+
+
+def _failures(records: Mapping[str, Sequence[Record]]) -> list[str]:
+    return [
+        f"{system} failed on split {record.seed}: `{record.failed}`\n"
+        for system, each in records.items()
+        for record in each
+        if record.failed
+    ]
+
+
+def interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """Give the mean and half of its 95% interval; None where there is a single value."""
+    if len(values) < 2:
+        return fmean(values), None
+    return fmean(values), STUDENT.get(len(values), 2.0) * stdev(values) / math.sqrt(len(values))
+
+
+Show = Callable[[Sequence[Record]], str]
+
+
+def _values(records: Sequence[Record], part: str, key: str) -> list[float]:
+    parts = (getattr(record, part) for record in records if not record.failed)
+    return [values[key] for values in parts if values.get(key) is not None]
+
+
+def _figure(key: str, digits: int = 3) -> Show:
+    def show(records: Sequence[Record]) -> str:
+        values = _values(records, "scores", key)
+        if not values:
+            return NONE
+        mean, half = interval(values)
+        return _short(mean, digits) + ("" if half is None else f" ±{_short(half, digits)}")
+
+    return show
+
+
+def _short(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".removeprefix("0")
+
+
+def _attack(prefix: str) -> Show:
+    tpr, lower = (_figure(f"{prefix}membership_{key}", 4) for key in ("tpr", "lower"))
+
+    def show(records: Sequence[Record]) -> str:
+        if tpr(records) == NONE:
+            return NONE
+        return f"{tpr(records)} (≥ {lower(records).split(' ')[0]})"
+
+    return show
+
+
+def _cost(key: str, scale: float, unit: str = "") -> Show:
+    def show(records: Sequence[Record]) -> str:
+        values = _values(records, "cost", key)
+        return f"{_three(fmean(values) / scale)}{unit}" if values else NONE
+
+    return show
+
+
+def _three(value: float) -> str:
+    """Write a number with three digits that count."""
+    if not value:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(digits, 4)}f}"
+
+
+_QUALITY: Mapping[str, Show] = {
+    "1-way": _figure("agreement_1way", 4),
+    "2-way": _figure("agreement_2way", 4),
+    "3-way": _figure("agreement_3way", 4),
+    "ROC-AUC": _figure("roc_auc"),
+    "PR-AUC": _figure("pr_auc"),
+    "F1": _figure("f1"),
+    "closer": _figure("closer_to_train"),
+    "TPR": _attack(""),
+    "rare TPR": _attack("rare_"),
+}
+_COSTS: Mapping[str, Show] = {
+    "fit CPU s": _cost("fit_cpu_seconds", 1),
+    "sample CPU s": _cost("sample_cpu_seconds", 1),
+    "import CPU s": _cost("import_cpu_seconds", 1),
+    "peak MiB": _cost("sample_peak_bytes", 2**20),
+    "import MiB": _cost("import_peak_bytes", 2**20),
+}
+
+
+def _ratios(mine: Sequence[Record], records: Mapping[str, Sequence[Record]]) -> list[str]:
+    shown = []
+    for ours in OURS:
+        for phase in ("fit", "sample"):
+            over, under = (
+                _values(each, "cost", f"{phase}_cpu_seconds")
+                for each in (mine, records.get(ours, ()))
+            )
+            shown.append(_ratio(over, under))
+    return shown
+
+
+def _ratio(over: Sequence[float], under: Sequence[float]) -> str:
+    if not over or not under or not fmean(under):
+        return NONE
+    return f"{_three(fmean(over) / fmean(under))} x"
+
+
+def _scaling_section(folder: Path) -> str:
+    """Show fits by rows and columns, and sampling by rows, of each engine."""
+    records = [_read(file) for file in sorted(folder.glob("*.json"))]
+    fits = sorted(
+        (r["columns"], r["rows"], r["system"], r["cost"]) for r in records if r["kind"] == "fit"
+    )
+    drawn = sorted((r["system"], r["rows"], r["cost"]) for r in records if r["kind"] == "sample")
+    if not fits and not drawn:
+        return ""
+    least = {(c, s): (r, cost) for c, r, s, cost in reversed(fits)}
+    lines = []
+    for columns, rows, system, cost in fits:
+        first, before = least[columns, system]
+        growth = [
+            _three(cost[key] / before[key] / (rows / first)) if before[key] else NONE
+            for key in ("fit_cpu_seconds", "sample_cpu_seconds")
+        ]
+        lines.append(
+            (
+                system,
+                f"{columns}",
+                f"{rows:,}",
+                _three(cost["fit_cpu_seconds"]),
+                _three(cost["sample_cpu_seconds"]),
+                *growth,
+                _three(cost["sample_peak_bytes"] / 2**20),
+            )
+        )
+    lines.sort(key=lambda line: (line[0], int(line[1]), int(line[2].replace(",", ""))))
+    sampled = [
+        (
+            system,
+            f"{rows:,}",
+            _three(cost["sample_cpu_seconds"]),
+            _three(cost["sample_seconds"]),
+            f"{rows / cost['sample_cpu_seconds']:,.0f}",
+            _three(cost["sample_peak_bytes"] / 2**20),
+        )
+        for system, rows, cost in drawn
+    ]
+    return "\n".join(
+        [
+            "## Scaling\n\nA made-up table; as many rows are drawn as are fitted. Growth is CPU "
+            "a row over that of the fewest rows: 1 is linear, less is better.\n",
+            _grid(
+                (
+                    "system",
+                    "columns",
+                    "rows",
+                    "fit CPU s",
+                    "sample CPU s",
+                    "fit growth",
+                    "sample growth",
+                    "peak MiB",
+                ),
+                lines,
+            ),
+            "Sampling into Parquet, fitted to 100,000 rows of 15 columns; the peak is that of "
+            "fit and sampling. A core is one CPU second a second.\n",
+            _grid(
+                ("system", "rows", "CPU s", "seconds", "rows / s / core", "peak MiB"),
+                sampled,
+            ),
+        ]
+    )
+
+
+def _kernel_section(file: Path) -> str:
+    """Show each kernel beside its floor in plain numpy."""
+    benchmarks = _read(file).get("benchmarks", [])
+    best = {(b["group"], b["params"]["way"]): b["stats"]["min"] for b in benchmarks}
+    lines = [
+        (
+            group,
+            _three(1000 * seconds),
+            _three(1000 * best[group, "floor"]),
+            f"{_three(seconds / best[group, 'floor'])} x",
+        )
+        for (group, way), seconds in best.items()
+        if way == "privsynth" and best.get((group, "floor"))
+    ]
+    if not lines:
+        return ""
+    return (
+        "## Kernels\n\nBest of several rounds, CPU milliseconds, one thread; the floor is the same "
+        "work in a few lines of plain numpy.\n\n"
+        + _grid(("kernel", "privsynth ms", "floor ms", "ratio"), lines)
+    )
+
+
+def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
