@@ -100,7 +100,7 @@ class FittedModel:
 
         chosen = chosen_seed(seed)
         table = pa.concat_tables(rows(self.codec, self.model, n, seed=chosen, where=where))
-        return to_frame(table, self.card["frame"])
+        return to_frame(table.cast(self.codec.schema), self.card["frame"])
 
     def save(self, path: str | Path, *, allow_rows: bool = False) -> None:
         """Save the model; see `privsynth.artefact.save`."""

@@ -31,6 +31,7 @@ __all__ = ["Cells", "Codec", "Codes", "Coding", "LevelCodes", "SurrogateCodes", 
 Codes: TypeAlias = npt.NDArray[np.int32]
 """Integer codes, shape (rows, columns)."""
 
+BLOCK = 8_192
 MOST_CELLS = 256
 MOST_CLASSES = 10
 OTHER = "(other)"
@@ -82,7 +83,8 @@ class Cells:
         """Give the code of each value: its cell, or the nearest one."""
         numbers, valid = _numbers(values, self.low.dtype)
         codes = self._nearest(numbers)
-        codes[~valid] = self.size - 1 if self.nullable else len(self.low) // 2
+        if values.null_count:
+            codes[~valid] = self.size - 1 if self.nullable else len(self.low) // 2
         return codes
 
     def draw(self, codes: Codes, rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -90,30 +92,45 @@ class Cells:
 
         Two uniform pieces meet at the balance point, weighted so that the cell's mean is kept.
         """
-        low, high = self.low[codes].astype(float), self.high[codes].astype(float)
-        whole = self.low.dtype == np.int64
-        # Rounding to the grid would halve the share of both ends, so they reach half a step out.
-        rim = self.step / 2 if whole else 0.0
-        mid, width = self.mid[codes], high - low + 2 * rim
-        left = rng.random(len(codes)) * np.where(width > 0, width, 1.0) < high + rim - mid
-        start, end = np.where(left, low - rim, mid), np.where(left, mid, high + rim)
-        drawn = start + (end - start) * rng.random(len(codes))
-        if whole:
-            drawn = np.rint(drawn / self.step) * self.step
-        elif self.column.decimals is not None:
-            drawn = np.round(drawn, self.column.decimals)
-        return np.clip(drawn, low, high)
+        return self._drawn(codes, rng).astype(np.float64, copy=False)
 
     def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
-        """Draw a value of the storage type for each code."""
-        missing = codes >= len(self.low)
-        inside = np.where(missing, 0, codes)
-        drawn: npt.NDArray[Any] = self.draw(inside, rng)
+        """Draw a value for each code; a column of atoms alone is a dictionary array of them."""
+        dtype = arrow_type(self.column.dtype)
+        missing = codes == len(self.low) if self.nullable else None
+        if self.atoms.all():
+            return _coded(codes, self._values, missing, dtype)
+        return _typed(self._drawn(codes, rng), missing, dtype)
+
+    @cached_property
+    def _values(self) -> pa.Array:
+        return _typed(self.low, None, _value_type(arrow_type(self.column.dtype)))
+
+    @cached_property
+    def _pieces(self) -> _Pieces:
+        return _pieces(self)
+
+    def _drawn(self, codes: Codes, rng: np.random.Generator) -> npt.NDArray[Any]:
+        """Draw a number of the type that `low` has for each code; 0 for that of null."""
+        pieces = self._pieces
+        at = codes.astype(np.intp)
+        chance = rng.random(len(at))
+        piece = 2 * at + (chance >= pieces.share.take(at))
+        drawn: npt.NDArray[Any] = pieces.slope.take(piece)
+        drawn *= chance
+        drawn += pieces.start.take(piece)
         if self.low.dtype == np.int64:
-            # An atom is given back as the integer that it is: float64 stops at 2**53.
-            exact = np.clip(drawn.astype(np.int64), self.low[inside], self.high[inside])
-            drawn = np.where(self.atoms[inside], self.low[inside], exact)
-        return _typed(drawn, missing, arrow_type(self.column.dtype))
+            # Integers wrap around, so that a cell may be as wide as they are.
+            drawn = drawn.astype(np.uint64).view(np.int64)
+            if self.step != 1:
+                drawn *= self.step
+            drawn += pieces.base.take(at)
+        elif self.column.decimals is not None:
+            drawn = np.round(drawn, self.column.decimals)
+        if not pieces.snug:
+            inside = np.minimum(at, len(self.low) - 1)
+            drawn = np.clip(drawn, self.low.take(inside), self.high.take(inside))
+        return drawn
 
     def value(self, named: Any) -> pa.Scalar:
         """Give a value that a person named as one of the storage type."""
@@ -163,11 +180,95 @@ class Cells:
             )
         return cls(column, low, high, mid, int(state["step"]), bool(state["nullable"]))
 
+    @cached_property
+    def _switches(self) -> npt.NDArray[Any]:
+        """The least number that is nearer to each cell but the first than to the one before."""
+        high, low = self.high[:-1], self.low[1:]
+        if self.low.dtype == np.int64:
+            # A gap may be wider than half of all integers.
+            half = ((low - high).view(np.uint64) // 2).view(np.int64)
+            return np.asarray(np.minimum(high + half + 1, low))
+        return np.asarray(np.minimum(np.nextafter(high / 2 + low / 2, np.inf), low))
+
     def _nearest(self, numbers: npt.NDArray[Any]) -> Codes:
-        at = np.maximum(np.searchsorted(self.low, numbers, side="right") - 1, 0)
-        after = np.minimum(at + 1, len(self.low) - 1)
-        beyond = (numbers > self.high[at]) & (self.low[after] - numbers < numbers - self.high[at])
-        return np.where(beyond, after, at).astype(np.int32)
+        """Give the nearest cell of each number.
+
+        The switches are searched by halves, in step for all numbers of a block that the
+        processor's cache holds: a search for one after another would guess a branch at each half.
+        """
+        switches = self._switches
+        first = 1 << max(len(switches) - 1, 0).bit_length()
+        most = np.iinfo(np.int64).max if self.low.dtype == np.int64 else np.inf
+        padded = np.full(2 * first, most, dtype=self.low.dtype)
+        padded[: len(switches)] = switches
+        codes = np.empty(len(numbers), dtype=np.int32)
+        for start in range(0, len(numbers), BLOCK):
+            block = numbers[start : start + BLOCK]
+            at = np.zeros(len(block), dtype=np.intp)
+            half = first
+            while half:
+                at += half * (block >= padded.take(at + (half - 1)))
+                half //= 2
+            codes[start : start + BLOCK] = np.minimum(at, len(switches))
+        return codes
+
+    def _spans(self, values: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+        """Give the nearest cell of each of many numbers that ascend."""
+        ends = np.searchsorted(values, self._switches)
+        return np.repeat(np.arange(len(self.low)), np.diff(ends, prepend=0, append=len(values)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """The two uniform pieces of every cell as straight lines over one chance in [0, 1).
+
+    Below `share` a chance falls in the left piece of its cell, else in the right one, and the
+    number is ``start + slope * chance`` of piece ``2 * cell`` or ``2 * cell + 1``. For integers
+    and datetimes that is how many steps above `base` it lies, and a fraction is dropped. `snug`
+    tells that no number leaves its cell. Null, where there is one, is a last cell that gives 0.
+    """
+
+    share: npt.NDArray[np.float64]
+    start: npt.NDArray[np.float64]
+    slope: npt.NDArray[np.float64]
+    base: npt.NDArray[np.int64]
+    snug: bool
+
+
+def _pieces(cells: Cells) -> _Pieces:
+    whole = cells.low.dtype == np.int64
+    base = np.zeros_like(cells.low)
+    low, high, mid = cells.low, cells.high, cells.mid
+    if whole:
+        base = np.where(cells.atoms, low, low // cells.step * cells.step)
+        # Cut to the grid, both ends would have half a share, so each reaches half a step out.
+        mid = (mid - base) / cells.step + 0.5
+        low, high = ((end - base).view(np.uint64) / cells.step for end in (low, high))
+        high = high + 1
+        mid = np.clip(mid, low, high)
+    with np.errstate(all="ignore"):
+        share = np.where(high > low, (high / 2 - mid / 2) / (high / 2 - low / 2), 1.0)
+        left = np.where(share > 0, (mid - low) / share, 0.0)
+        # A hair too flat, or the last numbers would be rounded up and out of the cell.
+        right = np.where(share < 1, (high - mid) / (1 - share) * (1 - 2.0**-40), 0.0)
+        start, slope = np.stack([low, mid - right * share], 1), np.stack([left, right], 1)
+        sound = np.isfinite(start) & np.isfinite(slope)
+    start, slope = np.where(sound, start, mid[:, None]), np.where(sound, slope, 0.0)
+    ends = np.stack([np.zeros_like(share), share, share, np.full_like(share, 1 - 2.0**-53)], 1)
+    reach = start.repeat(2, axis=1) + slope.repeat(2, axis=1) * ends
+    if whole:
+        reach, high = np.floor(reach), high - 1
+    elif cells.column.decimals is not None:
+        reach = np.round(reach, cells.column.decimals)
+    snug = (low[:, None] <= reach) & (reach <= high[:, None])
+    null = int(cells.nullable)
+    return _Pieces(
+        np.append(share, null * [1.0]),
+        np.append(start, 2 * null * [0.0]),
+        np.append(slope, 2 * null * [0.0]),
+        np.append(base, np.zeros(null, base.dtype)),
+        bool(snug.all()),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,19 +317,18 @@ class LevelCodes:
         plain = _plain(values)
         found = pc.index_in(plain, value_set=self._values.slice(0, len(self.levels)))
         rest = len(self.levels) if self.pooled else 0
-        codes = np.asarray(pc.fill_null(found, rest)).astype(np.int32)
-        if self.nullable:
+        codes = np.array(pc.fill_null(found, rest) if found.null_count else found, dtype=np.int32)
+        if self.nullable and plain.null_count:
             codes[np.asarray(plain.is_null())] = self.size - 1
         return codes
 
     def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
-        """Give the level of each code."""
-        missing = codes >= len(self._values)
-        indices = pa.array(np.where(missing, 0, codes), mask=missing)
+        """Give the level of each code, as a dictionary array unless they are booleans."""
         dtype = arrow_type(self.column.dtype)
         if not len(self._values):
             return pa.nulls(len(codes), dtype)
-        return pa.DictionaryArray.from_arrays(indices, self._values).cast(dtype)
+        missing = codes == len(self._values) if self.nullable else None
+        return _coded(codes, self._values, missing, dtype)
 
     def code_of(self, value: Any) -> int:
         """Give the code of one value that a person named.
@@ -305,6 +405,8 @@ class SurrogateCodes:
         invented = surrogates(self.column, n, rng, start=start, pool=pool)
         if self.offset:
             invented = pc.add(invented, pa.scalar(self.offset, invented.type))
+        if not self.nullable:
+            return invented
         return pc.if_else(pa.array(codes == 0), invented, pa.scalar(None, invented.type))
 
     def code_of(self, value: Any) -> int:
@@ -371,7 +473,7 @@ class Codec:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of what `decode` gives."""
+        """The names and storage types of the columns, to which what `decode` gives can be cast."""
         return pa.schema(
             [(coding.name, arrow_type(coding.column.dtype)) for coding in self.codings]
         )
@@ -386,7 +488,7 @@ class Codec:
         """
         codes = np.empty((rows.num_rows, len(self.codings)), dtype=np.int32, order="F")
         for j, coding in enumerate(self.codings):
-            codes[:, j] = coding.encode(rows.column(coding.name))
+            codes[:, j] = _encoded(coding, rows.column(coding.name))
         return codes
 
     def decode(self, codes: Codes, rng: np.random.Generator, *, start: int = 0) -> pa.Table:
@@ -399,10 +501,17 @@ class Codec:
             Draws the values inside cells and the surrogates.
         start : int
             The number of the first row in the whole table, so that unique surrogates are unique.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns of levels or of atoms alone come as dictionary arrays, whatever type they are
+            stored as: their codes are the rows' and nothing is copied. A writer takes them as
+            they are; ``.cast(codec.schema)`` gives plain columns.
         """
         return pa.table(
             [coding.decode(codes[:, j], rng, start) for j, coding in enumerate(self.codings)],
-            schema=self.schema,
+            names=[coding.name for coding in self.codings],
         )
 
     def conditions(self, where: Mapping[str, Any]) -> dict[int, int]:
@@ -440,6 +549,16 @@ class Codec:
             for column, entry in zip(schema, state["codings"], strict=True)
         )
         return cls(codings, state["target"])
+
+
+def _encoded(coding: Coding, column: pa.Array | pa.ChunkedArray) -> Codes:
+    """Give the codes of a column; of one with a dictionary by way of the dictionary's."""
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not pa.types.is_dictionary(values.type) or len(values.dictionary) >= len(values):
+        return coding.encode(values)
+    with_null = pa.concat_arrays([values.dictionary, pa.nulls(1, values.dictionary.type)])
+    codes = coding.encode(with_null)
+    return np.asarray(codes[np.asarray(pc.fill_null(values.indices, len(codes) - 1))])
 
 
 def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
@@ -537,10 +656,11 @@ def _cells(
         return Cells(column, at, at, at.astype(float), step, nullable)
     low, high = _limits(column, numbers, counts, k)
     inner = (low <= numbers) & (numbers <= high)
-    values, where = np.unique(np.clip(numbers, low, high), return_inverse=True)
-    held = np.bincount(where, weights=counts).astype(np.int64)
+    within = np.clip(numbers, low, high)
+    first = np.flatnonzero(np.concatenate([[True], within[1:] != within[:-1]]))
+    values, held = within[first], np.add.reduceat(counts, first)
     # Rows clipped to a bound fall in the cell there, but do not make an atom of the bound.
-    own = np.bincount(where, weights=counts * inner).astype(np.int64)
+    own = np.add.reduceat(counts * inner, first)
     per = max(k, -(-int(held.sum()) // MOST_CELLS))
     atom = own >= (k if len(values) <= MOST_CELLS else per)
     starts, ends = _runs(atom, held, k, per)
@@ -586,7 +706,7 @@ def _runs(
     start = 0
     for stop in [*np.flatnonzero(atom).tolist(), len(atom)]:
         while start < stop and rows[stop] - rows[start] >= k:
-            end = min(int(np.searchsorted(rows, rows[start] + per)), stop)
+            end = min(int(rows.searchsorted(rows[start] + per)), stop)
             if rows[stop] - rows[end] < per:
                 end = stop
             cells.append((start, end - 1))
@@ -646,7 +766,7 @@ def _on_grid(
 def _settled(cells: Cells, values: npt.NDArray[Any], held: npt.NDArray[np.int64], k: int) -> Cells:
     """Drop the cells that are left with fewer than k rows when each value goes to the nearest."""
     while True:
-        codes = cells._nearest(values)
+        codes = cells._spans(values)
         rows = np.bincount(codes, weights=held, minlength=len(cells.low))
         if (rows >= k).all():
             return cells
@@ -662,7 +782,7 @@ def _balance(
 
     Rows clipped to a bound say nothing of where in the cell there they would lie.
     """
-    codes = cells._nearest(values)
+    codes = cells._spans(values)
     rows = np.bincount(codes, weights=own, minlength=len(cells.low))
     total = np.bincount(codes, weights=values.astype(float) * own, minlength=len(cells.low))
     low, high = cells.low.astype(float), cells.high.astype(float)
@@ -675,18 +795,19 @@ def _balance(
 def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Give the roundest number in each gap: above `left`, and below `right` (or at it, for int)."""
     if left.dtype == np.int64:
-        gap = right.copy()
-        for power in range(1, 19):
-            coarse = right // 10**power * 10**power
-            gap = np.where(coarse > left, coarse, gap)
-        return gap
-    middle = left / 2 + right / 2
-    gap = np.where(left < middle, middle, right)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for digits in range(17, -18, -1):
-            coarse = np.round(middle * 10.0**digits) / 10.0**digits
-            gap = np.where((left < coarse) & (coarse < right), coarse, gap)
-    return gap
+        powers = 10 ** np.arange(19, dtype=np.int64)[:, None]
+        coarse = right // powers * powers
+        fits = coarse > left
+    else:
+        middle = left / 2 + right / 2
+        grids = 10.0 ** np.arange(17, -18, -1)[:, None]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            coarse = np.round(middle * grids) / grids
+            fits = (left < coarse) & (coarse < right)
+        finest = np.where(left < middle, middle, right)
+        coarse, fits = np.vstack([finest, coarse]), np.vstack([np.ones_like(left, bool), fits])
+    coarsest = len(fits) - 1 - fits[::-1].argmax(axis=0)
+    return np.asarray(np.take_along_axis(coarse, coarsest[None], axis=0)[0])
 
 
 def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> int:
@@ -709,24 +830,39 @@ def _numbers(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Give numbers (0 where missing) and which are there; datetimes as ticks of their type."""
     plain = _plain(values)
-    valid = np.asarray(plain.is_valid())
+    valid = np.ones(len(plain), dtype=bool)
+    if plain.null_count:
+        valid = np.asarray(plain.is_valid())
     if pa.types.is_temporal(plain.type):
         plain = plain.view(pa.int32() if plain.type.bit_width == 32 else pa.int64())
-    target = pa.float64() if dtype == np.float64 else pa.int64()
-    return np.array(pc.fill_null(plain.cast(target), 0)), valid
+    plain = plain.cast(pa.float64() if dtype == np.float64 else pa.int64())
+    return np.asarray(pc.fill_null(plain, 0) if plain.null_count else plain), valid
 
 
 def _typed(
-    numbers: npt.NDArray[Any], missing: npt.NDArray[np.bool_], dtype: pa.DataType
+    numbers: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None, dtype: pa.DataType
 ) -> pa.Array:
     """Store numbers as the column's own type."""
     plain = _value_type(dtype)
     if pa.types.is_temporal(plain):
         width = np.int32 if plain.bit_width == 32 else np.int64
-        values = pa.array(numbers.astype(width), mask=missing).view(plain)
+        values = pa.array(numbers.astype(width, copy=False), mask=missing).view(plain)
     else:
         values = pa.array(numbers, mask=missing).cast(plain, safe=False)
     return values if plain == dtype else values.dictionary_encode().cast(dtype)
+
+
+def _coded(
+    codes: Codes,
+    values: pa.Array,
+    missing: npt.NDArray[np.bool_] | None,
+    dtype: pa.DataType,
+) -> pa.Array:
+    """Give the value of each code, as a dictionary array that shares its values with all others."""
+    indices = pa.array(codes.astype(np.int32, copy=False), mask=missing)
+    ordered = pa.types.is_dictionary(dtype) and dtype.ordered
+    coded = pa.DictionaryArray.from_arrays(indices, values, ordered=ordered)
+    return coded.cast(dtype) if pa.types.is_boolean(dtype) else coded
 
 
 def _value_type(dtype: pa.DataType) -> pa.DataType:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -175,18 +177,23 @@ def sample(
     -------
     frame or None
         The caller's own kind of frame; None where `output` is given.
+
+    Notes
+    -----
+    Every core that this process may use draws rows (``taskset`` narrows them). Neither the rows
+    nor the file depend on how many there are, and memory does not grow with `n`.
     """
     if output is None:
         return model.sample(n, seed=seed, where=where)
     check_output(output)
     chosen = chosen_seed(seed)
-    chunks = rows(model.codec, model.model, n, seed=chosen, where=where, progress=progress)
-    first = next(chunks)
+    drawn = rows(model.codec, model.model, n, seed=chosen, where=where, progress=progress)
     formats = {c.name: c.format for c in model.schema if c.format is not None}
-    with open_writer(output, model.codec.schema, formats) as writer:
-        writer.write(first)
-        for chunk in chunks:
-            writer.write(chunk)
+    with closing(drawn) as chunks:
+        first = next(chunks)
+        with open_writer(output, model.codec.schema, formats) as writer:
+            for chunk in chain([first], chunks):
+                writer.write(chunk)
     return None
 
 

@@ -1,12 +1,21 @@
 """Rows from a fitted model: in chunks that do not depend on each other.
 
 Chunk *i* is drawn from ``SeedSequence(seed, spawn_key=(i,))``, so the rows do not depend on who
-draws which chunk, nor in which order, and memory does not grow with the number of rows.
+draws which chunk, nor in which order. A few threads draw chunks ahead of the one that is wanted
+(numpy and Arrow let other threads run), and no more than a few, so that memory does not grow with
+the number of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -47,7 +56,8 @@ def rows(
     seed: int,
     where: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-) -> Iterator[pa.Table]:
+    workers: int | None = None,
+) -> Generator[pa.Table]:
     """Draw rows, a chunk at a time.
 
     Parameters
@@ -62,11 +72,15 @@ def rows(
         Conditions that every row is to meet. Those that the model answers cost nothing (on a
         discrete target always); others are met by rejection.
     progress : callable, optional
+        Called by the thread that asks for the rows.
+    workers : int, optional
+        How many threads draw; by default one for each core that this process may use. The rows
+        do not depend on it.
 
     Yields
     ------
     pyarrow.Table
-        At most 50,000 rows each.
+        At most 50,000 rows each, as `Codec.decode` gives them.
 
     Raises
     ------
@@ -78,28 +92,75 @@ def rows(
     if not isinstance(n, int | np.integer) or n < 1:
         raise UsageError(f"{n} rows were asked for; ask for at least 1")
     asked = codec.conditions(where or {})
-    for i, start in enumerate(range(0, n, CHUNK)):
-        size = min(CHUNK, n - start)
+    stop = Event()
+
+    def chunk(i: int) -> pa.Table:
+        start = i * CHUNK
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,)))
-        with threadpool_limits(1):  # BLAS sums in another order on other numbers of threads
-            codes = _meeting(codec, model, size, rng, asked)
-            chunk = codec.decode(codes, rng, start=start)
-        yield _exact(codec, chunk, where or {})
-        if progress is not None:
-            progress("sampling rows", start + size, n)
+        codes = _meeting(codec, model, min(CHUNK, n - start), rng, asked, stop)
+        return _exact(codec, codec.decode(codes, rng, start=start), where or {})
+
+    tasks = (partial(chunk, i) for i in range(-(-n // CHUNK)))
+    done = 0
+    threads = min(workers or _cores(), -(-n // CHUNK))
+    # BLAS sums in another order on other numbers of threads.
+    with threadpool_limits(1), closing(_in_order(tasks, threads, stop)) as chunks:
+        for drawn in chunks:
+            yield drawn
+            done += drawn.num_rows
+            if progress is not None:
+                progress("sampling rows", done, n)
+
+
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _in_order(
+    tasks: Iterator[Callable[[], pa.Table]], workers: int, stop: Event
+) -> Generator[pa.Table]:
+    """Run tasks on threads, no further ahead than needed to keep them at it; give each in turn.
+
+    However it ends, no thread is left running: `stop` tells those at work to give up.
+    """
+    if workers == 1:
+        for task in tasks:
+            yield task()
+        return
+    # OpenMP counts its threads for each thread that asks.
+    pool = ThreadPoolExecutor(workers, "privsynth", initializer=threadpool_limits, initargs=(1,))
+    try:
+        ahead: deque[Future[pa.Table]] = deque(
+            pool.submit(task) for task in islice(tasks, workers + 1)
+        )
+        while ahead:
+            drawn = ahead.popleft().result()
+            ahead.extend(pool.submit(task) for task in islice(tasks, 1))
+            yield drawn
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
 
 
 def _meeting(
-    codec: Codec, model: Model, n: int, rng: np.random.Generator, asked: Mapping[int, int]
+    codec: Codec,
+    model: Model,
+    n: int,
+    rng: np.random.Generator,
+    asked: Mapping[int, int],
+    stop: Event,
 ) -> Codes:
-    """Draw codes that meet every condition."""
+    """Draw codes that meet every condition; give up once `stop` is set."""
     exact = {j: code for j, code in asked.items() if j in model.answers}
     others = {j: code for j, code in asked.items() if j not in exact}
     if not others:
         return model.sample(n, rng, where=exact or None)
     kept: list[Codes] = []
     have = drawn = 0
-    while have < n:
+    while have < n and not stop.is_set():
         if drawn >= LEAST_DRAWS and have * DRAWS_A_ROW < drawn:
             names = ", ".join(repr(codec.codings[j].name) for j in others)
             raise SamplingError(

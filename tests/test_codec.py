@@ -290,3 +290,157 @@ def test_no_invented_integer_id_is_a_real_one() -> None:
     drawn = coding.decode(np.zeros(5000, dtype=np.int32), np.random.default_rng(0)).to_pylist()
     assert len(set(drawn)) == 5000
     assert min(drawn) > 500
+
+
+# ---------------------------------------------------------------- fast paths beside slow ones
+
+
+class Chances:
+    """Gives the chances it was made with, in place of a generator."""
+
+    def __init__(self, chances: np.ndarray) -> None:
+        self.chances = chances
+
+    def random(self, n: int) -> np.ndarray:
+        return np.resize(self.chances, n)
+
+
+def shares(coding: Cells, code: int, within: np.ndarray) -> np.ndarray:
+    """The share of a cell's numbers at or below each of `within`, worked out piece by piece."""
+    rim = coding.step / 2 if coding.low.dtype == np.int64 else 0.0
+    low, high = float(coding.low[code]) - rim, float(coding.high[code]) + rim
+    mid = float(coding.mid[code])
+    left = (high - mid) / (high - low)
+    below = np.clip((within - low) / (mid - low), 0, 1) if mid > low else within >= low
+    above = np.clip((within - mid) / (high - mid), 0, 1) if high > mid else within >= high
+    return left * below + (1 - left) * above
+
+
+GRID = (np.arange(20_000) + 0.5) / 20_000
+
+
+def test_numbers_inside_a_cell_lie_in_two_uniform_pieces() -> None:
+    rng = np.random.default_rng(5)
+    coding = only(rng.lognormal(0, 1, 5000), kind=Kind.NUMERIC)
+    assert isinstance(coding, Cells)
+    for code in range(0, coding.size, 7):
+        drawn = np.sort(coding.draw(np.full(len(GRID), code, np.int32), Chances(GRID)))
+        assert np.abs(shares(coding, code, drawn) - GRID).max() < 1e-6
+
+
+@pytest.mark.parametrize("factor", [1, 25])
+def test_each_integer_inside_a_cell_has_the_share_of_its_own_unit(factor: int) -> None:
+    rng = np.random.default_rng(6)
+    coding = only(rng.gamma(2, 3000, 9000).astype(int) * factor, kind=Kind.INTEGER)
+    assert isinstance(coding, Cells)
+    assert coding.step == factor
+    for code in np.flatnonzero(~coding.atoms)[::7]:
+        drawn = coding.draw(np.full(len(GRID), code, np.int32), Chances(GRID))
+        points = np.arange(coding.low[code], coding.high[code] + 1, factor)
+        wanted = np.diff(shares(coding, code, np.append(points, points[-1] + factor) - factor / 2))
+        found = np.array([(drawn == point).mean() for point in points])
+        assert np.abs(found - wanted).max() <= 3 / len(GRID)
+        assert found.sum() == pytest.approx(1)
+
+
+def test_a_cell_off_the_grid_gives_its_nearer_end() -> None:
+    coding = Cells(
+        Column("x", Kind.INTEGER, "int64"),
+        np.array([0, 1010]),
+        np.array([0, 1060]),
+        np.array([0.0, 1030.0]),
+        step=1000,
+    )
+    drawn = coding.draw(np.array([0, 1, 1], np.int32), Chances(np.array([0.5, 0.0, 0.999999])))
+    assert drawn.tolist() == [0, 1010, 1060]
+
+
+EXTREMES = Chances(np.array([0.0, 1 - 2.0**-53, 0.5, 2.0**-53]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=20, max_size=120),
+    st.sampled_from([1, 5, 10**6]),
+)
+def test_no_chance_leads_an_integer_out_of_its_cell(values: list[int], factor: int) -> None:
+    coding = only(np.array(values) // factor * factor, k=2, kind=Kind.INTEGER)
+    assert isinstance(coding, Cells)
+    codes = np.arange(len(coding.low), dtype=np.int32).repeat(4)
+    drawn = coding.decode(codes, EXTREMES)
+    assert np.array_equal(coding.encode(drawn.cast(pa.int64())), codes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=20, max_size=120),
+    st.sampled_from([None, 2]),
+)
+def test_no_chance_leads_a_float_out_of_its_cell(values: list[float], digits: int | None) -> None:
+    table = np.array(values) if digits is None else np.round(np.clip(values, -1e9, 1e9), digits)
+    with np.errstate(all="ignore"):
+        coding = only(table, k=2, kind=Kind.NUMERIC, decimals=digits)
+    assert isinstance(coding, Cells)
+    codes = np.arange(len(coding.low), dtype=np.int32).repeat(4)
+    drawn = coding.draw(codes, EXTREMES)
+    assert (coding.low[codes] <= drawn).all()
+    assert (drawn <= coding.high[codes]).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sets(st.integers(-40, 40), min_size=2, max_size=20), st.booleans())
+def test_the_nearest_cell_is_that_of_the_shortest_way(ends: set[int], whole: bool) -> None:
+    ordered = sorted(ends)[: len(ends) // 2 * 2]
+    dtype = np.int64 if whole else np.float64
+    low, high = np.array(ordered[::2], dtype), np.array(ordered[1::2], dtype)
+    kind, stored = (Kind.INTEGER, "int64") if whole else (Kind.NUMERIC, "double")
+    coding = Cells(Column("x", kind, stored), low, high, low.astype(float))
+    values = np.arange(-50, 50, 1 if whole else 0.25).astype(dtype)
+    far = np.maximum(low - values[:, None], values[:, None] - high)
+    wanted = np.maximum(far, 0).argmin(axis=1)  # of two as near, the lower one
+    assert coding.encode(pa.array(values)).tolist() == wanted.tolist()
+    assert coding._spans(values).tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["a", "b", None, "rare"] * 15 + ["a"],
+        [1, 2, None, 7] * 15 + [1],
+        [1.5, 2.5, None, 7.25] * 15 + [1.5],
+    ],
+)
+def test_a_dictionary_array_has_the_codes_of_its_values(values: list[object]) -> None:
+    plain = pa.array(values)
+    kind = Kind.CATEGORICAL if pa.types.is_string(plain.type) else Kind.NUMERIC
+    declared = Column("x", kind, str(plain.type), nullable=True)
+    table = read(pa.table({"x": plain}))
+    codec = learn(table, Schema((declared,)), Disclosure(10))
+    coded = pa.table({"x": plain.dictionary_encode()})
+    assert np.array_equal(codec.encode(coded), codec.encode(pa.table({"x": plain})))
+
+
+def test_codes_of_levels_and_atoms_are_given_as_they_are() -> None:
+    frame = pd.DataFrame({"s": ["a", "b"] * 20, "n": [3, 5] * 20, "late": [True, False] * 20})
+    table = read(frame).to_arrow()
+    codec = learnt(frame)
+    back = codec.decode(codec.encode(table), np.random.default_rng(0))
+    assert [str(kind) for kind in back.schema.types] == [
+        "dictionary<values=string, indices=int32, ordered=0>",
+        "dictionary<values=int64, indices=int32, ordered=0>",
+        "bool",
+    ]
+    again = codec.decode(codec.encode(table), np.random.default_rng(1))
+    assert back["s"].chunk(0).dictionary is not None
+    assert back["s"].chunk(0).dictionary.equals(again["s"].chunk(0).dictionary)
+    assert back.cast(codec.schema).equals(table)
+
+
+def test_a_code_that_no_cell_has_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    for coding in (
+        only(rng.normal(size=100), kind=Kind.NUMERIC),
+        only([1, 2] * 20, kind=Kind.INTEGER),
+    ):
+        with pytest.raises((IndexError, pa.ArrowInvalid)):
+            coding.decode(np.array([coding.size], np.int32), rng)

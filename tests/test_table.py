@@ -551,3 +551,170 @@ def test_postgresql_types_that_arrow_lacks_are_read_as_numbers_or_text() -> None
     plain = _stored(table)
     assert plain.column("paid").to_pylist() == [12.5, None, 3.0]
     assert plain.column("mood").to_pylist() == ["12.50", None, "3"]
+
+
+# ---------------------------------------------------------------- dictionary arrays and encodings
+
+KINDS = [
+    pa.int8(),
+    pa.uint32(),
+    pa.int64(),
+    pa.float32(),
+    pa.float64(),
+    pa.bool_(),
+    pa.string(),
+    pa.date32(),
+    pa.timestamp("s"),
+    pa.timestamp("us", "UTC"),
+    pa.timestamp("ns", "Europe/Paris"),
+    pa.decimal128(38, 2),
+]
+
+
+def some(kind: pa.DataType, n: int, different: int) -> pa.Array:
+    """Values of a type, a tenth of them null."""
+    raw = np.random.default_rng(n).integers(0, different, n)
+    null = np.arange(n) % 10 == 3
+    if pa.types.is_boolean(kind):
+        return pa.array(raw % 2 == 0, mask=null)
+    if kind == pa.date32():
+        return pa.array(raw.astype(np.int32), mask=null).view(kind)
+    if pa.types.is_temporal(kind):
+        return pa.array(raw, mask=null).view(kind)
+    return pa.array(raw, mask=null).cast(kind)
+
+
+@pytest.mark.parametrize("different", [5, 120])
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_reader_of_parquet_is_told_the_declared_schema_alone(
+    tmp_path: Path, kind: pa.DataType, coded: bool, different: int
+) -> None:
+    plain = some(kind, 200, different)
+    given_ = pa.table({"x": plain.dictionary_encode() if coded else plain})
+    for declared in {kind, given_.schema.field("x").type}:
+        schema = pa.schema([("x", declared)])
+        wanted = pa.table({"x": plain if declared == kind else plain.dictionary_encode()})
+        pq.write_table(wanted, tmp_path / "usual.parquet")
+        with open_writer(tmp_path / "t.parquet", schema) as writer:
+            writer.write(given_)
+            writer.write(given_.slice(0, 7))
+        usual, found = (
+            pq.ParquetFile(tmp_path / f"{name}.parquet", pre_buffer=False)
+            for name in ("usual", "t")
+        )
+        assert found.schema.equals(usual.schema)
+        assert found.metadata.metadata == usual.metadata.metadata
+        rows = found.read()
+        assert rows.schema == usual.read().schema
+        assert rows["x"].to_pylist() == [*plain.to_pylist(), *plain.to_pylist()[:7]]
+
+
+def test_only_columns_whose_values_repeat_have_a_dictionary_in_parquet(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "alone": rng.random(5000),
+            "wide": rng.integers(0, 10**9, 5000),
+            "few": rng.integers(0, 9, 5000),
+            "text": pa.array(rng.integers(0, 9, 5000)).cast(pa.string()),
+        }
+    )
+    write(table, tmp_path / "t.parquet")
+    group = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(0)
+    held = {table.column_names[i]: group.column(i).has_dictionary_page for i in range(4)}
+    assert held == {"alone": False, "wide": False, "few": True, "text": True}
+    assert read(tmp_path / "t.parquet").to_arrow().equals(table)
+
+
+def test_an_output_without_rows_still_has_its_columns(tmp_path: Path) -> None:
+    schema = pa.schema([("a", pa.int64()), ("b", pa.string())])
+    with open_writer(tmp_path / "t.parquet", schema):
+        pass
+    assert pq.read_table(tmp_path / "t.parquet").schema == schema
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "arrow"])
+def test_a_dictionary_array_is_written_as_its_values(
+    tmp_path: Path, suffix: str, kind: pa.DataType
+) -> None:
+    if suffix == "jsonl" and pa.types.is_decimal(kind):
+        pytest.skip("no decimals in JSON lines")
+    plain = some(kind, 50, 9)
+    text = pa.array(["a", 'b "c"', "", None, "d,e"] * 10)
+    for name, table in {
+        "plain": pa.table({"x": plain, "y": text}),
+        "coded": pa.table({"x": plain.dictionary_encode(), "y": text.dictionary_encode()}),
+    }.items():
+        schema = pa.schema([("x", kind), ("y", pa.string())])
+        with open_writer(tmp_path / f"{name}.{suffix}", schema) as writer:
+            writer.write(table)
+    one, two = (tmp_path / f"{name}.{suffix}" for name in ("plain", "coded"))
+    if suffix == "arrow":  # what lies under a null is nobody's business
+        assert read(one).to_arrow().equals(read(two).to_arrow())
+    else:
+        assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("url", ["duckdb:///{}/f.db::loans", "sqlite:///{}/f.db::rows"])
+def test_a_database_is_given_the_values_of_a_dictionary_array(tmp_path: Path, url: str) -> None:
+    plain = pa.table({"x": ["a", None, "b"], "n": [1, 2, 1]})
+    with open_writer(url.format(tmp_path), plain.schema) as writer:
+        writer.write(pa.table([c.dictionary_encode() for c in plain.columns], plain.column_names))
+    assert read(url.format(tmp_path)).to_arrow().equals(plain)
+
+
+def test_a_table_may_be_called_rows_in_a_database(tmp_path: Path) -> None:
+    with open_writer(f"duckdb:///{tmp_path}/f.db::rows", pa.schema([("a", pa.int64())])) as writer:
+        writer.write(pa.table({"a": [1]}))
+        writer.write(pa.table({"a": [2]}))
+    assert read(f"duckdb:///{tmp_path}/f.db::rows").to_arrow().to_pydict() == {"a": [1, 2]}
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_values_of_every_type_are_counted_as_one_by_one(kind: pa.DataType, coded: bool) -> None:
+    parts = [some(kind, n, 12) for n in (60, 70)]
+    values = [v for part in parts for v in part.to_pylist()]
+    held = {v: values.count(v) for v in values if v is not None}
+    column = pa.chunked_array([p.dictionary_encode() if coded else p for p in parts])
+    found, counts, nulls = read(pa.table({"x": column})).value_counts("x")
+    assert found.type == kind
+    assert dict(zip(found.to_pylist(), counts.tolist(), strict=True)) == held
+    order = found.to_pylist()
+    assert order == sorted(order)
+    assert nulls == values.count(None)
+
+
+def test_a_dictionary_with_a_null_and_a_value_twice_is_counted_by_value() -> None:
+    values = pa.array(["b", "a", None, "b"])
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 3, None, 3]), values)
+    found, counts, nulls = read(pa.table({"x": column})).value_counts("x")
+    assert (found.to_pylist(), counts.tolist(), nulls) == (["a", "b"], [1, 3], 2)
+
+
+def test_a_column_is_counted_once_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = read(pa.table({"a": [1, 2, 2], "b": ["x", "y", "y"]}))
+    scans = []
+    counted = Table("t", table.schema, 3, lambda names: (scans.append(names), table.scan(names))[1])
+    first, again = counted.value_counts("a"), counted.value_counts("a")
+    assert first is again
+    monkeypatch.setattr(relation, "MOST_KEPT", 0)
+    assert counted.value_counts("b")[1].tolist() == counted.value_counts("b")[1].tolist()
+    assert scans == [["a"], ["b"], ["b"]]
+
+
+def test_narrow_codes_are_counted_without_running_over() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 200, (500, 3)).astype(np.uint8)
+    assert np.array_equal(
+        count(codes, [200, 200, 200], [2, 0]), count(codes.astype(int), [200] * 3, [2, 0])
+    )
+    assert count(codes, [200, 200, 200], [2, 0]).sum() == 500
+
+
+@pytest.mark.parametrize("code", [-1, 3])
+def test_a_code_outside_its_column_is_told_apart_from_another_cell(code: int) -> None:
+    with pytest.raises(ValueError, match="invalid code"):
+        count(np.array([[1, 1], [1, code]]), [3, 3], [0, 1])

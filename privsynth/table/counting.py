@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,5 +34,11 @@ def count(codes: np.ndarray, sizes: Sequence[int], clique: Sequence[int]) -> np.
     shape = tuple(int(sizes[column]) for column in clique)
     if not shape:
         return np.array(len(codes), dtype=np.int64)
-    cells = np.ravel_multi_index(tuple(codes[:, column] for column in clique), shape)
-    return np.bincount(cells, minlength=int(np.prod(shape))).astype(np.int64).reshape(shape)
+    cells = np.zeros(len(codes), dtype=np.intp)
+    for column, size in zip(clique, shape, strict=True):
+        own = codes[:, column]
+        if len(own) and not 0 <= own.min() <= own.max() < size:
+            raise ValueError(f"column {column}: an invalid code, outside the column's {size}")
+        cells *= size
+        cells += own
+    return np.bincount(cells, minlength=math.prod(shape)).astype(np.int64).reshape(shape)

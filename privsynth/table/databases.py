@@ -142,13 +142,16 @@ class DatabaseSink:
 
     def write(self, table: pa.Table) -> None:
         """Add rows."""
+        table = table.cast(self._schema)
         with _asking(self._place):
             if self._place.scheme == "duckdb":
-                start = f"CREATE OR REPLACE TABLE {self._place.quoted} AS SELECT * FROM rows"  # noqa: S608
-                more = f"INSERT INTO {self._place.quoted} SELECT * FROM rows"  # noqa: S608
-                self._con.register("rows", table)
+                start = (
+                    f"CREATE OR REPLACE TABLE {self._place.quoted} AS SELECT * FROM privsynth_rows"  # noqa: S608
+                )
+                more = f"INSERT INTO {self._place.quoted} SELECT * FROM privsynth_rows"  # noqa: S608
+                self._con.register("privsynth_rows", table)
                 self._con.execute(start if self._first else more)
-                self._con.unregister("rows")
+                self._con.unregister("privsynth_rows")
             else:
                 schema, _, name = self._place.table.rpartition(".")
                 mode = "replace" if self._first else "append"

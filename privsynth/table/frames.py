@@ -64,9 +64,11 @@ def _from_pandas(frame: Any) -> pa.Table:
 
 
 def _from_series(series: Any, name: str) -> pa.ChunkedArray:
+    from pandas.api.types import infer_dtype
+
     try:
         # An object column holds whatever was put in; Arrow would turn True into 1.0 among floats.
-        if series.dtype == object:
+        if series.dtype == object and infer_dtype(series) != "string":
             kinds = set(series.dropna().map(type).unique())
             if bool in kinds and len(kinds) > 1:
                 raise TypeError

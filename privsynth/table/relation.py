@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,12 @@ __all__ = ["Scan", "Table", "in_memory"]
 Scan = Callable[[list[str]], "Iterator[pa.RecordBatch]"]
 """Given column names, yields those columns of every row, in order, in the table's types."""
 
+Counted: TypeAlias = "tuple[pa.Array, np.ndarray, int]"
+"""Distinct values that are not null, ascending; the rows that hold each; the nulls."""
+
 MERGE_ROWS = 1 << 20
+MOST_KEPT = 1 << 28
+"""Bytes of distinct values and their counts that a table keeps, since they are asked for again."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,6 +56,7 @@ class Table:
     scan: Scan
     frame: str = "pandas"
     formats: Mapping[str, str] = field(default_factory=dict)
+    _counted: dict[str, Counted] = field(default_factory=dict, init=False)
 
     def __repr__(self) -> str:
         return f"Table({self.name!r}, {self.n_rows} rows, {len(self.names)} columns)"
@@ -93,26 +99,31 @@ class Table:
             How many rows hold each.
         nulls : int
         """
-        import pyarrow as pa
-
         self._check(column)
-        parts: list[pa.Table] = []
+        if column in self._counted:
+            return self._counted[column]
+        counted = self._count(column)
+        kept = sum(v.nbytes + c.nbytes for v, c, _ in (counted, *self._counted.values()))
+        if kept <= MOST_KEPT:
+            self._counted[column] = counted
+        return counted
+
+    def _count(self, column: str) -> Counted:
+        parts: list[tuple[pa.Array, np.ndarray]] = []
         held, limit, nulls = 0, MERGE_ROWS, 0
         for batch in self.scan([column]):
             array = batch.column(0)
-            nulls += array.null_count
-            if pa.types.is_dictionary(array.type):
-                array = array.dictionary_decode()
-            found = array.drop_null().value_counts()
-            parts.append(pa.table({"value": found.field(0), "count": found.field(1)}))
+            found, counts = _tally(array)
+            nulls += len(array) - int(counts.sum())
+            parts.append((found, counts))
             held += len(found)
             if held > limit:
                 parts = [_merge(parts)]
-                held = parts[0].num_rows
+                held = len(parts[0][0])
                 limit = max(limit, 2 * held)
-        merged = _merge(parts).sort_by("value")
-        values = merged["value"].combine_chunks()
-        return values, merged["count"].to_numpy().astype(np.int64, copy=False), nulls
+        values, counts = parts[0] if len(parts) == 1 else _merge(parts)
+        counts.flags.writeable = False
+        return values, counts, nulls
 
     def take(self, rows: np.ndarray) -> Table:
         """Give chosen rows, in the order asked, as a table in memory.
@@ -156,8 +167,47 @@ def in_memory(
     return Table(name, table.schema, table.num_rows, scan, frame, formats or {})
 
 
-def _merge(parts: list[pa.Table]) -> pa.Table:
+def _tally(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Count the values of one array that are not null, each once and ascending."""
     import pyarrow as pa
 
-    groups = pa.concat_tables(parts).group_by("value").aggregate([("count", "sum")])
-    return groups.select(["value", "count_sum"]).rename_columns(["value", "count"])
+    if pa.types.is_dictionary(array.type):
+        held = np.bincount(array.indices.drop_null(), minlength=len(array.dictionary))
+        kept = (held > 0) & np.asarray(array.dictionary.is_valid())
+        return _merge([(array.dictionary.filter(pa.array(kept)), held[kept])])
+    plain = array.drop_null() if array.null_count else array
+    numbers = _as_numbers(plain)
+    if numbers is not None:
+        values, counts = np.unique(numbers, return_counts=True)
+        return pa.array(values).view(array.type), counts
+    found = plain.value_counts()
+    return _merge([(found.field(0), np.asarray(found.field(1)))])
+
+
+def _merge(parts: list[tuple[pa.Array, np.ndarray]]) -> tuple[pa.Array, np.ndarray]:
+    """Join counts: each value once and ascending."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pa.concat_arrays([values for values, _ in parts])
+    counts = np.concatenate([counts for _, counts in parts])
+    numbers = _as_numbers(values)
+    order = pc.sort_indices(values) if numbers is None else np.argsort(numbers, kind="stable")
+    values, counts = values.take(pa.array(order)), counts[np.asarray(order)]
+    again = np.asarray(pc.equal(values[1:], values[:-1]))
+    if again.any():
+        first = np.flatnonzero(~np.concatenate([[False], again]))
+        values, counts = values.take(pa.array(first)), np.add.reduceat(counts, first)
+    return values, counts
+
+
+def _as_numbers(array: pa.Array) -> np.ndarray | None:
+    """Give an array without nulls to numpy, where it holds numbers or times."""
+    import pyarrow as pa
+
+    kind = array.type
+    if pa.types.is_temporal(kind):
+        array = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return None
+    return np.asarray(array)

@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Spelling", "connect", "detect", "speller", "typed"]
+__all__ = ["Spelling", "connect", "detect", "over_values", "speller", "typed"]
 
 NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 BOOLEANS = ("True/False", "true/false", "TRUE/FALSE")
@@ -321,42 +322,65 @@ def speller(
     Returns
     -------
     callable
-        From a table to a table whose columns are named ``c0``, ``c1``, ...
+        From a table to a table whose columns are named ``c0``, ``c1``, ...; what comes as a
+        dictionary array is given as one, whatever `schema` says.
     """
-    temporal = [i for i, entry in enumerate(schema) if pa.types.is_temporal(entry.type)]
-    con = connect(ordered=True) if temporal else None
-    projection = ", ".join(
-        f"{_written(schema.field(i).type, formats.get(schema.field(i).name))} AS c{i}".replace(
-            "@", f"c{i}"
-        )
-        for i in temporal
-    )
+    values = [_values_of(entry.type) for entry in schema]
+    temporal = [pa.types.is_temporal(kind) for kind in values]
+    con: Any = connect(ordered=True) if any(temporal) else None
+
+    def clock(values: pa.Array, written: str) -> pa.Array:
+        spelled = con.from_arrow(pa.table({"c": _local(values)})).project(f"{written} AS c")
+        return spelled.to_arrow_table()["c"].combine_chunks().cast(pa.string())
+
+    def change(i: int) -> Callable[[pa.Array], pa.Array]:
+        form = formats.get(schema.field(i).name)
+        if temporal[i]:
+            return partial(clock, written=_written(values[i], form).replace("@", "c"))
+        return (lambda array: array) if only_times else partial(_plain, form=form)
+
+    changes = [change(i) for i in range(len(schema))]
 
     def spell(table: pa.Table) -> pa.Table:
-        columns = {
-            f"c{i}": column if only_times else _plain(column, formats.get(schema.field(i).name))
-            for i, column in enumerate(table.columns)
-        }
-        if con is not None:
-            clocks = pa.table({f"c{i}": _local(table.column(i)) for i in temporal})
-            spelled = con.from_arrow(clocks).project(projection).to_arrow_table()
-            columns |= {name: spelled[name] for name in spelled.column_names}
-        return pa.table(columns)
+        columns = zip(table.columns, changes, strict=True)
+        return pa.table({f"c{i}": over_values(*pair) for i, pair in enumerate(columns)})
 
     return spell
 
 
-def _plain(column: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _plain(column.cast(kind.value_type), form)
+def over_values(column: pa.ChunkedArray, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Change the values of a column; in a dictionary array those of the dictionary alone.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+    change : callable
+        From an array to another of the same length.
+    """
+    array = column.combine_chunks()
+    if not pa.types.is_dictionary(array.type):
+        return change(array)
+    if len(array.dictionary) > len(array):
+        return change(array.cast(array.type.value_type))
+    return pa.DictionaryArray.from_arrays(array.indices, change(array.dictionary))
+
+
+def _values_of(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _plain(values: pa.Array, form: str | None) -> pa.Array:
+    kind = values.type
     if pa.types.is_boolean(kind):
         true, false = (form if form in BOOLEANS else BOOLEANS[0]).split("/")
-        return pc.if_else(column, true, false)
+        return pc.if_else(values, true, false)
     if pa.types.is_floating(kind):
+        text = values.cast(pa.string())
+        if not pc.any(pc.equal(values, pc.floor(values))).as_py():
+            return text
         # Without its point a whole float would be read again as an integer.
-        return pc.replace_substring_regex(column.cast(pa.string()), r"^(-?[0-9]+)$", r"\1.0")
-    return column if pa.types.is_temporal(kind) else column.cast(pa.string())
+        return pc.replace_substring_regex(text, r"^(-?[0-9]+)$", r"\1.0")
+    return values.cast(pa.string())
 
 
 def _offset(zone: str | None) -> int:
@@ -367,13 +391,13 @@ def _offset(zone: str | None) -> int:
     return int(f"{match[1]}1") * (60 * int(match[2]) + int(match[3]))
 
 
-def _local(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _local(values: pa.Array) -> pa.Array:
     """Give what a clock on the wall of the column's offset shows."""
-    kind = column.type
+    kind = values.type
     if not pa.types.is_timestamp(kind):
-        return column
+        return values
     unit = "ns" if kind.unit == "ns" else "us"
-    clock = column.cast(pa.timestamp(kind.unit)).cast(pa.timestamp(unit))
+    clock = values.cast(pa.timestamp(kind.unit)).cast(pa.timestamp(unit))
     minutes = _offset(kind.tz)
     return pc.add(clock, pa.scalar(minutes * 60 * 10**6, pa.duration("us"))) if minutes else clock
 
