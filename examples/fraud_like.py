@@ -19,7 +19,7 @@ def main(folder: Path) -> None:
     holdout = loans.sample(frac=0.25, random_state=0)
     train = loans.drop(holdout.index)
 
-    model = privsynth.fit(train, engine="sdv-gaussian-copula", target="Class", seed=7)
+    model = privsynth.fit(train, target="Class", seed=7)
     rows = model.sample(len(train), seed=1)
     print(f"bad loans: {(train['Class'] == 'bad').mean():.1%} of the real, ", end="")
     print(f"{(rows['Class'] == 'bad').mean():.1%} of the synthetic")

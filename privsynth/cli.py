@@ -254,7 +254,7 @@ _engine = click.option(
     "--engine",
     metavar="NAME",
     help="Engine to fit: cart, copula, sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan."
-    "  [default: sdv-gaussian-copula]",
+    "  [default: cart]",
 )
 _encoding = click.option(
     "--encoding",

@@ -78,7 +78,7 @@ def fit(
     data : path, frame or relation
         A file, a database table, a pandas, polars or Arrow frame, or a DuckDB relation.
     engine : str, optional
-        An engine's name; ``"sdv-gaussian-copula"`` by default.
+        An engine's name; ``"cart"`` by default.
     target : str, optional
         The column to be predicted; its classes can then be asked for exactly.
     schema : Schema or path, optional

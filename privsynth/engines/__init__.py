@@ -110,7 +110,7 @@ ENGINES: Mapping[str, str] = {
 }
 """Engine name to where its recipe is; a module is imported when it is first asked for."""
 
-DEFAULT = "sdv-gaussian-copula"
+DEFAULT = "cart"
 
 
 def engine(name: str) -> type[Synthesizer]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,16 +13,17 @@ import numpy.typing as npt
 from privsynth.codec import Codec, Codes
 from privsynth.curator import Curator
 from privsynth.engines import Progress, labels_to_draw
-from privsynth.engines.tree import Leaves, dyadic
-from privsynth.errors import ArtefactError, ConfigError, DataError, known
+from privsynth.engines.growing import Growing
+from privsynth.engines.stored import reading, stored
+from privsynth.engines.tree import MOST_LEAVES, Leaves
+from privsynth.errors import ArtefactError, ConfigError, DataError, PrivsynthWarning, known
 
-__all__ = ["Cart", "CartModel"]
+__all__ = ["Cart", "CartModel", "information"]
 
 Floats = npt.NDArray[np.float64]
 
-MOST_LEAVES = 4096
-CLASSES_OF_GINI = 60
-SKETCH = 8
+ROWS_OF_ORDER = 30_000
+ROWS_OF_TREE = 100_000
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,14 @@ class Cart:
         The fewest rows in a leaf; the dial between fidelity and privacy.
     class_leaf : int
         The same in the trees of a class that holds less than half of the rows.
+    pruning : float
+        How many times the mean gain of a split by chance a split has to gain. Splits that say
+        nothing of the population are what a membership attack reads.
     shrinkage : float
         How many rows the wider distribution counts for beside a leaf's own, at each halving of
         the codes.
+    predictors : int
+        The most columns that a tree may ask for: those that tell most of the column it draws.
     order : tuple of str
         Columns to be drawn first, in this order; the others follow by how much they tell of the
         target.
@@ -46,13 +52,15 @@ class Cart:
     -----
     The idea is synthpop's (Nowok, Raab & Dibben, *Journal of Statistical Software* 74(11), 2016).
     Here a leaf of at least k rows holds shares of codes, drawn toward those of the whole table,
-    and never values of rows. A discrete target divides the rows: each class has trees of its own,
-    drawn toward the trees of all rows, so that a rare class is not lost among the others' splits.
+    and never values of rows. Each class that holds less than half of the rows has trees of its
+    own, drawn toward those of all rows, so that it is not lost among the others' splits.
     """
 
     leaf: int = 50
-    class_leaf: int = 20
-    shrinkage: float = 10.0
+    class_leaf: int = 15
+    pruning: float = 2.0
+    shrinkage: float = 5.0
+    predictors: int = 30
     order: tuple[str, ...] = ()
 
     model: ClassVar[type[CartModel]]
@@ -60,196 +68,97 @@ class Cart:
     def __post_init__(self) -> None:
         if self.leaf < 1 or self.class_leaf < 1:
             raise ConfigError("leaf and class_leaf are wanted as 1 row or more")
-        if not self.shrinkage >= 0:
-            raise ConfigError(f"shrinkage is {self.shrinkage}; give 0 or more rows")
+        if self.predictors < 1:
+            raise ConfigError(f"predictors is {self.predictors}; give 1 column or more")
+        for name, value in (("pruning", self.pruning), ("shrinkage", self.shrinkage)):
+            if not value >= 0:
+                raise ConfigError(f"{name} is {value}; give 0 or more")
 
     def fit(
         self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
     ) -> CartModel:
         """Grow the trees of every column, over all rows and over each class.
 
+        Parameters
+        ----------
+        curator : Curator
+        rng : numpy.random.Generator
+            Breaks ties between splits, and chooses the rows that decide them in a large table.
+        progress : callable, optional
+
+        Returns
+        -------
+        CartModel
+
         Raises
         ------
         ConfigError
             `order` names a column that is not there.
         DataError
-            The table has fewer rows than a leaf.
+            The table has fewer rows than k.
         """
         codec, k = curator.codec, curator.disclosure.k
+        n = curator.n_rows
+        if n < max(k, 2):
+            raise DataError(f"the table has {n} rows, but cart needs {max(k, 2)}; give more rows")
+        self._warn()
         codes = curator.codes()
-        n = len(codes)
-        least = max(k, 2)
-        if n < least:
-            raise DataError(f"the table has {n} rows, but cart needs {least}; give more rows")
         target = codec.target if codec.classes else None
-        order = _ordered(codec, codes, self.order)
         labels = np.zeros(n, dtype=np.int32) if target is None else codes[:, target]
         held = np.bincount(labels, minlength=1 if target is None else codec.sizes[target])
-        pooled: list[Leaves] = []
-        mine: list[dict[int, Leaves]] = []
+        having = np.flatnonzero((held >= 2 * max(self.class_leaf, k)) & (2 * held < n))
+        codes, ends = _grouped(codes, _groups(labels, having, len(held)))
+        every, rest = slice(0, n), slice(0, ends[0])
+        classes = {int(c): slice(*ends[at : at + 2]) for at, c in enumerate(having)}
+        some = _some(every, ROWS_OF_TREE, rng)
+        some_of = {c: _some(rows, ROWS_OF_TREE, rng) for c, rows in classes.items()}
+        told = information(codes[_some(every, ROWS_OF_ORDER, rng)], codec.sizes)
+        order = _ordered(codec, told, self.order)
+        shared: list[Leaves] = []
+        own: list[dict[int, Leaves]] = []
         for step, j in enumerate(order):
             if progress is not None:
                 progress("growing trees", step, len(order))
-            before = order[:step]
+            before = _telling(order[:step], told[:, j], target)[: self.predictors]
+            whole = Growing(
+                codec=codec,
+                before=before,
+                column=j,
+                leaf=_least(self.leaf, k, n),
+                k=k,
+                pruning=self.pruning,
+                shrinkage=self.shrinkage,
+                seed=int(rng.integers(2**31)),
+            )
             root = np.bincount(codes[:, j], minlength=codec.sizes[j]) / n
-            seed = int(rng.integers(2**31))
-            whole = Growing(codec, before, j, max(self.leaf, k, n // MOST_LEAVES), k, seed)
-            pooled.append(whole.grow(codes, root[None], self.shrinkage))
-            mine.append({})
-            if target is None or j == target:
+            pooled, place = whole.grow(codes, every, some, root[None])
+            wide = pooled.shares.astype(np.float64)
+            shared.append(pooled)
+            own.append({})
+            if j == target or not classes:
                 continue
-            for c in np.flatnonzero(held >= 2 * max(self.class_leaf, k)):
-                rows = codes[labels == c]
-                rare = 2 * held[c] < n
-                leaf = max(self.class_leaf if rare else self.leaf, k, held[c] // MOST_LEAVES)
-                others = [i for i in before if i != target]
-                narrow = Growing(codec, others, j, leaf, k, seed)
-                wide = pooled[-1].shares.astype(np.float64)
-                place = pooled[-1].leaf_of(rows, firsts(codec.sizes))
-                mine[-1][int(c)] = narrow.grow(rows, wide, self.shrinkage, place)
+            if rest.stop:
+                left = replace(whole, leaf=_least(min(self.leaf, self.class_leaf), k, rest.stop))
+                shared[-1], _ = left.fill(pooled, codes, rest, wide, place[rest])
+            others = [i for i in before if i != target]
+            for c, rows in classes.items():
+                narrow = replace(whole, before=others, leaf=_least(self.class_leaf, k, held[c]))
+                own[-1][c], _ = narrow.grow(codes, rows, some_of[c], wide, place[rows])
         if progress is not None:
             progress("growing trees", len(order), len(order))
-        return CartModel(codec.sizes, target, held / n, tuple(order), tuple(pooled), tuple(mine))
+        return CartModel(codec.sizes, target, held / n, tuple(order), tuple(shared), tuple(own))
 
-
-@dataclass(frozen=True)
-class Growing:
-    """How one tree is grown.
-
-    Parameters
-    ----------
-    codec : Codec
-    before : list of int
-        The columns that it may ask for.
-    column : int
-        The column that it draws.
-    leaf : int
-        The fewest rows in a leaf.
-    k : int
-    seed : int
-        Breaks ties between splits.
-    """
-
-    codec: Codec
-    before: list[int]
-    column: int
-    leaf: int
-    k: int
-    seed: int
-
-    def grow(
-        self,
-        codes: Codes,
-        background: Floats,
-        shrinkage: float,
-        place: npt.NDArray[np.int32] | None = None,
-    ) -> Leaves:
-        """Grow the tree on rows.
-
-        Parameters
-        ----------
-        codes : Codes, shape (rows, columns)
-        background : ndarray, shape (wider leaves, codes of the column)
-            The distributions that rows would else be drawn from.
-        shrinkage : float
-        place : ndarray of int32, shape (rows,), optional
-            Which of them each row would be drawn from; the first by default.
-        """
-        sizes = self.codec.sizes
-        drawn = codes[:, self.column]
-        aim = self._aim(drawn) if self.before else None
-        rank = self._ranks(codes, aim)
-        where = firsts(sizes)
-        size = sizes[self.column]
-        features = np.empty((len(codes), len(self.before)), dtype=np.float32)
-        for at, i in enumerate(self.before):
-            features[:, at] = rank[where[i] : where[i + 1]][codes[:, i]]
-        feature, threshold, left, right, leaf = self._split(features, drawn, aim)
-        leaves = int(leaf.max()) + 1
-        counts = np.bincount(leaf * size + drawn, minlength=leaves * size).reshape(leaves, size)
-        if place is None:
-            place = np.zeros(len(codes), dtype=np.int32)
-        shape = (leaves, len(background))
-        mixed = np.bincount(leaf * shape[1] + place, minlength=shape[0] * shape[1]).reshape(shape)
-        wider = mixed @ background
-        held = counts.astype(float)
-        if not self.codec.codings[self.column].nullable:
-            shares = dyadic(held, wider, shrinkage)
-        else:
-            # A few leaves hold most nulls: shrinkage would spread them over the many others.
-            missing = held[:, -1:] / held.sum(axis=1, keepdims=True)
-            there = dyadic(held[:, :-1], wider[:, :-1], shrinkage) if size > 1 else held[:, :0]
-            shares = np.concatenate([there * (1 - missing), missing], axis=1)
-        return Leaves(feature, threshold, left, right, rank, shares.astype(np.float16))
-
-    def _split(
-        self, features: npt.NDArray[np.float32], drawn: Codes, aim: Floats | None
-    ) -> tuple[Any, ...]:
-        """Let scikit-learn split the rows; give the nodes, and the leaf of each row."""
-        from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-        if len(drawn) < 2 * self.leaf or not self.before or (drawn == drawn[0]).all():
-            none = np.array([-1], dtype=np.int32)
-            zero = np.zeros(1, dtype=np.int32)
-            return none, zero, zero, zero, np.zeros(len(drawn), dtype=np.int64)
-        kind = DecisionTreeClassifier if aim is None else DecisionTreeRegressor
-        grown = kind(min_samples_leaf=self.leaf, random_state=self.seed)
-        grown.fit(features, drawn if aim is None else aim)
-        tree = grown.tree_
-        inner = tree.children_left >= 0
-        number = np.cumsum(~inner) - 1
-        columns = np.array([*self.before, -1], dtype=np.int32)
-        feature = np.where(inner, columns[np.where(inner, tree.feature, -1)], -1)
-        threshold = np.where(inner, np.floor(tree.threshold), 0)
-        left = np.where(inner, tree.children_left, number)
-        right = np.where(inner, tree.children_right, 0)
-        leaf = number[grown.apply(features)]
-        nodes = (feature, threshold, left, right)
-        return (*(array.astype(np.int32) for array in nodes), leaf)
-
-    def _aim(self, drawn: Codes) -> Floats | None:
-        """Give what a regression tree is to predict; None where classes are."""
-        coding, size = self.codec.codings[self.column], self.codec.sizes[self.column]
-        held = np.bincount(drawn, minlength=size)
-        if coding.ordered and size > 2:
-            rank = (np.cumsum(held) - held / 2) / len(drawn)
-            if not coding.nullable:
-                return np.asarray(rank[drawn])
-            there = held[:-1].sum()
-            rank[-1] = (rank[:-1] * held[:-1]).sum() / there if there else 0.5
-            return np.stack([rank[drawn], np.where(drawn == size - 1, 0.6, 0.0)], axis=1)
-        if size <= CLASSES_OF_GINI:
-            return None
-        # Squared error over a random sketch of one-hot codes stands in for Gini's impurity.
-        sketch = np.random.default_rng(self.seed).normal(size=(size, SKETCH)) / np.sqrt(SKETCH)
-        return np.asarray(sketch[drawn])
-
-    def _ranks(self, codes: Codes, aim: Floats | None) -> npt.NDArray[np.int32]:
-        """Order each column's codes: a nominal one's by what they say of the column drawn."""
-        sizes, where = self.codec.sizes, firsts(self.codec.sizes)
-        rank = np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])
-        drawn, size = codes[:, self.column], sizes[self.column]
-        for i in self.before:
-            if self.codec.codings[i].ordered or sizes[i] <= 2:
-                continue
-            held = np.bincount(codes[:, i], minlength=sizes[i])
-            if aim is not None or size == 2:
-                says = drawn.astype(float) if aim is None else aim.reshape(len(drawn), -1)[:, 0]
-                mean = says.mean()
-                total = np.bincount(codes[:, i], weights=says, minlength=sizes[i])
-                score = (total + 5 * mean) / (held + 5)
-            else:
-                table = np.bincount(
-                    codes[:, i].astype(np.int64) * size + drawn, minlength=sizes[i] * size
-                ).reshape(sizes[i], size)
-                overall = table.sum(axis=0) / len(drawn)
-                profile = (table + 5 * overall) / (held[:, None] + 5) - overall
-                axis = np.linalg.svd(profile * np.sqrt(held)[:, None], full_matrices=False)[2][0]
-                score, mean = profile @ axis, 0.0
-            # The place of a code held by fewer than k rows would tell of them.
-            score = np.where(held < self.k, mean, score)
-            rank[where[i] : where[i + 1]] = np.argsort(np.argsort(score, kind="stable"))
-        return rank
+    def _warn(self) -> None:
+        """Tell of a dial that is turned from privacy to fidelity."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in ("leaf", "class_leaf", "pruning", "shrinkage") and value < f.default:
+                warnings.warn(
+                    f"cart: {f.name} is {value}; below {f.default} an attacker tells more training "
+                    "rows from others, so evaluate with a holdout before you share rows",
+                    PrivsynthWarning,
+                    stacklevel=4,
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,24 +175,20 @@ class CartModel:
         Share of each class; a single 1 where there is no discrete target.
     order : tuple of int
         The columns, as they are drawn.
-    pooled : tuple of Leaves
-        The tree of each column over all rows.
+    shared : tuple of Leaves
+        The tree of each column for the classes that have none of their own.
     own : tuple of mapping of int to Leaves
-        The tree of each column over the rows of each class that has one.
+        The tree of each column for each class that has one.
     """
 
     sizes: tuple[int, ...]
     target: int | None
     prior: Floats
     order: tuple[int, ...]
-    pooled: tuple[Leaves, ...]
+    shared: tuple[Leaves, ...]
     own: tuple[Mapping[int, Leaves], ...]
 
     holds_rows: ClassVar[bool] = False
-
-    @cached_property
-    def _first(self) -> npt.NDArray[np.int32]:
-        return firsts(self.sizes)
 
     @property
     def answers(self) -> frozenset[int]:
@@ -295,24 +200,28 @@ class CartModel:
     ) -> Codes:
         """Draw rows; see `privsynth.engines.Model.sample`."""
         labels = labels_to_draw(n, self.prior, self.target, rng, where)
-        codes = np.zeros((n, len(self.sizes)), dtype=np.int32, order="F")
-        groups = [(int(c), np.flatnonzero(labels == c)) for c in np.unique(labels)]
-        for j, pooled, own in zip(self.order, self.pooled, self.own, strict=True):
+        having = np.unique([c for own in self.own for c in own]).astype(np.intp)
+        group = _groups(labels, having, len(self.prior))
+        place = np.argsort(group, kind="stable")
+        ends = np.cumsum(np.bincount(group, minlength=1 + len(having))).tolist()
+        rows = np.zeros((n, len(self.sizes)), dtype=np.int32, order="F")
+        codes = np.empty_like(rows)
+        for j, shared, own in zip(self.order, self.shared, self.own, strict=True):
             if j == self.target:
-                codes[:, j] = labels
-                continue
-            shared = np.concatenate([rows for c, rows in groups if c not in own] or [_NONE])
-            parts = [(pooled, shared), *((own[c], rows) for c, rows in groups if c in own)]
-            for tree, rows in parts:
-                if len(rows):
-                    leaf = tree.leaf_of(codes[rows], self._first)
-                    codes[rows, j] = tree.draw(leaf, rng)
+                rows[:, j] = labels[place]
+            else:
+                trees = [shared, *(own.get(int(c), shared) for c in having)]
+                for tree, start, stop in zip(trees, [0, *ends], ends, strict=False):
+                    if start < stop:
+                        leaf = tree.leaf_of(rows, slice(start, stop))
+                        rows[start:stop, j] = tree.draw(leaf, rng)
+            codes[place, j] = rows[:, j]
         return codes
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Give JSON values and arrays; see `privsynth.engines.Model.state`."""
         arrays: dict[str, npt.NDArray[Any]] = {"prior": self.prior}
-        for j, tree, own in zip(self.order, self.pooled, self.own, strict=True):
+        for j, tree, own in zip(self.order, self.shared, self.own, strict=True):
             arrays |= tree.state(f"{j}")
             for c, narrow in own.items():
                 arrays |= narrow.state(f"{j}.{c}")
@@ -333,38 +242,67 @@ class CartModel:
         ArtefactError
             The state is incomplete, or its parts do not fit each other.
         """
-        sizes = tuple(int(size) for size in meta["sizes"])
-        order = tuple(int(j) for j in meta["order"])
-        target = None if meta["target"] is None else int(meta["target"])
-        whole = sorted(order) == list(range(len(sizes))) and len(meta["own"]) == len(order)
-        if not whole or (target is not None and target not in order):
-            raise ArtefactError("the trees do not fit the columns; fit the model anew")
-        try:
-            pooled = tuple(Leaves.from_state(f"{j}", arrays, sizes, j) for j in order)
+        with reading("trees"):
+            sizes = tuple(int(size) for size in meta["sizes"])
+            order = tuple(int(j) for j in meta["order"])
+            target = None if meta["target"] is None else int(meta["target"])
+            whole = sorted(order) == list(range(len(sizes))) and len(meta["own"]) == len(order)
+            if not whole or (target is not None and target not in order):
+                raise ArtefactError("the trees do not fit the columns; fit the model anew")
+            classes = 1 if target is None else sizes[target]
+            prior = stored(arrays, "prior", (classes,), np.float64)
+            if not ((prior >= 0).all() and prior.sum() > 0):
+                raise ArtefactError("the shares of the classes are damaged; fit the model anew")
+            shared = tuple(Leaves.from_state(f"{j}", arrays, sizes, j) for j in order)
             own = tuple(
-                {int(c): Leaves.from_state(f"{j}.{c}", arrays, sizes, j) for c in classes}
-                for j, classes in zip(order, meta["own"], strict=True)
+                {int(c): Leaves.from_state(f"{j}.{c}", arrays, sizes, j) for c in having}
+                for j, having in zip(order, meta["own"], strict=True)
             )
-        except KeyError:
-            raise ArtefactError("a tree is missing; fit the model anew") from None
-        prior = arrays["prior"]
-        classes = 1 if target is None else sizes[target]
-        if prior.shape != (classes,) or not (prior >= 0).all() or not prior.sum() > 0:
-            raise ArtefactError("the shares of the classes are damaged; fit the model anew")
-        return cls(sizes, target, prior, order, pooled, own)
+            if any(not 0 <= c < classes for having in own for c in having):
+                raise ArtefactError("the trees do not fit the classes; fit the model anew")
+        return cls(sizes, target, prior, order, shared, own)
 
 
 Cart.model = CartModel
-_NONE = np.zeros(0, dtype=np.intp)
 
 
-def firsts(sizes: tuple[int, ...]) -> npt.NDArray[np.int32]:
-    """Give where each column's codes begin when all columns' codes are laid end to end."""
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+def _groups(
+    labels: npt.NDArray[np.int32], having: npt.NDArray[np.intp], classes: int
+) -> npt.NDArray[np.uint16]:
+    """Give each row's group: 0 for the classes that share trees, then each that has its own."""
+    group = np.zeros(classes, dtype=np.uint16)
+    group[having] = 1 + np.arange(len(having))
+    return group[labels]
 
 
-def _ordered(codec: Codec, codes: Codes, asked: tuple[str, ...]) -> list[int]:
-    """Put the columns in the order of drawing: asked for, target, then by information on it."""
+def _grouped(codes: Codes, group: npt.NDArray[np.uint16]) -> tuple[Codes, list[int]]:
+    """Sort rows by group, so that a group is a slice; tell where each group ends."""
+    order = np.argsort(group, kind="stable")
+    sorted_codes = np.empty_like(codes, order="F")
+    for j in range(codes.shape[1]):
+        codes[:, j].take(order, out=sorted_codes[:, j])
+    return sorted_codes, np.cumsum(np.bincount(group)).tolist()
+
+
+def _least(leaf: int, k: int, rows: int) -> int:
+    """Give the fewest rows in a leaf of a tree over so many rows."""
+    return max(leaf, k, rows // MOST_LEAVES)
+
+
+def _telling(before: list[int], told: Floats, target: int | None) -> list[int]:
+    """Put columns in the order of what they tell, the target first."""
+    return sorted(before, key=lambda i: (i != target, -told[i], i))
+
+
+def _some(rows: slice, most: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Give the positions of rows, or of `most` of them by chance, in order."""
+    if rows.stop - rows.start <= most:
+        return np.arange(rows.start, rows.stop)
+    return np.sort(rows.start + rng.choice(rows.stop - rows.start, most, replace=False))
+
+
+def _ordered(codec: Codec, told: Floats, asked: tuple[str, ...]) -> list[int]:
+    """Put the columns in the order of drawing: target, asked for, then by information on it."""
     names = [coding.name for coding in codec.codings]
     for name in asked:
         if name not in names:
@@ -373,7 +311,6 @@ def _ordered(codec: Codec, codes: Codes, asked: tuple[str, ...]) -> list[int]:
     if codec.target is not None:
         ahead = [codec.target, *(j for j in ahead if j != codec.target)]
     rest = [j for j in range(len(names)) if j not in ahead]
-    told = information(codes, codec.sizes)
     aim = told[codec.target] if codec.target is not None else told.sum(axis=0)
     return ahead + sorted(rest, key=lambda j: (-aim[j], -told[j].sum(), j))
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from privsynth.codec import Codes
+from privsynth.engines.stored import stored
 from privsynth.errors import ArtefactError
 
-__all__ = ["Leaves", "dyadic"]
+__all__ = ["MOST_LEAVES", "Leaves", "dyadic"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
+Places = npt.NDArray[np.intp]
+
+MOST_LEAVES = 4096
+BLOCK = 1 << 15
+STRIDE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,67 +31,173 @@ class Leaves:
 
     Parameters
     ----------
+    columns : ndarray of int32, shape (asked,)
+        The columns that it asks for.
+    widths : ndarray of int32, shape (asked,)
+        How many codes each of them has.
+    rank : ndarray of int32, shape (sum of widths,)
+        The rank of each code of each of them, as this tree orders it.
     feature : ndarray of int32, shape (nodes,)
-        The column that a node asks for; -1 at a leaf.
+        Which of `columns` a node asks for; -1 at a leaf. A child stands after its parent.
     threshold : ndarray of int32, shape (nodes,)
         A row whose rank in that column is at most this goes left.
     left, right : ndarray of int32, shape (nodes,)
         The children; at a leaf, `left` is the leaf's own number.
-    rank : ndarray of int32, shape (sum of column sizes,)
-        The rank of each code of each column, as this tree orders it.
     shares : ndarray of float16, shape (leaves, codes)
         The share of each code in each leaf.
     """
 
+    columns: Ints
+    widths: Ints
+    rank: Ints
     feature: Ints
     threshold: Ints
     left: Ints
     right: Ints
-    rank: Ints
     shares: npt.NDArray[np.float16]
 
-    def leaf_of(self, codes: Codes, first: Ints) -> Ints:
+    @cached_property
+    def _splits(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.feature >= 0)
+
+    def leaf_of(self, codes: Codes, rows: slice = slice(None)) -> Ints:
         """Give the leaf that each row falls in.
 
         Parameters
         ----------
-        codes : Codes, shape (rows, columns)
-        first : ndarray of int32, shape (columns,)
-            Where each column's codes begin in `rank`.
+        codes : Codes, shape (rows, columns of the table)
+            Column-major.
+        rows : slice
+            The rows that are asked for, without a step.
+
+        Returns
+        -------
+        ndarray of int32, shape (rows asked for,)
         """
-        leaf = np.empty(len(codes), dtype=np.int32)
-        waiting: list[tuple[int, npt.NDArray[np.intp]]] = [(0, np.arange(len(codes)))]
-        while waiting:
-            node, rows = waiting.pop()
-            column = int(self.feature[node])
-            if column < 0:
-                leaf[rows] = self.left[node]
-                continue
-            ranks = self.rank[first[column] : first[column + 1]]
-            goes_left = (ranks <= self.threshold[node])[codes[rows, column]]
-            waiting.append((int(self.left[node]), rows[goes_left]))
-            waiting.append((int(self.right[node]), rows[~goes_left]))
+        start, stop, _ = rows.indices(len(codes))
+        leaf = np.zeros(stop - start, dtype=np.int32)
+        splits = int(self._splits.sum())
+        if not splits:
+            return leaf
+        column, offset, child = self._steps
+        every, base = codes.T.reshape(-1), column * len(codes)
+        for begin in range(start, stop, BLOCK):
+            at = np.arange(begin, min(begin + BLOCK, stop))
+            node: Places = np.zeros(len(at), dtype=np.intp)
+            while len(at):
+                for _ in range(STRIDE):
+                    cell = base.take(node, mode="clip")
+                    cell += at
+                    step = offset.take(node, mode="clip")
+                    step += every.take(cell, mode="clip")
+                    node = child.take(step, mode="clip").astype(np.intp)
+                there = node >= splits
+                leaf[at[there] - start] = node[there] - splits
+                going = np.flatnonzero(~there)
+                at, node = at.take(going), node.take(going)
         return leaf
+
+    @cached_property
+    def _steps(self) -> tuple[Places, Places, npt.NDArray[np.signedinteger]]:
+        """Each node's column, where its children begin, and the child of each code there.
+
+        Splits come first. A leaf is its own child, so that a step too many does no harm.
+        """
+        splits, leaves = int(self._splits.sum()), len(self.shares)
+        number = np.where(self._splits, np.cumsum(self._splits) - 1, splits + self.left)
+        itself = np.arange(splits, splits + leaves)
+        left, right = (
+            np.concatenate([number[child[self._splits]], itself])
+            for child in (self.left, self.right)
+        )
+        threshold = np.concatenate([self.threshold[self._splits], itself])
+        asked = np.concatenate(
+            [self.feature[self._splits], np.full(leaves, np.argmin(self.widths))]
+        )
+        width = self.widths[asked].astype(np.intp)
+        offset = np.cumsum(width) - width
+        node = np.repeat(np.arange(splits + leaves), width)
+        first = (np.cumsum(self.widths) - self.widths)[asked] - offset
+        goes_left = self.rank[first[node] + np.arange(len(node))] <= threshold[node]
+        child = np.where(goes_left, left[node], right[node])
+        narrow = np.int16 if splits + leaves < 2**15 else np.int32
+        return self.columns[asked].astype(np.intp), offset, child.astype(narrow)
+
+    def pruned(self, held: npt.NDArray[np.integer], least: int) -> Leaves:
+        """Give the tree without the splits that leave a side with fewer than `least` rows.
+
+        A split of which one side has no rows at all makes way for its other side.
+
+        Parameters
+        ----------
+        held : ndarray of int, shape (leaves,)
+            The rows in each leaf.
+        least : int
+
+        Returns
+        -------
+        Leaves
+            Its shares are still to be filled in.
+        """
+        rows = np.where(self._splits, 0, np.asarray(held)[np.where(self._splits, 0, self.left)])
+        kept, self_or_child = self._splits.copy(), np.arange(len(rows))
+        for node in np.flatnonzero(self._splits)[::-1]:
+            sides = self_or_child[[self.left[node], self.right[node]]]
+            rows[node] = rows[sides].sum()
+            if rows[sides].min() == 0 < rows[node]:
+                self_or_child[node] = sides[np.argmax(rows[sides])]
+            else:
+                kept[node] = rows[sides].min() >= least
+        left, right = (
+            self_or_child[np.where(self._splits, child, 0)] for child in (self.left, self.right)
+        )
+        reached = np.zeros(len(rows), dtype=bool)
+        reached[self_or_child[0]] = True
+        for node in np.flatnonzero(kept):
+            reached[[left[node], right[node]]] |= reached[node]
+        kept, left, right = kept[reached], left[reached], right[reached]
+        number, leaf = np.cumsum(reached) - 1, np.cumsum(~kept) - 1
+        feature, threshold = self.feature[reached], self.threshold[reached]
+        return replace(
+            self,
+            feature=np.where(kept, feature, -1).astype(np.int32),
+            threshold=np.where(kept, threshold, 0).astype(np.int32),
+            left=np.where(kept, number[left], leaf).astype(np.int32),
+            right=np.where(kept, number[right], 0).astype(np.int32),
+            shares=np.zeros((int((~kept).sum()), self.shares.shape[1]), dtype=np.float16),
+        )
 
     def draw(self, leaf: Ints, rng: np.random.Generator) -> Ints:
         """Draw a code for each row from its leaf.
 
-        The rows of a leaf share the unit interval evenly (systematic sampling; Madow & Madow,
-        1944): each row's code has the leaf's distribution, and together they have its shares
-        with far less scatter than independent draws.
+        The rows of a leaf share its distribution out in random order (systematic sampling; Madow
+        & Madow, 1944): each row's code has the leaf's distribution, and together they have its
+        shares to within a row, with far less scatter than independent draws.
+
+        Parameters
+        ----------
+        leaf : ndarray of int32, shape (rows,)
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of int32, shape (rows,)
         """
-        n, size = len(leaf), self.shares.shape[1]
-        order = rng.permutation(n)
-        order = order[np.argsort(leaf[order], kind="stable")]
+        order = rng.permutation(len(leaf))
+        order = order[np.argsort(leaf.astype(np.uint16)[order], kind="stable")]
         held = np.bincount(leaf, minlength=len(self.shares))
-        place = np.arange(n) - (np.cumsum(held) - held)[leaf[order]]
-        point = np.empty(n)
-        point[order] = (place + rng.random(n)) / held[leaf[order]]
-        total = np.cumsum(self.shares.astype(np.float64), axis=1)
-        total /= total[:, -1:]
-        edges = (total + np.arange(len(total))[:, None]).ravel()
-        drawn = np.searchsorted(edges, leaf + point, side="right") - leaf * np.int64(size)
-        return np.clip(drawn, 0, size - 1).astype(np.int32)
+        there = np.flatnonzero(held)
+        # A leaf's rows up to and including each code; codes without a share add none.
+        until = np.cumsum(self.shares[there], axis=1, dtype=np.float32)
+        until /= until[:, -1:]
+        until *= held[there, None].astype(np.float32)
+        until += rng.random((len(there), 1), dtype=np.float32)
+        until = np.minimum(np.floor(until), held[there, None])
+        rows = np.diff(until, axis=1, prepend=0).astype(np.intp)
+        code = np.tile(np.arange(self.shares.shape[1], dtype=np.int32), len(there))
+        drawn = np.empty(len(leaf), dtype=np.int32)
+        drawn[order] = np.repeat(code, rows.ravel())
+        return drawn
 
     def state(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
         """Give the arrays, each named after `prefix`."""
@@ -101,29 +214,39 @@ class Leaves:
         ArtefactError
             It is incomplete, or points outside itself or the table.
         """
-        tree = cls(**{f.name: arrays[f"{prefix}.{f.name}"] for f in fields(cls)})
-        nodes, leaves = len(tree.feature), len(tree.shares)
-        inner = tree.feature >= 0
-        node = np.arange(nodes)
+
+        def whole(name: str, length: int) -> Ints:
+            return stored(arrays, f"{prefix}.{name}", (length,), np.int32)
+
+        nodes, asked, leaves = (
+            len(np.atleast_1d(arrays.get(f"{prefix}.{name}", np.zeros(0))))
+            for name in ("feature", "columns", "shares")
+        )
+        columns, widths = whole("columns", asked), whole("widths", asked)
+        rank = whole("rank", int(widths.sum(dtype=np.int64)) if (widths >= 0).all() else 0)
+        feature, threshold, left, right = (
+            whole(name, nodes) for name in ("feature", "threshold", "left", "right")
+        )
+        shares = stored(arrays, f"{prefix}.shares", (leaves, sizes[column]), np.float16)
+        split, node = feature >= 0, np.arange(nodes)
         sound = (
             nodes > 0
-            and tree.threshold.shape == tree.left.shape == tree.right.shape == (nodes,)
-            and tree.rank.shape == (sum(sizes),)
-            and tree.shares.shape == (leaves, sizes[column])
-            and (tree.feature < len(sizes)).all()
+            and 0 < leaves <= 2 * MOST_LEAVES
+            and ((columns >= 0) & (columns < len(sizes))).all()
+            and (widths == np.asarray(sizes, dtype=np.int64)[columns]).all()
+            and (feature < asked).all()
             # A child stands after its parent, so that every walk ends.
-            and (tree.left[inner] > node[inner]).all()
-            and (tree.right[inner] > node[inner]).all()
-            and (tree.left[inner] < nodes).all()
-            and (tree.right[inner] < nodes).all()
-            and ((tree.left[~inner] >= 0) & (tree.left[~inner] < leaves)).all()
-            and np.isfinite(tree.shares).all()
-            and (tree.shares >= 0).all()
-            and (tree.shares.sum(axis=1, dtype=np.float64) > 0).all()
+            and all(
+                ((child[split] > node[split]) & (child[split] < nodes)).all()
+                for child in (left, right)
+            )
+            and np.array_equal(np.sort(left[~split]), np.arange(leaves))
+            and (shares >= 0).all()
+            and (shares.sum(axis=1, dtype=np.float64) > 0).all()
         )
         if not sound:
             raise ArtefactError("a tree's parts do not fit each other; fit the model anew")
-        return tree
+        return cls(columns, widths, rank, feature, threshold, left, right, shares)
 
 
 def dyadic(counts: Floats, background: Floats, shrinkage: float) -> Floats:
