@@ -60,7 +60,7 @@ class Cart:
     class_leaf: int = 15
     pruning: float = 2.0
     shrinkage: float = 5.0
-    predictors: int = 30
+    predictors: int = 10
     order: tuple[str, ...] = ()
 
     model: ClassVar[type[CartModel]]

@@ -20,9 +20,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 Places = npt.NDArray[np.intp]
 
-MOST_LEAVES = 4096
-BLOCK = 1 << 15
-STRIDE = 2
+MOST_LEAVES = 2048
+BLOCK = 1 << 16
+STRIDE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +117,14 @@ class Leaves:
         width = self.widths[asked].astype(np.intp)
         offset = np.cumsum(width) - width
         node = np.repeat(np.arange(splits + leaves), width)
-        first = (np.cumsum(self.widths) - self.widths)[asked] - offset
-        goes_left = self.rank[first[node] + np.arange(len(node))] <= threshold[node]
-        child = np.where(goes_left, left[node], right[node])
+        code = np.arange(len(node)) - offset[node]
+        rank = self.rank[(np.cumsum(self.widths) - self.widths)[asked][node] + code]
+        child = np.where(rank <= threshold[node], left[node], right[node])
+        # A child that asks for the same column is passed over: the code answers it as well.
+        same = np.flatnonzero((child < splits) & (asked[child] == asked[node]))
+        while len(same):
+            child[same] = child[offset[child[same]] + code[same]]
+            same = same[(child[same] < splits) & (asked[child[same]] == asked[node[same]])]
         narrow = np.int16 if splits + leaves < 2**15 else np.int32
         return self.columns[asked].astype(np.intp), offset, child.astype(narrow)
 
@@ -167,6 +172,13 @@ class Leaves:
             shares=np.zeros((int((~kept).sum()), self.shares.shape[1]), dtype=np.float16),
         )
 
+    @cached_property
+    def _until(self) -> npt.NDArray[np.float32]:
+        """The share of each leaf's codes up to and including each."""
+        until = np.cumsum(self.shares, axis=1, dtype=np.float32)
+        until /= until[:, -1:]
+        return until
+
     def draw(self, leaf: Ints, rng: np.random.Generator) -> Ints:
         """Draw a code for each row from its leaf.
 
@@ -188,12 +200,11 @@ class Leaves:
         held = np.bincount(leaf, minlength=len(self.shares))
         there = np.flatnonzero(held)
         # A leaf's rows up to and including each code; codes without a share add none.
-        until = np.cumsum(self.shares[there], axis=1, dtype=np.float32)
-        until /= until[:, -1:]
+        until = self._until[there]
         until *= held[there, None].astype(np.float32)
         until += rng.random((len(there), 1), dtype=np.float32)
-        until = np.minimum(np.floor(until), held[there, None])
-        rows = np.diff(until, axis=1, prepend=0).astype(np.intp)
+        rows = np.minimum(until.astype(np.intp), held[there, None])
+        rows[:, 1:] -= rows[:, :-1].copy()
         code = np.tile(np.arange(self.shares.shape[1], dtype=np.int32), len(there))
         drawn = np.empty(len(leaf), dtype=np.int32)
         drawn[order] = np.repeat(code, rows.ravel())
