@@ -66,8 +66,12 @@ class Curator:
             Column-major.
         """
         self._ledger.charge(Event("rows", "every row, in codes"))
-        parts = [self.codec.encode(batch) for batch in self._table.batches()]
-        return np.asfortranarray(np.concatenate(parts))
+        codes = np.empty((self.n_rows, len(self.codec.sizes)), dtype=np.int32, order="F")
+        start = 0
+        for batch in self._table.batches():
+            codes[start : start + batch.num_rows] = self.codec.encode(batch)
+            start += batch.num_rows
+        return codes
 
     def exact_marginals(self, cliques: Sequence[tuple[int, ...]]) -> list[npt.NDArray[np.int64]]:
         """Count the rows in each cell of each clique, in one pass and without holding the rows.

@@ -59,7 +59,8 @@ class Event:
     Parameters
     ----------
     query : str
-        What was asked, in the field's words: ``"rows"``, ``"codec"``, ``"marginals"``.
+        What was asked, in the field's words: ``"rows"``, ``"codec"``, ``"marginals"``, ``"sums"``,
+        ``"products"``.
     detail : str
         What it was asked for, without any value of the table.
     mechanism : {"exact"}
