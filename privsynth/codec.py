@@ -597,7 +597,13 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
         return SurrogateCodes(column, distinct, share, nullable, _beyond(column, values))
     if column.kind.continuous and not isinstance(column.domain, Levels):
         dtype = np.dtype(np.float64 if column.kind is Kind.NUMERIC else np.int64)
-        numbers, _ = _numbers(values, dtype)
+        try:
+            numbers, _ = _numbers(values, dtype)
+        except pa.ArrowInvalid:
+            raise DataError(
+                f"{table.name}, column {column.name!r}: holds whole numbers of 2**63 or more; "
+                "store them as text or as float64"
+            ) from None
         if not np.isfinite(numbers).all():
             raise DataError(
                 f"{table.name}, column {column.name!r}: holds an infinite value; "

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -292,12 +292,20 @@ def _national(sample: list[str], fewest: int) -> tuple[str, float] | None:
         return None
     best, most = "", 0
     for name in _NATIONAL:
-        check = importlib.import_module(f"stdnum.{name}").is_valid
+        check = partial(_passes, importlib.import_module(f"stdnum.{name}").is_valid)
         # Nearly all formats fail at once: the first few values spare the rest.
         if any(map(check, shaped[:20])):
             valid = sum(map(check, shaped))
             best, most = (name, valid) if valid > most else (best, most)
     return (best, most / len(sample)) if most >= MAJORITY * len(sample) else None
+
+
+def _passes(check: Callable[[str], bool], text: str) -> bool:
+    """Say whether a checksum holds; some formats stumble over a region that they do not know."""
+    try:
+        return bool(check(text))
+    except LookupError:
+        return False
 
 
 @lru_cache(maxsize=1)

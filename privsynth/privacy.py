@@ -46,7 +46,7 @@ class Disclosure:
             f"levels held by fewer than {k} rows are merged or suppressed",
             f"numeric and datetime extremes are clipped to the {k}th value from each end, "
             "and bounds are coarsened",
-            f"every bin holds at least {k} rows",
+            f"every bin, and every leaf of a tree, holds at least {k} rows",
             "id and personal columns are replaced by surrogates",
             "free text is replaced by placeholder text",
         )

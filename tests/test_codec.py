@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import privsynth
 from privsynth.codec import MOST_CELLS, OTHER, Cells, Codec, LevelCodes, SurrogateCodes, learn
-from privsynth.errors import SamplingError
+from privsynth.errors import DataError, SamplingError
 from privsynth.infer import infer
 from privsynth.privacy import Disclosure
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema
@@ -444,3 +445,9 @@ def test_a_code_that_no_cell_has_is_refused() -> None:
     ):
         with pytest.raises((IndexError, pa.ArrowInvalid)):
             coding.decode(np.array([coding.size], np.int32), rng)
+
+
+def test_whole_numbers_beyond_the_largest_integer_are_one_clear_error() -> None:
+    values = pa.array([2**63 + 5, 7] * 50, pa.uint64())
+    with pytest.raises(DataError, match=r"column 'u': holds whole numbers of 2\*\*63 or more"):
+        privsynth.fit(pa.table({"u": values, "c": ["a", "b"] * 50}))

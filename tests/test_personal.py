@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from privsynth import personal
 from privsynth.personal import mentions, name_kind, recognise, value_kind, words
 
 
@@ -187,3 +188,11 @@ def test_a_reason_quotes_no_value():
     finding = recognise("mail", values, np.ones(30, dtype=np.int64))
     assert "@" not in finding.why
     assert value_kind(pa.array([], pa.string())) is None
+
+
+def test_a_checksum_that_stumbles_over_a_region_is_no_match() -> None:
+    # Valid as to its checksum, of a region that the format's tables do not have.
+    def stumble(text: str) -> bool:
+        raise KeyError("county")
+
+    assert personal._passes(stumble, "11999919900307001X") is False

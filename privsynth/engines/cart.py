@@ -33,9 +33,10 @@ class Cart:
     Parameters
     ----------
     leaf : int
-        The fewest rows in a leaf; the dial between fidelity and privacy.
+        The fewest rows in a leaf of a tree over all rows; the dial between fidelity and privacy.
     class_leaf : int
-        The same in the trees of a class that holds less than half of the rows.
+        The fewest rows of a class in a leaf of its own tree, and of the classes that have none in
+        a leaf that they share.
     pruning : float
         How many times the mean gain of a split by chance a split has to gain. Splits that say
         nothing of the population are what a membership attack reads.
@@ -71,8 +72,8 @@ class Cart:
         if self.predictors < 1:
             raise ConfigError(f"predictors is {self.predictors}; give 1 column or more")
         for name, value in (("pruning", self.pruning), ("shrinkage", self.shrinkage)):
-            if not value >= 0:
-                raise ConfigError(f"{name} is {value}; give 0 or more")
+            if not 0 <= value < np.inf:
+                raise ConfigError(f"{name} is {value}; give a number of 0 or more")
 
     def fit(
         self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
@@ -141,9 +142,10 @@ class Cart:
                 left = replace(whole, leaf=_least(min(self.leaf, self.class_leaf), k, rest.stop))
                 shared[-1], _ = left.fill(pooled, codes, rest, wide, place[rest])
             others = [i for i in before if i != target]
+            ranks = whole.ranks(codes[some])
             for c, rows in classes.items():
                 narrow = replace(whole, before=others, leaf=_least(self.class_leaf, k, held[c]))
-                own[-1][c], _ = narrow.grow(codes, rows, some_of[c], wide, place[rows])
+                own[-1][c], _ = narrow.grow(codes, rows, some_of[c], wide, place[rows], ranks)
         if progress is not None:
             progress("growing trees", len(order), len(order))
         return CartModel(codec.sizes, target, held / n, tuple(order), tuple(shared), tuple(own))
@@ -307,6 +309,8 @@ def _ordered(codec: Codec, told: Floats, asked: tuple[str, ...]) -> list[int]:
     for name in asked:
         if name not in names:
             raise ConfigError(f"order: no column {name!r}{known(name, names)}")
+        if asked.count(name) > 1:
+            raise ConfigError(f"order: column {name!r} is named twice; name it once")
     ahead = [names.index(name) for name in asked]
     if codec.target is not None:
         ahead = [codec.target, *(j for j in ahead if j != codec.target)]
@@ -318,7 +322,9 @@ def _ordered(codec: Codec, told: Floats, asked: tuple[str, ...]) -> list[int]:
 def information(codes: Codes, sizes: tuple[int, ...], most: int = 32) -> Floats:
     """Give the mutual information of every pair of columns, in nats; 0 on the diagonal.
 
-    Columns of more than `most` codes are read in `most` runs of neighbouring codes.
+    Columns of more than `most` codes are read in `most` runs of neighbouring codes. What chance
+    alone gives columns of many codes is taken off (Miller, *Information Theory in Psychology*,
+    1955); else they would crowd out those that do tell something.
     """
     coarse = [
         codes[:, j] if size <= most else codes[:, j].astype(np.int64) * most // size
@@ -332,5 +338,7 @@ def information(codes: Codes, sizes: tuple[int, ...], most: int = 32) -> Floats:
             joint = cells.reshape(width[i], width[j]) / len(codes)
             apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
             seen = joint > 0
-            told[i, j] = told[j, i] = (joint[seen] * np.log(joint[seen] / apart[seen])).sum()
+            found = (joint[seen] * np.log(joint[seen] / apart[seen])).sum()
+            free = (joint.any(axis=1).sum() - 1) * (joint.any(axis=0).sum() - 1)
+            told[i, j] = told[j, i] = max(found - free / (2 * len(codes)), 0.0)
     return told

@@ -84,7 +84,7 @@ def check_shrinkage(shrinkage: float) -> None:
     ------
     ConfigError
     """
-    if not shrinkage >= 0:
+    if not 0 <= shrinkage < np.inf:
         raise ConfigError(f"shrinkage is {shrinkage}; give 0 or more rows")
 
 

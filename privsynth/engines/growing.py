@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +63,7 @@ class Growing:
         some: npt.NDArray[np.intp],
         background: Floats,
         place: Ints | None = None,
+        ranks: Mapping[int, Ints] | None = None,
     ) -> tuple[Leaves, Ints]:
         """Grow the tree.
 
@@ -77,6 +78,8 @@ class Growing:
             The distributions that rows would else be drawn from.
         place : ndarray of int32, shape (rows,), optional
             Which of them each row would be drawn from; the first by default.
+        ranks : mapping of int to ndarray, optional
+            What `ranks` says of a wider table, for columns of which a code is held by few rows.
 
         Returns
         -------
@@ -85,7 +88,8 @@ class Growing:
             The leaf of each row.
         """
         least = max(LEAST_OF_SOME, -(-self.leaf * len(some) // (rows.stop - rows.start)))
-        return self.fill(self._split(codes[some], least), codes, rows, background, place)
+        tree = self._split(codes[some], least, ranks or {})
+        return self.fill(tree, codes, rows, background, place)
 
     def fill(
         self,
@@ -126,7 +130,13 @@ class Growing:
         there = dyadic(counts[:, :-1], wider[:, :-1], self.shrinkage)
         return np.concatenate([there * (1 - missing), missing], axis=1)
 
-    def _split(self, codes: Codes, least: int) -> Leaves:
+    def ranks(self, codes: Codes) -> dict[int, Ints]:
+        """Give the order of each nominal column's codes, by what they say of the column drawn."""
+        aim = self._aim(codes[:, self.column])
+        codings = self.codec.codings
+        return {i: self._ranked(codes, i, aim) for i in self.before if not codings[i].ordered}
+
+    def _split(self, codes: Codes, least: int, wider: Mapping[int, Ints]) -> Leaves:
         """Let scikit-learn split rows, at least so many a leaf; its shares are still to come."""
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -134,7 +144,7 @@ class Growing:
         if not self.before or len(codes) < 2 * least or (drawn == drawn[0]).all():
             return _built([], [], np.array([-1]), np.zeros((3, 1)), size)
         aim = self._aim(drawn)
-        ranks = [self._ranked(codes, i, aim) for i in self.before]
+        ranks = [self._ranked(codes, i, aim, wider.get(i)) for i in self.before]
         features = np.empty((len(codes), len(ranks)), dtype=np.float32)
         for at, (i, rank) in enumerate(zip(self.before, ranks, strict=True)):
             features[:, at] = rank[codes[:, i]]
@@ -180,13 +190,19 @@ class Growing:
         sketch = np.random.default_rng(self.seed).normal(size=(size, SKETCH)) / np.sqrt(SKETCH)
         return np.asarray(sketch[drawn])
 
-    def _ranked(self, codes: Codes, i: int, aim: Floats | None) -> Ints:
-        """Order a column's codes: a nominal one's by what they say of the column drawn."""
+    def _ranked(self, codes: Codes, i: int, aim: Floats | None, wider: Ints | None = None) -> Ints:
+        """Order a column's codes: a nominal one's by what they say of the column drawn.
+
+        Where a code is held by fewer than k rows, and so may not be placed by them, the order of
+        a wider table stands in.
+        """
         size, width = self.codec.sizes[self.column], self.codec.sizes[i]
         if self.codec.codings[i].ordered or width <= 2:
             return np.arange(width, dtype=np.int32)
         given, drawn = codes[:, i], codes[:, self.column]
         held = np.bincount(given, minlength=width)
+        if wider is not None and held.min() < self.k:
+            return wider
         if aim is not None or size == 2:
             says = drawn.astype(float) if aim is None else aim[:, 0]
             mean = says.mean()
@@ -199,7 +215,6 @@ class Growing:
             profile = profile / (held[:, None] + PRIOR_ROWS) - overall
             axis = np.linalg.svd(profile * np.sqrt(held)[:, None], full_matrices=False)[2][0]
             score, mean = profile @ axis, 0.0
-        # The place of a code held by fewer than k rows would tell of them.
         score = np.where(held < self.k, mean, score)
         return np.argsort(np.argsort(score, kind="stable")).astype(np.int32)
 

@@ -244,7 +244,9 @@ class Scale:
         """Give the correlation of the latent normals in each class that has rows.
 
         The share of rows that have both values undoes what nulls took from a pair; Mehler's
-        expansion undoes what coarse codes took. Pairs of fewer than k rows say nothing.
+        expansion undoes what coarse codes took. A class says nothing of a pair of which fewer than
+        k of its rows have both values, or of which either column has fewer than k rows beside the
+        most frequent code: the figure would be that of these few rows.
 
         Parameters
         ----------
@@ -260,10 +262,16 @@ class Scale:
         """
         if not self.latents:
             return np.zeros((int((self.rows > 0).sum()), 0, 0))
-        rows = self.rows[:, None, None]
-        own = moments.covariance * rows / np.maximum(moments.both, 1)
-        own = solve(np.where(moments.both < k, 0.0, own), waves(self.counts))
-        pooled = np.tensordot(self.rows / self.rows.sum(), own, axes=1)
+        varied = np.stack([held.sum(axis=1) - held.max(axis=1) >= k for held in self.counts], 1)
+        said = (moments.both >= k) & varied[:, :, None] & varied[:, None, :]
+        rows = np.where(said, self.rows[:, None, None], 0)
+        own = moments.covariance * self.rows[:, None, None] / np.maximum(moments.both, 1)
+        own = np.where(said, own, 0.0)
+        wave = waves(self.counts)
+        # A class at a time: all pairs of all classes at once would take gigabytes.
+        own = np.stack([solve(own[c], wave[:, c]) for c in range(len(own))])
+        pooled = (rows * own).sum(axis=0) / np.maximum(rows.sum(axis=0), 1)
+        np.fill_diagonal(pooled, 1.0)
         weight = rows / np.maximum(rows + shrinkage, 1e-9)
         return positive(weight * own + (1 - weight) * pooled)[self.rows > 0]
 
@@ -382,16 +390,16 @@ def solve(moment: Floats, wave: Floats) -> Floats:
 
     Parameters
     ----------
-    moment : ndarray, shape (classes, latents, latents)
-    wave : ndarray, shape (terms, classes, latents)
+    moment : ndarray, shape (latents, latents)
+    wave : ndarray, shape (terms, latents)
 
     Returns
     -------
-    ndarray, shape (classes, latents, latents)
+    ndarray, shape (latents, latents)
     """
-    left, right = np.triu_indices(moment.shape[-1], 1)
-    terms = wave[:, :, left] * wave[:, :, right]
-    wanted = moment[:, left, right]
+    left, right = np.triu_indices(len(moment), 1)
+    terms = wave[:, left] * wave[:, right]
+    wanted = moment[left, right]
     low, high = np.full_like(wanted, -NEAR_ONE), np.full_like(wanted, NEAR_ONE)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -402,8 +410,8 @@ def solve(moment: Floats, wave: Floats) -> Floats:
         above = value > wanted
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     found = np.where(np.abs(terms[0]) < 1e-9, 0.0, (low + high) / 2)
-    solved = np.broadcast_to(np.eye(moment.shape[-1]), moment.shape).copy()
-    solved[:, left, right] = solved[:, right, left] = found
+    solved = np.eye(len(moment))
+    solved[left, right] = solved[right, left] = found
     return solved
 
 

@@ -143,3 +143,46 @@ def test_a_dial_turned_from_privacy_to_fidelity_is_told(name: str, value: float)
 def test_a_setting_out_of_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError):
         recipe("cart", {name: value})
+
+
+def test_a_column_named_twice_in_the_order_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'kind' is named twice"):
+        privsynth.fit(loans(600), engine="cart", settings={"order": ["kind", "kind"]})
+
+
+def test_columns_of_many_codes_do_not_crowd_out_those_that_tell() -> None:
+    rng = np.random.default_rng(0)
+    said = rng.random((3000, 10)) < 0.5
+    numbers = rng.normal(size=(3000, 30)).round(3)
+    numbers[:, :10] += 0.8 * said
+    frame = pd.DataFrame(said, columns=[f"b{i}" for i in range(10)]).join(
+        pd.DataFrame(numbers, columns=[f"y{i}" for i in range(30)])
+    )
+    odds = said.sum(axis=1) + rng.normal(size=3000)
+    frame["t"] = np.where(odds > np.quantile(odds, 0.8), "yes", "no")
+    made = privsynth.fit(frame, engine="cart", target="t", seed=0).sample(20_000, seed=0)
+    kept = [
+        made.loc[made[f"b{i}"], f"y{i}"].mean() - made.loc[~made[f"b{i}"], f"y{i}"].mean()
+        for i in range(10)
+    ]
+    assert np.mean(kept) == pytest.approx(0.8, abs=0.08)
+    assert min(kept) > 0.5
+
+
+def test_a_rare_class_keeps_what_many_levels_say_of_a_number() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20_000)
+    level = np.clip(np.floor(350 * (0.5 + x / 7)), 0, 349).astype(int)
+    frame = pd.DataFrame({"level": [f"h{i}" for i in level], "x": x.round(3)})
+    frame["t"] = np.where(rng.random(20_000) < 0.1, "yes", "no")
+    model = privsynth.fit(frame, engine="cart", target="t", seed=0, settings={"order": ["level"]})
+    made = model.sample(20_000, seed=0, where={"t": "yes"})
+    made = made[made["level"] != "(other)"]
+    number = made["level"].str[1:].astype(int)
+    assert np.corrcoef(number, made["x"])[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("name", ["pruning", "shrinkage"])
+def test_an_infinite_setting_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="give a number of 0 or more"):
+        recipe("cart", {name: float("inf")})
