@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -144,7 +145,7 @@ def fit(
         "frame": table.frame,
         "disclosure": {"k": k, "rules": list(disclosure.rules)},
         "holds_rows": model.holds_rows,
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": _versions(),
     }
     return FittedModel(full, codec, model, ledger, json.loads(json.dumps(card)))
 
@@ -356,6 +357,11 @@ def _warn(codec: Codec, k: int) -> None:
         else:
             continue
         warnings.warn(f"column {coding.name!r} {lost}", PrivsynthWarning, stacklevel=3)
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in PACKAGES}
 
 
 def _check_rows(train: Table, k: int) -> None:

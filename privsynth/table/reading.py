@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
+MOST_HELD = 4_000_000
+"""The most cells of a table that is read into memory at once."""
+
 
 def read(data: Any, *, encoding: str = "utf-8") -> Table:
     """Read a table, its rows in their file order.
@@ -58,6 +61,9 @@ def read(data: Any, *, encoding: str = "utf-8") -> Table:
     table = _read(data, encoding)
     if not table.n_rows:
         raise DataError(f"{table.name}: has no rows; at least one is wanted")
+    if table.n_rows * len(table.schema) <= MOST_HELD:
+        # Columns are counted one by one: a small file is cheaper to keep than to read so often.
+        table = in_memory(table.to_arrow(), table.name, table.frame, table.formats)
     _refuse_infinite(table)
     return table
 
