@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from privsynth.codec import Codes
 from privsynth.curator import Curator
-from privsynth.errors import ConfigError, SamplingError, UsageError, known
+from privsynth.errors import ConfigError, DataError, SamplingError, UsageError, known
 
 __all__ = [
     "DEFAULT",
@@ -26,6 +26,7 @@ __all__ = [
     "Model",
     "Progress",
     "Synthesizer",
+    "check_rows",
     "engine",
     "labels_to_draw",
     "recipe",
@@ -154,6 +155,19 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Synthesizer:
             raise ConfigError(f"{name} has no setting {key!r}{known(key, settable)}")
         values[key] = _fitting(f"{name}: setting {key!r}", value, hints[key])
     return cls(**values)
+
+
+def check_rows(engine: str, n: int, k: int) -> None:
+    """Refuse a table of fewer rows than k.
+
+    Raises
+    ------
+    DataError
+    """
+    if n < max(k, 2):
+        raise DataError(
+            f"the table has {n} rows, but {engine} needs {max(k, 2)}; give more rows, or lower --k"
+        )
 
 
 def labels_to_draw(

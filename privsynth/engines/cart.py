@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from privsynth.codec import Codec, Codes
 from privsynth.curator import Curator
-from privsynth.engines import Progress, labels_to_draw
+from privsynth.engines import Progress, check_rows, labels_to_draw
 from privsynth.engines.growing import Growing
 from privsynth.engines.stored import reading, stored
 from privsynth.engines.tree import MOST_LEAVES, Leaves
-from privsynth.errors import ArtefactError, ConfigError, DataError, PrivsynthWarning, known
+from privsynth.errors import ArtefactError, ConfigError, PrivsynthWarning, known
 
 __all__ = ["Cart", "CartModel", "information"]
 
@@ -100,8 +100,7 @@ class Cart:
         """
         codec, k = curator.codec, curator.disclosure.k
         n = curator.n_rows
-        if n < max(k, 2):
-            raise DataError(f"the table has {n} rows, but cart needs {max(k, 2)}; give more rows")
+        check_rows("cart", n, k)
         self._warn()
         codes = curator.codes()
         target = codec.target if codec.classes else None
@@ -111,9 +110,9 @@ class Cart:
         codes, ends = _grouped(codes, _groups(labels, having, len(held)))
         every, rest = slice(0, n), slice(0, ends[0])
         classes = {int(c): slice(*ends[at : at + 2]) for at, c in enumerate(having)}
-        some = _some(every, ROWS_OF_TREE, rng)
-        some_of = {c: _some(rows, ROWS_OF_TREE, rng) for c, rows in classes.items()}
-        told = information(codes[_some(every, ROWS_OF_ORDER, rng)], codec.sizes)
+        some = _some(codes, every, ROWS_OF_TREE, rng)
+        some_of = {c: _some(codes, rows, ROWS_OF_TREE, rng) for c, rows in classes.items()}
+        told = information(_some(codes, every, ROWS_OF_ORDER, rng), codec.sizes)
         order = _ordered(codec, told, self.order)
         shared: list[Leaves] = []
         own: list[dict[int, Leaves]] = []
@@ -142,7 +141,7 @@ class Cart:
                 left = replace(whole, leaf=_least(min(self.leaf, self.class_leaf), k, rest.stop))
                 shared[-1], _ = left.fill(pooled, codes, rest, wide, place[rest])
             others = [i for i in before if i != target]
-            ranks = whole.ranks(codes[some])
+            ranks = whole.ranks(some)
             for c, rows in classes.items():
                 narrow = replace(whole, before=others, leaf=_least(self.class_leaf, k, held[c]))
                 own[-1][c], _ = narrow.grow(codes, rows, some_of[c], wide, place[rows], ranks)
@@ -296,11 +295,12 @@ def _telling(before: list[int], told: Floats, target: int | None) -> list[int]:
     return sorted(before, key=lambda i: (i != target, -told[i], i))
 
 
-def _some(rows: slice, most: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Give the positions of rows, or of `most` of them by chance, in order."""
+def _some(codes: Codes, rows: slice, most: int, rng: np.random.Generator) -> Codes:
+    """Give a slice of the rows, or `most` of them by chance, in order."""
     if rows.stop - rows.start <= most:
-        return np.arange(rows.start, rows.stop)
-    return np.sort(rows.start + rng.choice(rows.stop - rows.start, most, replace=False))
+        return codes[rows]
+    chosen = rows.start + rng.choice(rows.stop - rows.start, most, replace=False)
+    return np.asfortranarray(codes[np.sort(chosen)])
 
 
 def _ordered(codec: Codec, told: Floats, asked: tuple[str, ...]) -> list[int]:

@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from privsynth.codec import Codes
 from privsynth.curator import Curator
-from privsynth.engines import Progress, labels_to_draw
+from privsynth.engines import Progress, check_rows, labels_to_draw
 from privsynth.engines.evidence import Evidence
 from privsynth.engines.guide import Guide
 from privsynth.engines.scores import FARTHEST, Latent, Scale, bounds
 from privsynth.engines.stored import reading, stored
-from privsynth.errors import ArtefactError, ConfigError, DataError, SamplingError
+from privsynth.errors import ArtefactError, ConfigError, SamplingError
 
-__all__ = ["Copula", "CopulaModel", "check_rows", "check_shrinkage"]
+__all__ = ["Copula", "CopulaModel", "check_shrinkage"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,19 +86,6 @@ def check_shrinkage(shrinkage: float) -> None:
     """
     if not 0 <= shrinkage < np.inf:
         raise ConfigError(f"shrinkage is {shrinkage}; give 0 or more rows")
-
-
-def check_rows(engine: str, n: int, k: int) -> None:
-    """Refuse a table of fewer rows than k.
-
-    Raises
-    ------
-    DataError
-    """
-    if n < max(k, 2):
-        raise DataError(
-            f"the table has {n} rows, but {engine} needs {max(k, 2)}; give more rows, or lower --k"
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,7 @@ class Growing:
         self,
         codes: Codes,
         rows: slice,
-        some: npt.NDArray[np.intp],
+        some: Codes,
         background: Floats,
         place: Ints | None = None,
         ranks: Mapping[int, Ints] | None = None,
@@ -72,8 +72,8 @@ class Growing:
         codes : Codes, shape (rows, columns)
         rows : slice
             The rows that fill its leaves.
-        some : ndarray of intp
-            Those of them that decide where it splits.
+        some : Codes, shape (deciding rows, columns)
+            Those of them, or a part, that decide where it splits.
         background : ndarray, shape (wider leaves, codes of the column)
             The distributions that rows would else be drawn from.
         place : ndarray of int32, shape (rows,), optional
@@ -88,7 +88,7 @@ class Growing:
             The leaf of each row.
         """
         least = max(LEAST_OF_SOME, -(-self.leaf * len(some) // (rows.stop - rows.start)))
-        tree = self._split(codes[some], least, ranks or {})
+        tree = self._split(some, least, ranks or {})
         return self.fill(tree, codes, rows, background, place)
 
     def fill(
@@ -149,10 +149,8 @@ class Growing:
         for at, (i, rank) in enumerate(zip(self.before, ranks, strict=True)):
             features[:, at] = rank[codes[:, i]]
         if aim is None:
-            kind, spread = (
-                DecisionTreeClassifier,
-                1 - ((np.bincount(drawn) / len(drawn)) ** 2).sum(),
-            )
+            kind = DecisionTreeClassifier
+            spread = 1 - ((np.bincount(drawn) / len(drawn)) ** 2).sum()
         else:
             kind, spread = DecisionTreeRegressor, aim.var(axis=0).mean()
         grown = kind(

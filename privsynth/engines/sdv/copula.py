@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.curator import Curator
-from privsynth.engines import Progress
-from privsynth.engines.copula import CopulaModel, check_rows, check_shrinkage
+from privsynth.engines import Progress, check_rows
+from privsynth.engines.copula import CopulaModel, check_shrinkage
 from privsynth.engines.scores import Moments, Scale
 from privsynth.engines.sdv.marginals import EMPIRICAL, check_distributions, counts_of, distributions
 
