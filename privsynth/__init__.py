@@ -27,7 +27,16 @@ from privsynth.errors import (
 
 if TYPE_CHECKING:
     from privsynth.artefact import FittedModel, load
-    from privsynth.pipeline import Report, evaluate, fit, propose_schema, sample
+    from privsynth.augment import MinoritySampler
+    from privsynth.pipeline import (
+        Report,
+        augment,
+        evaluate,
+        fit,
+        minority_gain,
+        propose_schema,
+        sample,
+    )
     from privsynth.schema import Schema
 
 __version__ = "0.1.0"
@@ -38,6 +47,7 @@ __all__ = [
     "DataError",
     "FittedModel",
     "MachineError",
+    "MinoritySampler",
     "MissingExtraError",
     "PrivsynthError",
     "PrivsynthWarning",
@@ -47,9 +57,11 @@ __all__ = [
     "SchemaError",
     "StorageError",
     "UsageError",
+    "augment",
     "evaluate",
     "fit",
     "load",
+    "minority_gain",
     "propose_schema",
     "sample",
 ]
@@ -57,11 +69,14 @@ __all__ = [
 # Loaded when first asked for: importing privsynth costs no pandas, no torch and no half a second.
 _HOMES = {
     "FittedModel": "privsynth.artefact",
+    "MinoritySampler": "privsynth.augment",
     "Report": "privsynth.pipeline",
     "Schema": "privsynth.schema",
+    "augment": "privsynth.pipeline",
     "evaluate": "privsynth.pipeline",
     "fit": "privsynth.pipeline",
     "load": "privsynth.artefact",
+    "minority_gain": "privsynth.pipeline",
     "propose_schema": "privsynth.pipeline",
     "sample": "privsynth.pipeline",
 }

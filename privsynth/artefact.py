@@ -71,7 +71,12 @@ class FittedModel:
     card: Mapping[str, Any]
 
     def sample(
-        self, n: int, *, seed: int | None = None, where: Mapping[str, Any] | None = None
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        where: Mapping[str, Any] | None = None,
+        balance: float | None = None,
     ) -> Any:
         """Draw synthetic rows.
 
@@ -83,6 +88,8 @@ class FittedModel:
             Same seed, same rows; without one every call gives others.
         where : mapping of str to value, optional
             Conditions that every row is to meet, such as ``{"Class": "bad"}``.
+        balance : float, optional
+            The least rows of each class for each row of the most frequent one; see `balanced`.
 
         Returns
         -------
@@ -99,8 +106,39 @@ class FittedModel:
         import pyarrow as pa
 
         chosen = chosen_seed(seed)
-        table = pa.concat_tables(rows(self.codec, self.model, n, seed=chosen, where=where))
+        classes = None if balance is None else self.balanced(balance)
+        table = pa.concat_tables(
+            rows(self.codec, self.model, n, seed=chosen, where=where, classes=classes)
+        )
         return to_frame(table.cast(self.codec.schema), self.card["frame"])
+
+    def balanced(self, ratio: float) -> dict[int, float]:
+        """Give each class the weight that balances it against the most frequent one.
+
+        Parameters
+        ----------
+        ratio : float
+            The least rows of each class for each row of the most frequent one: above 0, and 1
+            for equally many.
+
+        Returns
+        -------
+        dict of int to float
+            By the class's code.
+
+        Raises
+        ------
+        UsageError
+            `ratio` is out of range, or the model has no classes to be balanced.
+        """
+        if not 0 < ratio <= 1:
+            raise UsageError(f"a balance of {ratio} was given; give one above 0, and at most 1")
+        shares = self.card.get("class_shares")
+        if not shares or self.card.get("minority"):
+            what = "minority classes alone" if shares else "no target of few classes"
+            raise UsageError(f"the model has {what}, so there is nothing to balance")
+        most = max(shares)
+        return {c: max(share, ratio * most) for c, share in enumerate(shares) if share > 0}
 
     def save(self, path: str | Path, *, allow_rows: bool = False) -> None:
         """Save the model; see `privsynth.artefact.save`."""

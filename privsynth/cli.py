@@ -253,8 +253,8 @@ _k = click.option(
 _engine = click.option(
     "--engine",
     metavar="NAME",
-    help="Engine to fit: cart, copula, sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan."
-    "  [default: cart]",
+    help="Engine to fit: cart, copula, sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan; "
+    "for the minority also smote, smotenc, borderline-smote, adasyn or random.  [default: cart]",
 )
 _encoding = click.option(
     "--encoding",
@@ -272,7 +272,26 @@ _schema = click.option(
     metavar="FILE",
     help="Reviewed schema; what it declares wins over what is inferred.",
 )
+_set = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Hyper-parameter of the engine, as YAML: epochs=30, generator_dim=[128,128]. Repeatable.",
+)
 _SEED = click.IntRange(min=0)
+
+
+def _strategy(text: str) -> Any:
+    """Read a sampling strategy: JSON, or one plain word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if text.strip().startswith("{"):
+            raise UsageError(
+                '--sampling-strategy is no JSON; give rows in all by class, such as {"bad": 500}'
+            ) from None
+        return text.strip()
 
 
 def _conditions(texts: tuple[str, ...]) -> dict[str, str | None] | None:
@@ -379,13 +398,7 @@ def schema(
     metavar="FILE",
     help="YAML file with the same settings; the command line wins over it.",
 )
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Hyper-parameter of the engine, as YAML: epochs=30, generator_dim=[128,128]. Repeatable.",
-)
+@_set
 @_k
 @click.option(
     "--holdout",
@@ -403,6 +416,12 @@ def schema(
     "--seed", type=_SEED, metavar="N", help="Same seed, same model.  [default: drawn and printed]"
 )
 @_encoding
+@click.option(
+    "--minority",
+    is_flag=True,
+    default=None,
+    help="Learn the rows of the classes below the most frequent one alone; needs a target.",
+)
 @click.option(
     "--allow-rows", is_flag=True, help="Save a model even if its engine keeps training rows."
 )
@@ -448,6 +467,7 @@ def fit(
             encoding=run.encoding,
             holdout=run.holdout,
             holdout_output=run.holdout_output,
+            minority=run.minority,
             progress=progress,
         )
         model.save(output, allow_rows=allow_rows)
@@ -476,16 +496,30 @@ def fit(
     help="Give only rows in which the column has the value; no value is a missing one. Repeatable.",
 )
 @click.option(
+    "--balance",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="RATIO",
+    help="Least rows of each class for each row of the most frequent one: 1 for equally many.",
+)
+@click.option(
     "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn and printed]"
 )
 @click.pass_obj
 def sample(
-    voice: _Voice, /, model: Path, rows: int, output: str, where: tuple[str, ...], seed: int | None
+    voice: _Voice,
+    /,
+    model: Path,
+    rows: int,
+    output: str,
+    where: tuple[str, ...],
+    balance: float | None,
+    seed: int | None,
 ) -> None:
     """Draw synthetic rows from MODEL.
 
     Conditions on the target are exact and cost only the rows asked for; others are met by
-    drawing and rejecting, within a bound.
+    drawing and rejecting, within a bound. Classes have their shares in the training rows, or
+    those that --balance asks for.
     """
     from privsynth import pipeline
     from privsynth.sampler import chosen_seed
@@ -498,12 +532,159 @@ def sample(
     chosen = chosen_seed(seed)
     with voice.progress() as progress:
         pipeline.sample(
-            fitted, rows, seed=chosen, where=conditions, output=output, progress=progress
+            fitted,
+            rows,
+            seed=chosen,
+            where=conditions,
+            balance=balance,
+            output=output,
+            progress=progress,
         )
     if seed is None:
         voice.say_seed(chosen)
     if output != "-":
         voice.say(f"{output}: {rows:,} synthetic rows")
+
+
+@main.command()
+@_data
+@click.option(
+    "-o", "--output", metavar="OUT", required=True, help="Table to write: real and synthetic rows."
+)
+@_target
+@_engine
+@click.option(
+    "--ratio",
+    type=float,
+    metavar="R",
+    help="Rows of the minority for each row of the majority, above 0 and at most 1; two classes.",
+)
+@click.option(
+    "--sampling-strategy",
+    "strategy",
+    metavar="JSON",
+    help="As in imbalanced-learn: auto, minority, a ratio, or rows in all by class such as "
+    '{"bad": 500}.  [default: auto, which fills every class up]',
+)
+@click.option(
+    "--fit-on",
+    type=click.Choice(["auto", "minority", "all"]),
+    help="Rows that the engine learns.  [default: auto]",
+)
+@_schema
+@click.option(
+    "--config",
+    type=_FILE,
+    metavar="FILE",
+    help="YAML file with the same settings; the command line wins over it.",
+)
+@_set
+@_k
+@click.option("--no-flag", is_flag=True, help="Leave out the column 'synthetic'.")
+@click.option(
+    "--plot",
+    type=_FILE,
+    metavar="FILE",
+    help="Picture before and after: .png, .svg, .pdf or .html. It holds real records.",
+)
+@click.option(
+    "--judge",
+    is_flag=True,
+    help="Judge by repeated cross-validation on DATA whether it helps; takes minutes.",
+)
+@click.option("--report", type=_FILE, metavar="FILE", help="HTML report of --judge to write.")
+@click.option(
+    "--json", "json_output", type=_FILE, metavar="FILE", help="JSON report of --judge to write."
+)
+@click.option(
+    "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn and printed]"
+)
+@_encoding
+@click.pass_obj
+def augment(
+    voice: _Voice,
+    /,
+    data: str,
+    output: str,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    ratio: float | None,
+    strategy: str | None,
+    no_flag: bool,
+    plot: Path | None,
+    judge: bool,
+    report: Path | None,
+    json_output: Path | None,
+    **given: Any,
+) -> None:
+    """Add synthetic rows of the minority to DATA.
+
+    Writes the real rows as they are, then the synthetic ones, with a column 'synthetic' that
+    tells them apart. The output holds the real rows: it is for training models, not for sharing.
+    Says what the attacks on SMOTE find in the synthetic rows.
+    """
+    from privsynth.config import RunConfig, parse_setting
+
+    if ratio is not None and strategy is not None:
+        raise UsageError("--ratio and --sampling-strategy say the same; give one of them")
+    run = RunConfig() if config is None else RunConfig.from_yaml(config)
+    wanted = ratio if strategy is None else _strategy(strategy)
+    run = run.override(
+        dict(parse_setting(text) for text in assignments), sampling_strategy=wanted, **given
+    )
+    if run.target is None:
+        raise UsageError("the classes are a column of the table; name it with --target")
+    judge = judge or report is not None or json_output is not None
+    _distinct(
+        {"DATA": data, "--schema": run.schema, "--config": config},
+        {"--output": output, "--plot": plot, "--report": report, "--json": json_output},
+    )
+    from privsynth import pipeline, table
+
+    table.check_output(output)
+    for path in (report, json_output):
+        if path is not None:
+            check_writable(path)
+    if plot is not None:
+        from privsynth.report.plots import check_plot
+
+        check_plot(plot)
+    options: dict[str, Any] = {
+        "target": run.target,
+        "engine": run.engine,
+        "sampling_strategy": run.sampling_strategy,
+        "fit_on": run.fit_on,
+        "schema": run.schema,
+        "k": run.k,
+        "settings": run.settings,
+        "encoding": run.encoding,
+    }
+    with voice.progress() as progress:
+        progress("reading the table", 0, 0)
+        made = pipeline.augmented(data, seed=run.seed, progress=progress, **options)
+        whole = made.table(None if no_flag else "synthetic")
+        judged = None
+        if judge:
+            judged = pipeline.minority_gain(data, seed=made.seed, progress=progress, **options)
+        table.write(whole, output, made.real.formats)
+        if plot is not None:
+            made.plot(plot)
+    for line in made.summary():
+        voice.say(line)
+    if run.seed is None and made.model is not None:
+        voice.say_seed(made.seed)
+    if plot is not None:
+        voice.say(f"{plot}: picture written; it holds real records")
+    if judged is None:
+        return
+    if report is not None:
+        judged.to_html(report)
+        voice.say(f"{report}: report written")
+    if json_output is not None:
+        judged.to_json(json_output)
+        voice.say(f"{json_output}: figures written")
+    if output != "-":
+        _print_summary(judged)
 
 
 @main.command()

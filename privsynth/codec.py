@@ -26,7 +26,17 @@ from privsynth.schema import Bounds, Column, Kind, Levels, Schema
 from privsynth.surrogates import surrogates
 from privsynth.table import Table, arrow_type
 
-__all__ = ["Cells", "Codec", "Codes", "Coding", "LevelCodes", "SurrogateCodes", "learn"]
+__all__ = [
+    "Cells",
+    "Codec",
+    "Codes",
+    "Coding",
+    "LevelCodes",
+    "SurrogateCodes",
+    "learn",
+    "numbers_of",
+    "typed",
+]
 
 Codes: TypeAlias = npt.NDArray[np.int32]
 """Integer codes, shape (rows, columns)."""
@@ -81,7 +91,7 @@ class Cells:
 
     def encode(self, values: pa.Array) -> Codes:
         """Give the code of each value: its cell, or the nearest one."""
-        numbers, valid = _numbers(values, self.low.dtype)
+        numbers, valid = numbers_of(values, self.low.dtype)
         codes = self._nearest(numbers)
         if values.null_count:
             codes[~valid] = self.size - 1 if self.nullable else len(self.low) // 2
@@ -100,11 +110,11 @@ class Cells:
         missing = codes == len(self.low) if self.nullable else None
         if self.atoms.all():
             return _coded(codes, self._values, missing, dtype)
-        return _typed(self._drawn(codes, rng), missing, dtype)
+        return typed(self._drawn(codes, rng), missing, dtype)
 
     @cached_property
     def _values(self) -> pa.Array:
-        return _typed(self.low, None, _value_type(arrow_type(self.column.dtype)))
+        return typed(self.low, None, _value_type(arrow_type(self.column.dtype)))
 
     @cached_property
     def _pieces(self) -> _Pieces:
@@ -146,7 +156,7 @@ class Cells:
             model has no missing values.
         """
         named = _scalar(self.column, value)
-        numbers, valid = _numbers(named, self.low.dtype)
+        numbers, valid = numbers_of(named, self.low.dtype)
         if not valid[0] and not self.nullable:
             raise SamplingError(f"column {self.name!r}: the model has no missing values in it")
         if valid[0] and not self.low[0] <= numbers[0] <= self.high[-1]:
@@ -598,7 +608,7 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
     if column.kind.continuous and not isinstance(column.domain, Levels):
         dtype = np.dtype(np.float64 if column.kind is Kind.NUMERIC else np.int64)
         try:
-            numbers, _ = _numbers(values, dtype)
+            numbers, _ = numbers_of(values, dtype)
         except pa.ArrowInvalid:
             raise DataError(
                 f"{table.name}, column {column.name!r}: holds whole numbers of 2**63 or more; "
@@ -696,7 +706,7 @@ def _limits(
     if not isinstance(column.domain, Bounds):
         return low, high
     least, most = (
-        _numbers(_scalar(column, end), numbers.dtype)[0][0]
+        numbers_of(_scalar(column, end), numbers.dtype)[0][0]
         for end in (column.domain.low, column.domain.high)
     )
     apart = least > high or most < low
@@ -831,7 +841,7 @@ def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int6
     return next((step for step in steps if counts[numbers % step != 0].sum() < k), 1)
 
 
-def _numbers(
+def numbers_of(
     values: pa.Array | pa.ChunkedArray, dtype: np.dtype[Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Give numbers (0 where missing) and which are there; datetimes as ticks of their type."""
@@ -845,10 +855,10 @@ def _numbers(
     return np.asarray(pc.fill_null(plain, 0) if plain.null_count else plain), valid
 
 
-def _typed(
+def typed(
     numbers: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None, dtype: pa.DataType
 ) -> pa.Array:
-    """Store numbers as the column's own type."""
+    """Store numbers, and what is missing, as a column's own type."""
     plain = _value_type(dtype)
     if pa.types.is_temporal(plain):
         width = np.int32 if plain.bit_width == 32 else np.int64

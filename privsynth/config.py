@@ -17,7 +17,7 @@ __all__ = ["RunConfig", "parse_setting"]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a fit is told, whether by a file, the command line or both.
+    """What a fit or an augmentation is told, whether by a file, the command line or both.
 
     Parameters
     ----------
@@ -37,6 +37,12 @@ class RunConfig:
         Where the rows set aside are written.
     encoding : str, default="utf-8"
         The text encoding of CSV, TSV and JSON-lines files.
+    minority : bool, default=False
+        Whether `fit` learns the classes below the most frequent one alone.
+    sampling_strategy : float, str or mapping of str to int, default="auto"
+        How far `augment` fills the minority classes up.
+    fit_on : {"auto", "minority", "all"}
+        Which rows `augment` learns from.
     settings : mapping of str to value
         The engine's hyper-parameters; the engine checks them.
 
@@ -54,6 +60,9 @@ class RunConfig:
     holdout: float | None = None
     holdout_output: Path | None = None
     encoding: str = "utf-8"
+    minority: bool = False
+    sampling_strategy: float | str | Mapping[str, int] = "auto"
+    fit_on: str = "auto"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,7 +71,7 @@ class RunConfig:
             types, words = _WANTED[key.name]
             if value is None and key.default is None:
                 continue
-            if not isinstance(value, types) or isinstance(value, bool):
+            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
                 raise ConfigError(f"{key.name!r} is given as {_words(value)}; {words} is wanted")
         if self.k < 1:
             raise ConfigError(f"'k' is {self.k}; at least 1 is wanted, such as 10")
@@ -72,6 +81,8 @@ class RunConfig:
             raise ConfigError(
                 f"'holdout' is {self.holdout}; a share between 0 and 1 is wanted, such as 0.2"
             )
+        if self.fit_on not in ("auto", "minority", "all"):
+            raise ConfigError("'fit_on' is wanted as auto, minority or all")
         for name in self.settings:
             if not isinstance(name, str):
                 raise ConfigError("'settings' has a key that is no text; name a hyper-parameter")
@@ -162,6 +173,9 @@ _WANTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "holdout": ((int, float), "a share between 0 and 1"),
     "holdout_output": _PATH,
     "encoding": _TEXT,
+    "minority": ((bool,), "true or false"),
+    "sampling_strategy": ((int, float, str, Mapping), "a ratio, a word or rows by class"),
+    "fit_on": _TEXT,
     "settings": ((Mapping,), "a mapping of hyper-parameters"),
 }
 

@@ -8,7 +8,7 @@ as not private.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from privsynth.codec import Codec, Codes
 from privsynth.privacy import Disclosure, Event, Ledger
 from privsynth.table import Table, count
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Curator", "Score"]
 
@@ -72,6 +75,11 @@ class Curator:
             codes[start : start + batch.num_rows] = self.codec.encode(batch)
             start += batch.num_rows
         return codes
+
+    def rows(self) -> pa.Table:
+        """Give every row with its values: for a model that holds rows, and says so."""
+        self._ledger.charge(Event("rows", "every row, with its values"))
+        return self._table.to_arrow()
 
     def exact_marginals(self, cliques: Sequence[tuple[int, ...]]) -> list[npt.NDArray[np.int64]]:
         """Count the rows in each cell of each clique, in one pass and without holding the rows.

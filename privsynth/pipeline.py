@@ -1,39 +1,46 @@
-"""The verbs: fit, sample, evaluate, load. Each reads like the sentence that describes it."""
+"""The verbs: fit, sample, augment, evaluate, load. Each reads like what describes it."""
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from functools import lru_cache
-from importlib.metadata import version
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from privsynth.artefact import FittedModel, load
-from privsynth.codec import MOST_CLASSES, Codec, LevelCodes, learn
-from privsynth.curator import Curator
-from privsynth.engines import DEFAULT, Progress, recipe
-from privsynth.errors import DataError, PrivsynthWarning, UsageError
+from privsynth.engines import DEFAULT, OVERSAMPLERS, Progress, recipe
+from privsynth.errors import DataError, UsageError
 from privsynth.evaluation import Evaluation, Score
+from privsynth.fitting import fit_table, minority_rows
 from privsynth.infer import infer
-from privsynth.privacy import Disclosure, Event, Ledger
+from privsynth.privacy import Disclosure
 from privsynth.sampler import chosen_seed, rows
-from privsynth.schema import Kind, Schema
+from privsynth.schema import Schema
 from privsynth.storage import check_writable, replacing
 from privsynth.table import Table, check_output, open_writer, read, to_frame, write
 
-__all__ = ["FittedModel", "Report", "evaluate", "fit", "load", "propose_schema", "sample"]
+if TYPE_CHECKING:
+    from privsynth.augment import Augmentation
+
+__all__ = [
+    "FittedModel",
+    "Report",
+    "augment",
+    "augmented",
+    "evaluate",
+    "fit",
+    "load",
+    "minority_gain",
+    "propose_schema",
+    "sample",
+]
 
 MOST_STRATA = 50
-PACKAGES = ("privsynth", "numpy", "scipy", "scikit-learn", "torch", "copulas", "ctgan", "sdv")
 
 
 def propose_schema(
@@ -70,6 +77,7 @@ def fit(
     encoding: str = "utf-8",
     holdout: float | None = None,
     holdout_output: str | Path | None = None,
+    minority: bool = False,
     progress: Progress | None = None,
 ) -> FittedModel:
     """Fit a model to a table.
@@ -96,6 +104,8 @@ def fit(
         The share of rows to set aside, stratified by a discrete target, before anything is learnt.
     holdout_output : str or Path, optional
         Where to write them; wanted with `holdout`.
+    minority : bool
+        Whether to learn only the rows of the classes below the most frequent one.
     progress : callable, optional
         Called with a phase, the steps done and the steps in all.
 
@@ -112,7 +122,7 @@ def fit(
     """
     name = engine or DEFAULT
     synthesizer = recipe(name, settings)
-    disclosure = Disclosure(k)
+    Disclosure(k)
     declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
     chosen = chosen_seed(seed)
     if (holdout is None) != (holdout_output is None):
@@ -121,33 +131,24 @@ def fit(
         check_output(holdout_output)
     streams = np.random.SeedSequence(chosen).spawn(2)
     table = read(data, encoding=encoding)
-    train, aside = _split(table, holdout, _target_name(target, declared), streams[0])
-    ledger = Ledger()
-    ledger.charge(Event("schema", "kinds, levels and bounds"))
-    full = infer(train, target=target, k=k, declared=declared)
-    _check_rows(train, k)
-    ledger.charge(Event("codec", "cells of the continuous columns"))
-    codec = learn(train, full, disclosure)
-    _check_target(train, full, k)
-    _warn(codec, k)
-    curator = Curator(train, codec, ledger, disclosure)
-    with threadpool_limits(1):
-        model = synthesizer.fit(curator, np.random.default_rng(streams[1]), progress)
+    aim = _target_name(target, declared)
+    train, aside = _split(table, holdout, aim, streams[0])
+    model = fit_table(
+        minority_rows(train, aim) if minority and name not in OVERSAMPLERS else train,
+        name,
+        synthesizer,
+        target=target,
+        declared=declared,
+        k=k,
+        seed=chosen,
+        stream=streams[1],
+        minority=minority,
+        holdout=holdout,
+        progress=progress,
+    )
     if aside is not None and holdout_output is not None:
         write(aside.to_arrow(), holdout_output, aside.formats)
-    card = {
-        "engine": name,
-        "settings": asdict(synthesizer),  # type: ignore[call-overload]
-        "seed": chosen,
-        "rows": train.n_rows,
-        "target": full.target.name if full.target else None,
-        "holdout": holdout,
-        "frame": table.frame,
-        "disclosure": {"k": k, "rules": list(disclosure.rules)},
-        "holds_rows": model.holds_rows,
-        "versions": _versions(),
-    }
-    return FittedModel(full, codec, model, ledger, json.loads(json.dumps(card)))
+    return model
 
 
 def sample(
@@ -156,6 +157,7 @@ def sample(
     *,
     seed: int | None = None,
     where: Mapping[str, Any] | None = None,
+    balance: float | None = None,
     output: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Any:
@@ -170,6 +172,10 @@ def sample(
         Same seed, same rows; drawn afresh by default.
     where : mapping of str to value, optional
         Conditions that every row is to meet.
+    balance : float, optional
+        The least rows of each class for each row of the most frequent one, above 0 and at most
+        1, as imbalanced-learn's ``sampling_strategy``; without it classes have the shares of the
+        training rows.
     output : str or Path, optional
         A file or database table to write to, a chunk at a time.
     progress : callable, optional
@@ -185,10 +191,13 @@ def sample(
     nor the file depend on how many there are, and memory does not grow with `n`.
     """
     if output is None:
-        return model.sample(n, seed=seed, where=where)
+        return model.sample(n, seed=seed, where=where, balance=balance)
     check_output(output)
     chosen = chosen_seed(seed)
-    drawn = rows(model.codec, model.model, n, seed=chosen, where=where, progress=progress)
+    classes = None if balance is None else model.balanced(balance)
+    drawn = rows(
+        model.codec, model.model, n, seed=chosen, where=where, classes=classes, progress=progress
+    )
     formats = {c.name: c.format for c in model.schema if c.format is not None}
     with closing(drawn) as chunks:
         first = next(chunks)
@@ -196,6 +205,167 @@ def sample(
             for chunk in chain([first], chunks):
                 writer.write(chunk)
     return None
+
+
+def augmented(
+    data: Any,
+    *,
+    target: str,
+    engine: str | None = None,
+    sampling_strategy: Any = "auto",
+    fit_on: Literal["auto", "minority", "all"] = "auto",
+    schema: Schema | str | Path | None = None,
+    k: int = 10,
+    settings: Mapping[str, Any] | None = None,
+    encoding: str = "utf-8",
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Augmentation:
+    """Draw rows of the minority classes, and tell what was done; see `augment`.
+
+    Returns
+    -------
+    Augmentation
+        The real and the synthetic rows, the model, notes, and what attacks find.
+    """
+    from privsynth.augment import augment_table
+
+    return augment_table(
+        read(data, encoding=encoding),
+        target,
+        engine=engine,
+        sampling_strategy=sampling_strategy,
+        fit_on=fit_on,
+        settings=settings,
+        k=Disclosure(k).k,
+        schema=Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def augment(
+    data: Any,
+    *,
+    target: str,
+    engine: str | None = None,
+    sampling_strategy: Any = "auto",
+    random_state: int | None = None,
+    flag: bool = True,
+    **options: Any,
+) -> Any:
+    """Put synthetic rows of the minority classes behind the real rows.
+
+    Parameters
+    ----------
+    data : path, frame or relation
+    target : str
+        The column that holds the classes.
+    engine : str, optional
+        An engine's name, imbalanced-learn's included (``"smote"``, ``"random"``, ...); ``"cart"``
+        by default.
+    sampling_strategy : float, str, dict or callable
+        imbalanced-learn's: ``"auto"`` fills every class up to the most frequent one; a float is
+        the minority's rows for each row of the majority; a dict gives rows in all by class.
+    random_state : int, optional
+        Same seed, same rows.
+    flag : bool
+        Whether a column ``synthetic`` tells the added rows from the real ones.
+    **options
+        ``fit_on``, ``schema``, ``k``, ``settings``, ``encoding`` and ``progress``, as in
+        `privsynth.MinoritySampler` and `privsynth.fit`.
+
+    Returns
+    -------
+    frame
+        The caller's own kind; pandas for a file. It holds the real rows: do not share it.
+
+    Raises
+    ------
+    UsageError
+        No such column or class, or a strategy that does not fit the classes.
+    DataError
+        A class of one row is to grow, or the engine cannot take a column.
+    """
+    made = augmented(
+        data,
+        target=target,
+        engine=engine,
+        sampling_strategy=sampling_strategy,
+        seed=random_state,
+        **options,
+    )
+    return to_frame(made.table("synthetic" if flag else None), made.real.frame)
+
+
+def minority_gain(
+    data: Any,
+    *,
+    target: str,
+    engine: str | None = None,
+    sampling_strategy: Any = "auto",
+    fit_on: Literal["auto", "minority", "all"] = "auto",
+    schema: Schema | str | Path | None = None,
+    k: int = 10,
+    settings: Mapping[str, Any] | None = None,
+    encoding: str = "utf-8",
+    folds: int = 5,
+    repeats: int = 3,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge by repeated cross-validation whether augmentation helps on real rows.
+
+    Parameters
+    ----------
+    data, target, engine, sampling_strategy, fit_on, schema, k, settings, encoding
+        As in `augment`.
+    folds, repeats : int
+        Stratified folds, and how often they are drawn anew. The engine is fitted inside every
+        training fold; test folds are real rows alone.
+    seed : int
+        Of folds, engines and models.
+    progress : callable, optional
+
+    Returns
+    -------
+    Report
+        Beside doing nothing, class weights, moving the threshold, random over-sampling, SMOTE and
+        ADASYN: PR-AUC, ROC-AUC, recall, F1, Brier score, and paired differences with intervals.
+    """
+    from privsynth.augment import MinoritySampler
+    from privsynth.evaluation.minority import minority_gain as judge
+
+    name = engine or DEFAULT
+    recipe(name, settings)
+    declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
+    table = read(data, encoding=encoding)
+    full = infer(table, target=target, declared=declared)
+
+    def resample(X: Any, y: Any, chosen: int) -> tuple[Any, Any]:
+        sampler = MinoritySampler(
+            name,
+            sampling_strategy=sampling_strategy,
+            fit_on=fit_on,
+            settings=settings,
+            k=k,
+            schema=declared,
+            random_state=chosen,
+        )
+        grown: tuple[Any, Any] = sampler.fit_resample(X, y)
+        return grown
+
+    return Report(
+        judge(
+            _frame(table),
+            full,
+            {name: resample},
+            folds=folds,
+            repeats=repeats,
+            seed=chosen_seed(seed),
+            progress=progress,
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -345,48 +515,3 @@ def _strata(column: Any) -> npt.NDArray[np.int64]:
     """Give each row the number of its value, null included."""
     encoded = column.dictionary_encode(null_encoding="encode")
     return np.asarray(encoded.indices).astype(np.int64)
-
-
-def _warn(codec: Codec, k: int) -> None:
-    """Tell of columns of which nothing is left."""
-    for coding in codec.codings:
-        if coding.column.kind is Kind.TEXT:
-            lost = "is free text, which is never copied: every value becomes a placeholder"
-        elif isinstance(coding, LevelCodes) and coding.pooled and not coding.levels:
-            lost = f"has no level that {k} rows hold, so every value becomes '(other)'"
-        else:
-            continue
-        warnings.warn(f"column {coding.name!r} {lost}", PrivsynthWarning, stacklevel=3)
-
-
-@lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
-    return {package: version(package) for package in PACKAGES}
-
-
-def _check_rows(train: Table, k: int) -> None:
-    if train.n_rows < 2 * k:
-        raise DataError(
-            f"{train.name}: has {train.n_rows} rows to train on, and at least {2 * k} are wanted "
-            f"when nothing may rest on fewer than {k}; give more rows or lower --k"
-        )
-
-
-def _check_target(train: Table, schema: Schema, k: int) -> None:
-    """Refuse a target that is missing somewhere, has one class, or a class under k rows."""
-    target = schema.target
-    if target is None:
-        return
-    _, counts, nulls = train.value_counts(target.name)
-    place = f"{train.name}, column {target.name!r}"
-    if nulls:
-        raise DataError(f"{place}: the target is missing in {nulls} rows; drop or fill them")
-    if len(counts) < 2:
-        raise DataError(f"{place}: the target has one value, and two are needed; choose another")
-    discrete = target.kind in (Kind.BOOLEAN, Kind.CATEGORICAL, Kind.ORDINAL)
-    few = target.kind is Kind.INTEGER and len(counts) <= MOST_CLASSES
-    if (discrete or few) and counts.min() < k:
-        raise DataError(
-            f"{place}: {int((counts < k).sum())} of {len(counts)} classes are held by fewer than "
-            f"{k} rows; merge or drop them, or lower --k (the card will say so)"
-        )

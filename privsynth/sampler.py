@@ -23,7 +23,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from privsynth.codec import Cells, Codec, Codes
-from privsynth.engines import Model, Progress
+from privsynth.engines import Model, Progress, labels_to_draw
 from privsynth.errors import SamplingError, UsageError
 
 __all__ = ["chosen_seed", "rows"]
@@ -55,6 +55,7 @@ def rows(
     *,
     seed: int,
     where: Mapping[str, Any] | None = None,
+    classes: Mapping[int, float] | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Generator[pa.Table]:
@@ -71,6 +72,9 @@ def rows(
     where : mapping of str to value, optional
         Conditions that every row is to meet. Those that the model answers cost nothing (on a
         discrete target always); others are met by rejection.
+    classes : mapping of int to float, optional
+        The weight of each class of the target, by its code, instead of its share in the training
+        rows. Every chunk holds its part of each class, within one row.
     progress : callable, optional
         Called by the thread that asks for the rows.
     workers : int, optional
@@ -97,8 +101,14 @@ def rows(
     def chunk(i: int) -> pa.Table:
         start = i * CHUNK
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,)))
-        codes = _meeting(codec, model, min(CHUNK, n - start), rng, asked, stop)
-        return _exact(codec, codec.decode(codes, rng, start=start), where or {})
+        size = min(CHUNK, n - start)
+        if classes is None:
+            drawn = _meeting(codec, model, size, rng, asked, stop)
+        else:
+            drawn = _by_class(codec, model, size, rng, asked, stop, classes)
+        if isinstance(drawn, np.ndarray):
+            return _exact(codec, codec.decode(drawn, rng, start=start), where or {})
+        return _whole(codec, drawn, rng, start)
 
     tasks = (partial(chunk, i) for i in range(-(-n // CHUNK)))
     done = 0
@@ -145,6 +155,43 @@ def _in_order(
         pool.shutdown(cancel_futures=True)
 
 
+def _by_class(
+    codec: Codec,
+    model: Model,
+    n: int,
+    rng: np.random.Generator,
+    asked: Mapping[int, int],
+    stop: Event,
+    classes: Mapping[int, float],
+) -> Codes | pa.Table:
+    """Draw rows with the classes at their weights, in random order."""
+    prior = np.zeros(max(classes) + 1)
+    prior[list(classes)] = list(classes.values())
+    labels = labels_to_draw(n, prior, codec.target, rng, None)
+    counts = np.bincount(labels)
+    parts = [
+        _meeting(codec, model, int(counts[c]), rng, {**asked, codec.target: int(c)}, stop)
+        for c in np.flatnonzero(counts)
+        if codec.target is not None
+    ]
+    place = np.argsort(np.argsort(labels, kind="stable"), kind="stable")
+    if any(isinstance(part, np.ndarray) for part in parts):
+        return np.asfortranarray(np.concatenate(parts)[place])
+    return pa.concat_tables(parts).take(pa.array(place))
+
+
+def _whole(codec: Codec, drawn: pa.Table, rng: np.random.Generator, start: int) -> pa.Table:
+    """Put in the columns that a model which holds rows does not give: their values are invented."""
+    there = np.zeros(drawn.num_rows, dtype=np.int32)
+    columns = [
+        drawn.column(coding.name)
+        if coding.name in drawn.column_names
+        else coding.decode(there, rng, start)
+        for coding in codec.codings
+    ]
+    return pa.table(columns, names=codec.schema.names)
+
+
 def _meeting(
     codec: Codec,
     model: Model,
@@ -152,12 +199,14 @@ def _meeting(
     rng: np.random.Generator,
     asked: Mapping[int, int],
     stop: Event,
-) -> Codes:
+) -> Codes | pa.Table:
     """Draw codes that meet every condition; give up once `stop` is set."""
     exact = {j: code for j, code in asked.items() if j in model.answers}
     others = {j: code for j, code in asked.items() if j not in exact}
     if not others:
         return model.sample(n, rng, where=exact or None)
+    if model.holds_rows:
+        raise SamplingError("this model meets a condition on its target alone; drop the others")
     kept: list[Codes] = []
     have = drawn = 0
     while have < n and not stop.is_set():
@@ -169,7 +218,7 @@ def _meeting(
             )
         rate = max(have, 1) / drawn if drawn else 0.1
         size = int(np.clip(1.2 * (n - have) / rate, 1_000, CHUNK))
-        codes = model.sample(size, rng, where=exact or None)
+        codes = np.asarray(model.sample(size, rng, where=exact or None))
         meets = np.all([codes[:, j] == code for j, code in others.items()], axis=0)
         kept.append(codes[meets])
         have += int(meets.sum())

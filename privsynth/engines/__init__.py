@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, Union, get_args, get_origin, g
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from privsynth.codec import Codes
 from privsynth.curator import Curator
@@ -23,6 +24,7 @@ from privsynth.errors import ConfigError, DataError, SamplingError, UsageError, 
 __all__ = [
     "DEFAULT",
     "ENGINES",
+    "OVERSAMPLERS",
     "Model",
     "Progress",
     "Synthesizer",
@@ -48,7 +50,7 @@ class Model(Protocol):
 
     def sample(
         self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
-    ) -> Codes:
+    ) -> Codes | pa.Table:
         """Draw rows.
 
         Parameters
@@ -63,7 +65,9 @@ class Model(Protocol):
 
         Returns
         -------
-        Codes, shape (n, columns)
+        Codes, shape (n, columns), or pyarrow.Table
+            Values, of the columns that are neither ids, personal nor text, are given by a model
+            that holds rows, since it draws between them; all others give codes.
         """
         ...
 
@@ -111,6 +115,15 @@ ENGINES: Mapping[str, str] = {
 }
 """Engine name to where its recipe is; a module is imported when it is first asked for."""
 
+OVERSAMPLERS: Mapping[str, str] = {
+    "smote": "privsynth.engines.oversample:Smote",
+    "smotenc": "privsynth.engines.oversample:Smotenc",
+    "borderline-smote": "privsynth.engines.oversample:BorderlineSmote",
+    "adasyn": "privsynth.engines.oversample:Adasyn",
+    "random": "privsynth.engines.oversample:Random",
+}
+"""Engines for the minority alone: their models hold training rows."""
+
 DEFAULT = "cart"
 
 
@@ -122,9 +135,10 @@ def engine(name: str) -> type[Synthesizer]:
     UsageError
         No engine has that name.
     """
-    if name not in ENGINES:
-        raise UsageError(f"no engine {name!r}{known(name, ENGINES)}")
-    module, attribute = ENGINES[name].split(":")
+    every = {**ENGINES, **OVERSAMPLERS}
+    if name not in every:
+        raise UsageError(f"no engine {name!r}{known(name, every)}")
+    module, attribute = every[name].split(":")
     found: type[Synthesizer] = getattr(import_module(module), attribute)
     return found
 

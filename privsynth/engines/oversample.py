@@ -1,0 +1,445 @@
+"""imbalanced-learn's over-samplers as engines: their models are training rows.
+
+SMOTE and its family draw points on the segments between a minority row and its neighbours, so
+what they give can be traced back to the rows (Ganev et al., *SMOTE and Mirrors*, ICLR 2026). They
+are here to be compared with and to be attacked; none of them makes rows that may be shared.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from privsynth.codec import Coding, numbers_of, typed
+from privsynth.curator import Curator
+from privsynth.engines import Progress, labels_to_draw
+from privsynth.engines.stored import reading, stored
+from privsynth.errors import (
+    ArtefactError,
+    ConfigError,
+    DataError,
+    PrivsynthWarning,
+    SamplingError,
+    UsageError,
+)
+from privsynth.schema import Role
+
+__all__ = ["Adasyn", "BorderlineSmote", "Oversampled", "Random", "Smote", "Smotenc"]
+
+Floats = npt.NDArray[np.float64]
+
+MOST_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Smote:
+    """SMOTE: points on the segments between minority rows that are near each other.
+
+    Parameters
+    ----------
+    k_neighbors : int
+        How many nearest minority rows each one is joined with.
+
+    Notes
+    -----
+    Chawla, Bowyer, Hall & Kegelmeyer, *Journal of Artificial Intelligence Research* 16, 2002.
+    """
+
+    k_neighbors: int = 5
+
+    method: ClassVar[str] = "smote"
+    model: ClassVar[type[Oversampled]]
+
+    def __post_init__(self) -> None:
+        _positive(k_neighbors=self.k_neighbors)
+
+    def fit(
+        self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> Oversampled:
+        """Keep the rows; see `privsynth.engines.Synthesizer.fit`.
+
+        Raises
+        ------
+        DataError
+            A column is of a kind, or has gaps, that the method cannot take.
+        """
+        return _keep(self.method, asdict(self), curator)
+
+
+@dataclass(frozen=True)
+class Smotenc(Smote):
+    """SMOTE whose categories are the most frequent ones among the neighbours."""
+
+    method: ClassVar[str] = "smotenc"
+
+
+@dataclass(frozen=True)
+class BorderlineSmote:
+    """SMOTE from those minority rows alone that lie among rows of other classes.
+
+    Parameters
+    ----------
+    k_neighbors : int
+    m_neighbors : int
+        How many nearest rows of any class decide whether a row lies at the border.
+    kind : {"borderline-1", "borderline-2"}
+
+    Notes
+    -----
+    Han, Wang & Mao, *Borderline-SMOTE*, ICIC 2005.
+    """
+
+    k_neighbors: int = 5
+    m_neighbors: int = 10
+    kind: str = "borderline-1"
+
+    method: ClassVar[str] = "borderline-smote"
+    model: ClassVar[type[Oversampled]]
+
+    def __post_init__(self) -> None:
+        _positive(k_neighbors=self.k_neighbors, m_neighbors=self.m_neighbors)
+        if self.kind not in ("borderline-1", "borderline-2"):
+            raise ConfigError("kind is wanted as borderline-1 or borderline-2")
+
+    def fit(
+        self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> Oversampled:
+        """Keep the rows; see `Smote.fit`."""
+        return _keep(self.method, asdict(self), curator)
+
+
+@dataclass(frozen=True)
+class Adasyn:
+    """SMOTE with more rows from where the other classes are near.
+
+    Parameters
+    ----------
+    n_neighbors : int
+
+    Notes
+    -----
+    He, Bai, Garcia & Li, *ADASYN*, IJCNN 2008.
+    """
+
+    n_neighbors: int = 5
+
+    method: ClassVar[str] = "adasyn"
+    model: ClassVar[type[Oversampled]]
+
+    def __post_init__(self) -> None:
+        _positive(n_neighbors=self.n_neighbors)
+
+    def fit(
+        self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> Oversampled:
+        """Keep the rows; see `Smote.fit`."""
+        return _keep(self.method, asdict(self), curator)
+
+
+@dataclass(frozen=True)
+class Random:
+    """Random over-sampling: the minority rows again, drawn with replacement."""
+
+    method: ClassVar[str] = "random"
+    model: ClassVar[type[Oversampled]]
+
+    def fit(
+        self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> Oversampled:
+        """Keep the minority rows."""
+        return _keep(self.method, {}, curator)
+
+
+@dataclass(frozen=True, eq=False)
+class Oversampled:
+    """Training rows, and how new ones are made of them.
+
+    Parameters
+    ----------
+    method : str
+        The engine's name.
+    settings : mapping of str to value
+        Its hyper-parameters.
+    rows : pyarrow.Table
+        The columns that are modelled, of all rows; of the minority alone, and all columns, for
+        random over-sampling.
+    labels : ndarray of int32, shape (rows,)
+        The code of each row's class.
+    target : int
+        The target's position among the table's columns.
+    name : str
+        The target's name.
+    discrete : tuple of str
+        The columns that are not interpolated.
+    prior : ndarray, shape (classes,)
+        Share of each class among what is drawn; 0 for the most frequent one.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    rows: pa.Table
+    labels: npt.NDArray[np.int32]
+    target: int
+    name: str
+    discrete: tuple[str, ...]
+    prior: Floats
+
+    holds_rows: ClassVar[bool] = True
+
+    @property
+    def answers(self) -> frozenset[int]:
+        """The target; see `privsynth.engines.Model.answers`."""
+        return frozenset({self.target})
+
+    def sample(
+        self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
+    ) -> pa.Table:
+        """Draw rows of the minority; see `privsynth.engines.Model.sample`.
+
+        Raises
+        ------
+        SamplingError
+            The method makes no row of a class: it has one row, or none at the border.
+        """
+        drawn = np.bincount(labels_to_draw(n, self.prior, self.target, rng, where))
+        parts = [self._of(c, int(m), rng) for c, m in enumerate(drawn) if m]
+        table = pa.concat_tables(parts)
+        return table.take(pa.array(rng.permutation(n))) if len(parts) > 1 else table
+
+    def _of(self, code: int, n: int, rng: np.random.Generator) -> pa.Table:
+        """Draw rows of one class."""
+        own = np.flatnonzero(self.labels == code)
+        if self.method == "random":
+            return self.rows.take(pa.array(rng.choice(own, n)))
+        if len(own) < 2:
+            raise SamplingError(
+                f"{self.method} draws between rows, and a class has {len(own)}; use random"
+            )
+        made = self._made(code, n, rng)
+        columns = []
+        for j, field_ in enumerate(self._features.schema):
+            values = self._values.get(field_.name)
+            if values is None:
+                column = made[:, j]
+                whole = not pa.types.is_floating(field_.type)
+                columns.append(typed(_whole(column) if whole else column, None, field_.type))
+                continue
+            at = made[:, j].astype(np.int64)
+            missing = at == len(values) if values.null_count == 0 else None
+            columns.append(values.take(pa.array(at, mask=missing)).cast(field_.type))
+        table = pa.table(columns, schema=self._features.schema)
+        label = self.rows.column(self.name).take(pa.array([int(own[0])] * n, pa.int64()))
+        at = self.rows.schema.get_field_index(self.name)
+        return table.add_column(at, self.rows.schema.field(at), label)
+
+    def _made(self, code: int, n: int, rng: np.random.Generator) -> Floats:
+        """Let imbalanced-learn make rows of one class, until there are as many as asked for."""
+        held = int((self.labels == code).sum())
+        parts: list[Floats] = []
+        have = 0
+        for _ in range(MOST_TRIES):
+            # ADASYN rounds the share of each row, and may give fewer than it is asked for.
+            asked = held + (n - have) + (held if self.method == "adasyn" else 0)
+            sampler = self._sampler({code: asked}, held, rng)
+            try:
+                resampled, _ = sampler.fit_resample(self._matrix, self.labels)
+            except (RuntimeError, ValueError):  # imbalanced-learn: no row has a neighbour of another class
+                break
+            new = np.asarray(resampled, dtype=np.float64)[len(self.labels) :]
+            if not len(new):
+                break
+            parts.append(rng.permutation(new)[: n - have])
+            have += len(parts[-1])
+            if have == n:
+                return np.concatenate(parts)
+        raise SamplingError(
+            f"{self.method} makes no row of a class none of whose rows lies among other "
+            "classes; use smote or cart"
+        )
+
+    def _sampler(self, wanted: dict[int, int], held: int, rng: np.random.Generator) -> Any:
+        from imblearn import over_sampling
+
+        seed = int(rng.integers(2**31))
+        settings = dict(self.settings)
+        for key in ("k_neighbors", "n_neighbors"):
+            if key in settings:
+                settings[key] = min(settings[key], held - 1)
+        if "m_neighbors" in settings:
+            settings["m_neighbors"] = min(settings["m_neighbors"], len(self.labels) - 1)
+        settings |= {"sampling_strategy": wanted, "random_state": seed}
+        discrete = [j for j, name in enumerate(self._features.column_names) if name in self._values]
+        if self.method == "smotenc" and discrete:
+            return over_sampling.SMOTENC(discrete, **settings)
+        make: dict[str, Callable[..., Any]] = {
+            "smote": over_sampling.SMOTE,
+            "smotenc": over_sampling.SMOTE,
+            "borderline-smote": over_sampling.BorderlineSMOTE,
+            "adasyn": over_sampling.ADASYN,
+        }
+        return make[self.method](**settings)
+
+    @cached_property
+    def _features(self) -> pa.Table:
+        return self.rows.drop_columns([self.name])
+
+    @cached_property
+    def _values(self) -> dict[str, pa.Array]:
+        """The distinct values of each column that is not interpolated."""
+        return {name: _plain(self.rows.column(name)).unique().drop_null() for name in self.discrete}
+
+    @cached_property
+    def _matrix(self) -> Floats:
+        """The features as numbers: values, or places among the distinct ones."""
+        columns = []
+        for name in self._features.column_names:
+            column = self._features.column(name)
+            if name in self._values:
+                found = pc.index_in(_plain(column), value_set=self._values[name])
+                codes = pc.fill_null(found, len(self._values[name]))
+                columns.append(np.asarray(codes, dtype=np.float64))
+            else:
+                dtype = np.dtype(np.int64 if pa.types.is_temporal(column.type) else np.float64)
+                columns.append(numbers_of(column, dtype)[0].astype(np.float64))
+        return np.column_stack(columns)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Give JSON values and arrays: the rows are an Arrow stream, as bytes."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.rows.schema) as stream:
+            stream.write_table(self.rows)
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "rows": np.frombuffer(sink.getvalue(), dtype=np.uint8),
+            "labels": self.labels,
+            "prior": self.prior,
+        }
+        meta = {
+            "method": self.method,
+            "settings": dict(self.settings),
+            "target": self.target,
+            "name": self.name,
+            "discrete": list(self.discrete),
+        }
+        return meta, arrays
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild a model; see `privsynth.engines.Model.from_state`."""
+        with reading("rows"):
+            try:
+                packed = stored(arrays, "rows", arrays["rows"].shape, np.uint8)
+                rows = pa.ipc.open_stream(packed.tobytes()).read_all()
+                rows.validate(full=True)
+            except (OSError, pa.ArrowException):
+                raise ArtefactError("the rows of the model are damaged; fit it anew") from None
+            labels = stored(arrays, "labels", (rows.num_rows,), np.int32)
+            prior = stored(arrays, "prior", arrays["prior"].shape, np.float64)
+            name, discrete = str(meta["name"]), tuple(str(item) for item in meta["discrete"])
+            whole = {name, *discrete} <= set(rows.column_names) and prior.ndim == 1
+            if not whole or not ((labels >= 0) & (labels < len(prior))).all() or not prior.sum():
+                raise ArtefactError("the rows of the model do not fit it; fit the model anew")
+            settings = {str(key): value for key, value in meta["settings"].items()}
+            method, target = str(meta["method"]), int(meta["target"])
+        return cls(method, settings, rows, labels, target, name, discrete, prior)
+
+
+for _recipe in (Smote, BorderlineSmote, Adasyn, Random):
+    _recipe.model = Oversampled
+
+
+def _keep(method: str, settings: Mapping[str, Any], curator: Curator) -> Oversampled:
+    """Build the model of a method from the rows it needs."""
+    codec = curator.codec
+    if codec.target is None or not codec.classes:
+        raise UsageError(f"{method} draws rows of a class; name a target of few values")
+    aim = codec.codings[codec.target]
+    table = curator.rows()
+    labels = aim.encode(table.column(aim.name).combine_chunks())
+    held = np.bincount(labels, minlength=aim.size)
+    prior = np.where(np.arange(len(held)) == held.argmax(), 0, held) / len(labels)
+    if not prior.any():
+        prior = held / len(labels)
+    if method == "random":
+        return _random(table, labels, codec.target, aim.name, prior)
+    modelled = [coding for coding in codec.codings if _modelled(coding)]
+    discrete = tuple(
+        coding.name for coding in modelled if coding is not aim and not _interpolated(coding)
+    )
+    _check(method, table, [c for c in modelled if c is not aim], discrete)
+    _tell(method, settings, held[held > 0])
+    rows = table.select([coding.name for coding in modelled])
+    return Oversampled(method, settings, rows, labels, codec.target, aim.name, discrete, prior)
+
+
+def _random(
+    table: pa.Table, labels: npt.NDArray[np.int32], target: int, name: str, prior: Floats
+) -> Oversampled:
+    rare = prior[labels] > 0
+    return Oversampled(
+        "random", {}, table.filter(pa.array(rare)), labels[rare], target, name, (), prior
+    )
+
+
+def _modelled(coding: Coding) -> bool:
+    column = coding.column
+    return not column.kind.surrogate and column.role not in (Role.ID, Role.KEY)
+
+
+def _interpolated(coding: Coding) -> bool:
+    return coding.column.kind.continuous
+
+
+def _check(method: str, table: pa.Table, features: list[Coding], discrete: tuple[str, ...]) -> None:
+    """Refuse what a method cannot take."""
+    if not features:
+        raise DataError(f"{method} needs a column beside the target; give one, or use random")
+    if discrete and method != "smotenc":
+        raise DataError(
+            f"column {discrete[0]!r} is no number, and {method} draws between numbers; "
+            "use smotenc, or cart or copula"
+        )
+    if method == "smotenc" and len(discrete) == len(features):
+        raise DataError("smotenc needs a column of numbers, and there is none; use cart or copula")
+    for coding in features:
+        gaps = table.column(coding.name).null_count
+        if gaps and coding.name not in discrete:
+            raise DataError(
+                f"column {coding.name!r} has {gaps} missing values, and {method} cannot take "
+                "them; fill them, or use cart, copula or random"
+            )
+
+
+def _tell(method: str, settings: Mapping[str, Any], held: npt.NDArray[np.intp]) -> None:
+    """Say so where there are more neighbours than rows."""
+    asked = settings.get("k_neighbors", settings.get("n_neighbors", 0))
+    few = int(held.min())
+    if 2 <= few <= asked:
+        warnings.warn(
+            f"{method}: {asked} neighbours are asked for and a class has {few} rows; "
+            f"{few - 1} are used for it",
+            PrivsynthWarning,
+            stacklevel=4,
+        )
+
+
+def _positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"{name} is {value}; give 1 or more")
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    values = column.combine_chunks()
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _whole(numbers: Floats) -> npt.NDArray[np.int64]:
+    return np.round(numbers).astype(np.int64)
