@@ -9,6 +9,7 @@ built from the codes, and the codec itself, obeys the disclosure control.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -207,18 +208,19 @@ class Cells:
         processor's cache holds: a search for one after another would guess a branch at each half.
         """
         switches = self._switches
-        first = 1 << max(len(switches) - 1, 0).bit_length()
+        depth = len(switches).bit_length()
         most = np.iinfo(np.int64).max if self.low.dtype == np.int64 else np.inf
-        padded = np.full(2 * first, most, dtype=self.low.dtype)
+        padded = np.full(1 << depth, most, dtype=self.low.dtype)
         padded[: len(switches)] = switches
+        halves = [padded[(1 << d) - 1 :: 2 << d].copy() for d in reversed(range(depth))]
         codes = np.empty(len(numbers), dtype=np.int32)
         for start in range(0, len(numbers), BLOCK):
             block = numbers[start : start + BLOCK]
             at = np.zeros(len(block), dtype=np.intp)
-            half = first
-            while half:
-                at += half * (block >= padded.take(at + (half - 1)))
-                half //= 2
+            for half in halves:
+                above = block >= half.take(at, mode="clip")
+                at += at
+                at += above
             codes[start : start + BLOCK] = np.minimum(at, len(switches))
         return codes
 
@@ -488,15 +490,23 @@ class Codec:
             [(coding.name, arrow_type(coding.column.dtype)) for coding in self.codings]
         )
 
-    def encode(self, rows: pa.Table | pa.RecordBatch) -> Codes:
+    def encode(
+        self, rows: pa.Table | pa.RecordBatch, dtype: npt.DTypeLike = np.int32
+    ) -> npt.NDArray[Any]:
         """Give the codes of rows that hold at least the codec's columns.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table or RecordBatch
+        dtype : dtype, default=int32
+            A type of integers that holds every code.
 
         Returns
         -------
-        Codes, shape (rows, columns)
+        ndarray of `dtype`, shape (rows, columns)
             In column-major order, since engines read it by column.
         """
-        codes = np.empty((rows.num_rows, len(self.codings)), dtype=np.int32, order="F")
+        codes = np.empty((rows.num_rows, len(self.codings)), dtype=dtype, order="F")
         for j, coding in enumerate(self.codings):
             codes[:, j] = _encoded(coding, rows.column(coding.name))
         return codes
@@ -568,7 +578,7 @@ def _encoded(coding: Coding, column: pa.Array | pa.ChunkedArray) -> Codes:
         return coding.encode(values)
     with_null = pa.concat_arrays([values.dictionary, pa.nulls(1, values.dictionary.type)])
     codes = coding.encode(with_null)
-    return np.asarray(codes[np.asarray(pc.fill_null(values.indices, len(codes) - 1))])
+    return codes.take(np.asarray(pc.fill_null(values.indices, len(codes) - 1)))
 
 
 def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
@@ -717,12 +727,12 @@ def _runs(
     atom: npt.NDArray[np.bool_], held: npt.NDArray[np.int64], k: int, per: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Give the first and last value of each cell; a run of fewer than k rows gets no cell."""
-    rows = np.concatenate([[0], np.cumsum(held)])
+    rows = [0, *np.cumsum(held).tolist()]
     cells: list[tuple[int, int]] = []
     start = 0
     for stop in [*np.flatnonzero(atom).tolist(), len(atom)]:
         while start < stop and rows[stop] - rows[start] >= k:
-            end = min(int(rows.searchsorted(rows[start] + per)), stop)
+            end = min(bisect_left(rows, rows[start] + per), stop)
             if rows[stop] - rows[end] < per:
                 end = stop
             cells.append((start, end - 1))

@@ -121,6 +121,7 @@ class Curator:
         totals = {j: np.zeros((sizes[j], len(scores))) for j in by}
         few = [j for j in totals if sizes[j] <= FEW_CODES]
         ends = np.cumsum([0, *[sizes[j] for j in few]])
+        holds = np.empty((ends[-1], BLOCK), dtype=np.float32)
         for codes in self._batches():
             for start in range(0, len(codes), BLOCK):
                 block = codes[start : start + BLOCK]
@@ -129,7 +130,8 @@ class Curator:
                     held = [
                         block[:, j] == np.arange(sizes[j], dtype=block.dtype)[:, None] for j in few
                     ]
-                    added = np.concatenate(held, dtype=np.float32) @ told.T.astype(np.float32)
+                    coded = np.concatenate(held, out=holds[:, : len(block)])
+                    added = coded @ told.T.astype(np.float32)
                     for j, first, end in zip(few, ends[:-1], ends[1:], strict=True):
                         totals[j] += added[first:end]
                 for j in totals.keys() - few:
@@ -156,7 +158,7 @@ class Curator:
         total = np.zeros((classes, 1 + len(scores), 1 + len(scores)))
         for codes in self._batches():
             if target is not None:
-                codes = codes[np.argsort(codes[:, target], kind="stable")]
+                codes = codes.take(np.argsort(codes[:, target], kind="stable"), axis=0)
             held = np.bincount([] if target is None else codes[:, target], minlength=classes)
             ends = [len(codes)] if target is None else np.cumsum(held).tolist()
             start = 0
@@ -190,7 +192,7 @@ class Curator:
         small = self.n_rows * len(self.codec.sizes) * narrow.itemsize <= MOST_KEPT
         kept = []
         for batch in self._table.batches():
-            codes = self.codec.encode(batch).astype(narrow, order="F")
+            codes = self.codec.encode(batch, narrow)
             if small:
                 kept.append(codes)
             yield codes

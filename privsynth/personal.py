@@ -325,19 +325,21 @@ def _person_names(values: pa.Array) -> bool:
 
     One word alone proves nothing: towns and states (Austin, Virginia) are first names too.
     """
+    spelt = (re.findall(r"[^\W\d_][\w'’\-]*", text.casefold()) for text in _sample(values))
+    sample = [parts for parts in spelt if len(parts) > 1]
+    wanted = 0.6 * min(SAMPLE, len(values))
+    if len(sample) < wanted:  # which costs less to find out than to compile what follows
+        return False
     shaped = pc.match_substring_regex(
         values, pattern=r"^\s*(?:\p{L}[\p{L}'’.\-]*[,.]?\s+){1,3}\p{L}[\p{L}'’.\-]*\s*$"
     )
     if (pc.sum(shaped).as_py() or 0) < 0.6 * len(values):
         return False
     first, last = (set(names.to_pylist()) for names in _name_lists())
-    hits = sum(_is_person(text.casefold(), first, last) for text in _sample(values))
-    return hits >= 0.6 * min(SAMPLE, len(values))
+    return sum(_is_person(parts, first, last) for parts in sample) >= wanted
 
 
-def _is_person(text: str, first: set[str], last: set[str]) -> bool:
-    parts: Sequence[str] = re.findall(r"[^\W\d_][\w'’\-]*", text)
-    return len(parts) > 1 and (
-        (parts[0] in first and parts[-1] in last)
-        or (parts[0] in last and any(part in first for part in parts[1:]))
+def _is_person(parts: Sequence[str], first: set[str], last: set[str]) -> bool:
+    return (parts[0] in first and parts[-1] in last) or (
+        parts[0] in last and any(part in first for part in parts[1:])
     )

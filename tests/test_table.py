@@ -718,3 +718,15 @@ def test_narrow_codes_are_counted_without_running_over() -> None:
 def test_a_code_outside_its_column_is_told_apart_from_another_cell(code: int) -> None:
     with pytest.raises(ValueError, match="invalid code"):
         count(np.array([[1, 1], [1, code]]), [3, 3], [0, 1])
+
+
+def test_texts_of_a_parquet_file_come_as_plain_text_whatever_its_pages_hold(tmp_path: Path) -> None:
+    texts = pa.array(["a", "b", None, "a"] * 50, pa.string())
+    whole = pa.table({"some": texts, "none": pa.nulls(200, pa.string()), "n": pa.array(range(200))})
+    pq.write_table(whole, tmp_path / "t.parquet", row_group_size=30)
+    table = read(tmp_path / "t.parquet")
+    assert table.to_arrow().equals(whole)
+    assert table.take(np.array([199, 0, 2])).to_arrow().equals(whole.take(pa.array([199, 0, 2])))
+    values, counts, nulls = table.value_counts("some")
+    assert (values.to_pylist(), counts.tolist(), nulls) == (["a", "b"], [100, 50], 50)
+    assert table.value_counts("none")[2] == 200

@@ -350,8 +350,17 @@ def scores_of(counts: Floats) -> Floats:
     ndarray, shape (classes, codes)
         0 for a code without rows.
     """
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
-    height = np.pad(_height(bounds(shares)), ((0, 0), (1, 1)))
+    shares = _shares(counts)
+    return _means(shares, bounds(shares))
+
+
+def _shares(counts: Floats) -> Floats:
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300))
+
+
+def _means(shares: Floats, ends: Floats) -> Floats:
+    """Give the mean of the standard normal between each code's ends."""
+    height = np.pad(_height(ends), ((0, 0), (1, 1)))
     drop = height[:, :-1] - height[:, 1:]
     return np.where(shares > 0, drop / np.where(shares > 0, shares, 1.0), 0.0)
 
@@ -369,10 +378,11 @@ def waves(counts: tuple[Floats, ...]) -> Floats:
         Of the orthonormal polynomials of degree 1 to 40.
     """
     starts = np.concatenate([[0], np.cumsum([part.shape[1] - 1 for part in counts])[:-1]])
-    at = np.concatenate(
-        [bounds(c / np.maximum(c.sum(axis=1, keepdims=True), 1e-300)) for c in counts], axis=1
-    )
-    jumps = np.concatenate([np.diff(scores_of(c)) for c in counts], axis=1) * _height(at)
+    shares = [_shares(c) for c in counts]
+    ends = [bounds(share) for share in shares]
+    at = np.concatenate(ends, axis=1)
+    means = [_means(*own) for own in zip(shares, ends, strict=True)]
+    jumps = np.concatenate([np.diff(mean) for mean in means], axis=1) * _height(at)
     # The integral of h[k] times the density up to t is -density(t) h[k-1](t) / sqrt(k).
     before, now = np.zeros_like(at), np.ones_like(at)
     found = np.empty((TERMS, at.shape[0], len(counts)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from privsynth.errors import DataError, StorageError
 from privsynth.table.bytestream import TextFile, check_encoding
 from privsynth.table.places import database, kind_of, reading
 from privsynth.table.relation import Table, in_memory
-from privsynth.table.storage import check_names, clean, storage_schema
+from privsynth.table.storage import clean, storage_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +63,7 @@ def read(data: Any, *, encoding: str = "utf-8") -> Table:
         raise DataError(f"{table.name}: has no rows; at least one is wanted")
     if table.n_rows * len(table.schema) <= MOST_HELD:
         # Columns are counted one by one: a small file is cheaper to keep than to read so often.
-        table = in_memory(table.to_arrow(), table.name, table.frame, table.formats)
+        table = table.held()
     _refuse_infinite(table)
     return table
 
@@ -130,6 +130,7 @@ def _from_text(file: TextFile, kind: str = "csv") -> Table:
 
 def _from_parquet(files: list[Path], name: str, folder: Path | None = None) -> Table:
     """Open Parquet files as one table; folders named ``column=value`` give a column."""
+    import pyarrow as pa
     import pyarrow.dataset as ds
     import pyarrow.parquet as pq
 
@@ -139,24 +140,24 @@ def _from_parquet(files: list[Path], name: str, folder: Path | None = None) -> T
         if kind_of(file) != "parquet":
             raise DataError(f"{name}: {file.name} is no Parquet file; a glob takes Parquet alone")
     with reading(name, "Parquet"):
-        # Arrow takes its first file's names coming twice for damage.
-        check_names(pq.read_schema(files[0]).names, str(files[0]))
-        dataset = ds.dataset(
-            [str(file) for file in files],
-            format="parquet",
-            partitioning="hive" if folder else None,
-            partition_base_dir=str(folder) if folder else None,
-        )
         first = None
-        for fragment, file in zip(dataset.get_fragments(), files, strict=True):
+        for file in files:
             with reading(str(file), "Parquet"):
-                schema = storage_schema(fragment.physical_schema, str(file))
+                schema = storage_schema(pq.read_schema(file), str(file))
             first = first or schema
             if schema != first:
                 raise DataError(
                     f"{file}: has other columns or types than {files[0]}; give all files the same"
                 )
-        return _from_dataset(dataset, name)
+        # Such a file codes its texts already: to spell every one out would cost most of the time.
+        texts = [entry.name for entry in first or () if pa.types.is_string(entry.type)]
+        dataset = ds.dataset(
+            [str(file) for file in files],
+            format=ds.ParquetFileFormat(dictionary_columns=texts),
+            partitioning="hive" if folder else None,
+            partition_base_dir=str(folder) if folder else None,
+        )
+        return _from_dataset(dataset, name, texts)
 
 
 def _from_arrow_file(path: Path, name: str) -> Table:
@@ -171,10 +172,16 @@ def _from_arrow_file(path: Path, name: str) -> Table:
                 return _held(pa.ipc.open_stream(raw).read_all(), name)
 
 
-def _from_dataset(dataset: Any, name: str) -> Table:
+def _from_dataset(dataset: Any, name: str, texts: Sequence[str] = ()) -> Table:
+    """Give a dataset's rows; columns of `texts` may be dictionary arrays there."""
     import pyarrow as pa
 
-    schema = storage_schema(dataset.schema, name)
+    schema = pa.schema(
+        [
+            (entry.name, pa.string()) if entry.name in texts else entry
+            for entry in storage_schema(dataset.schema, name)
+        ]
+    )
 
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         chosen = pa.schema([schema.field(column) for column in columns])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "Table", "in_memory"]
 
 Scan = Callable[[list[str]], "Iterator[pa.RecordBatch]"]
-"""Given column names, yields those columns of every row, in order, in the table's types."""
+"""Given column names, yields those columns of every row, in order, in the table's types; text
+may come as a dictionary array."""
 
 Counted: TypeAlias = "tuple[pa.Array, np.ndarray, int]"
 """Distinct values that are not null, ascending; the rows that hold each; the nulls."""
@@ -86,7 +87,15 @@ class Table:
         for name in names:
             self._check(name)
         schema = pa.schema([self.schema.field(name) for name in names])
-        return pa.Table.from_batches(self.scan(names), schema).unify_dictionaries()
+        batches = [batch.cast(schema) for batch in self.scan(names)]
+        return pa.Table.from_batches(batches, schema).unify_dictionaries()
+
+    def held(self) -> Table:
+        """Give the same table, read into memory; it has rows."""
+        import pyarrow as pa
+
+        rows = pa.Table.from_batches(self.scan(list(self.names)))
+        return replace(self, scan=lambda names: iter(rows.select(names).to_batches()))
 
     def value_counts(self, column: str) -> tuple[pa.Array, np.ndarray, int]:
         """Count the values of a column without loading it whole.
@@ -144,7 +153,8 @@ class Table:
         for batch in self.batches():
             low, high = np.searchsorted(ordered, [start, start + batch.num_rows])
             if low < high:
-                picked.append(batch.take(pa.array(ordered[low:high] - start)))
+                chosen = batch.take(pa.array(ordered[low:high] - start))
+                picked.append(chosen.cast(self.schema))
             start += batch.num_rows
         table = pa.Table.from_batches(picked, self.schema).unify_dictionaries()
         back = np.empty_like(order)
@@ -171,11 +181,11 @@ def _tally(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """Count the values of one array that are not null, each once and ascending."""
     import pyarrow as pa
 
-    if pa.types.is_dictionary(array.type):
-        held = np.bincount(array.indices.drop_null(), minlength=len(array.dictionary))
-        kept = (held > 0) & np.asarray(array.dictionary.is_valid())
-        return _merge([(array.dictionary.filter(pa.array(kept)), held[kept])])
     plain = array.drop_null() if array.null_count else array
+    if pa.types.is_dictionary(plain.type):
+        held = np.bincount(plain.indices, minlength=len(plain.dictionary))
+        kept = (held > 0) & np.asarray(plain.dictionary.is_valid())
+        return _merge([(plain.dictionary.filter(pa.array(kept)), held[kept])])
     numbers = _as_numbers(plain)
     if numbers is not None:
         values, counts = np.unique(numbers, return_counts=True)

@@ -86,9 +86,12 @@ def check_names(names: list[str], name: str) -> None:
 
 
 def clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Cast a batch, or a table, to its storage types; NaN becomes null."""
+    """Cast a batch, or a table, to its storage types; NaN becomes null.
+
+    A dictionary array of text stays one, though text is stored without.
+    """
     columns = [_clean_column(batch.column(entry.name), entry.type) for entry in schema]
-    return type(batch).from_arrays(columns, schema=schema)
+    return type(batch).from_arrays(columns, names=schema.names)
 
 
 def to_frame(table: pa.Table, frame: str) -> Any:
@@ -157,7 +160,8 @@ def _clean_column(column: Any, kind: pa.DataType) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if column.type != kind:
+    coded = pa.types.is_dictionary(column.type) and column.type.value_type == kind
+    if column.type != kind and not coded:
         column = column.cast(kind)
     if pa.types.is_floating(kind) and pc.any(pc.is_nan(column)).as_py():
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)

@@ -101,9 +101,9 @@ def test_a_table_of_moderate_size_is_encoded_once(monkeypatch: pytest.MonkeyPatc
     encoded: list[int] = []
     encode = Codec.encode
 
-    def counting(self: Codec, rows: Any) -> Any:
+    def counting(self: Codec, rows: Any, *dtype: Any) -> Any:
         encoded.append(rows.num_rows)
-        return encode(self, rows)
+        return encode(self, rows, *dtype)
 
     monkeypatch.setattr(Codec, "encode", counting)
     fitted(Curator(table, codec, Ledger(), Disclosure(10)))
