@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
 
-__all__ = ["CLASSIFIERS", "REGRESSORS", "Features", "Learner", "predict"]
+__all__ = ["CLASSIFIERS", "LARGEST", "REGRESSORS", "Features", "Learner", "fit_predict", "predict"]
 
 TREES = 100
 LARGEST = 1e30  # squares and single precision still hold it
@@ -123,19 +123,49 @@ def predict(
         Probabilities, shape (test rows, classes), 0 for a class that `truth` lacks; or
         numbers, shape (test rows,).
     """
+    features = Features.learn(train)
+    return fit_predict(
+        learner.build(features, seed),
+        learner.features(features, train),
+        truth,
+        learner.features(features, test),
+        classes,
+    )
+
+
+def fit_predict(
+    estimator: Any,
+    train: Any,
+    truth: np.ndarray,
+    test: Any,
+    classes: int,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """Train an estimator on rows that are encoded already, and predict others.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+    train, test : ndarray or csr_matrix
+    truth, classes
+        As in `predict`, which says what is given back, too.
+    weights : ndarray of float, shape (train rows,), optional
+        How much each row counts.
+
+    Returns
+    -------
+    ndarray of float64
+    """
     from threadpoolctl import threadpool_limits
 
-    features = Features.learn(train)
-    estimator = learner.build(features, seed)
     # one thread: the last digits of a sum depend on how many threads have shared it
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
-        estimator.fit(learner.features(features, train), truth)
-        rows = learner.features(features, test)
+        estimator.fit(train, truth, sample_weight=weights)
         if not classes:
-            return np.asarray(estimator.predict(rows), dtype=np.float64)
-        probabilities = np.zeros((len(test), classes))
-        probabilities[:, estimator.classes_] = estimator.predict_proba(rows)
+            return np.asarray(estimator.predict(test), dtype=np.float64)
+        probabilities = np.zeros((test.shape[0], classes))
+        probabilities[:, estimator.classes_] = estimator.predict_proba(test)
     return probabilities
 
 

@@ -1,0 +1,294 @@
+"""Repeated cross-validation of what is added to training rows; the rows tested on are real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from privsynth.evaluation import metrics
+from privsynth.evaluation.frames import Note, Progress
+from privsynth.evaluation.learners import CLASSIFIERS, Features, fit_predict
+from privsynth.evaluation.ranking import Ranking, brier, calibration_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RECALLS", "THRESHOLDS", "Added", "Figures", "Method", "UnableError", "cross_validate"]
+
+PARTS = 3  # one of them sets the threshold, the others train
+RECALLS = np.linspace(0, 1, 51)
+THRESHOLDS = np.linspace(0, 1, 51)
+
+
+@dataclass(frozen=True)
+class Added:
+    """What a method adds to the real rows that a model learns from: rows, or weights.
+
+    Parameters
+    ----------
+    features : pandas.DataFrame, optional
+        A canonical frame.
+    truth : ndarray of int, optional
+        The classes of its rows.
+    weights : ndarray of float, optional
+        How much each real row counts.
+    """
+
+    features: pd.DataFrame | None = None
+    truth: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
+Method = Callable[[np.ndarray, int], Added]
+"""Positions of the real rows to learn from, seed -> what is added to them."""
+
+
+class UnableError(Exception):
+    """A method cannot work with the rows of a fold; the text says why."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured, one item a fold in the order of the folds.
+
+    Parameters
+    ----------
+    figures : mapping
+        Metric, learner, method -> list of float.
+    precision, f1 : mapping
+        Learner, method -> list of curves, over `RECALLS` and over `THRESHOLDS`.
+    unable : mapping of str to str
+        The methods that could not work in every fold, with the reason; none is measured.
+    """
+
+    figures: dict[str, dict[str, dict[str, list[float]]]]
+    precision: dict[str, dict[str, list[np.ndarray]]]
+    f1: dict[str, dict[str, list[np.ndarray]]]
+    unable: dict[str, str]
+
+    def of(self, metric: str, method: str) -> np.ndarray:
+        """Give the figures of one method, shape (folds, learners)."""
+        return np.array([by_method[method] for by_method in self.figures[metric].values()]).T
+
+
+def cross_validate(
+    features: pd.DataFrame,
+    truth: np.ndarray,
+    rare: list[int],
+    methods: Mapping[str, Method],
+    *,
+    folds: int,
+    repeats: int,
+    seed: int,
+    precision: float,
+    progress: Progress,
+    note: Note,
+) -> Figures:
+    """Train each classifier with what each method adds, and test it on the real rows set aside.
+
+    Parameters
+    ----------
+    features : pandas.DataFrame
+        A canonical frame.
+    truth : ndarray of int, shape (rows,)
+        The class of each row, 0 and up; each has as many rows as there are folds, or more.
+    rare : list of int
+        The classes that count as positive, one after the other; figures are means over them.
+    methods : mapping of str to callable
+        Those that raise `UnableError` in a fold are left out.
+    folds, repeats, seed, precision, progress, note
+        As in `privsynth.evaluation.minority.minority_gain`.
+
+    Returns
+    -------
+    Figures
+    """
+    from sklearn.model_selection import RepeatedStratifiedKFold
+
+    measured: dict[str, list[_Measured]] = {name: [] for name in methods}
+    unable: dict[str, str] = {}
+    steps = folds * repeats * len(methods)
+    splits = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
+    for fold, (rows, test) in enumerate(splits.split(truth, truth)):
+        own = (seed + fold) % 2**32
+        split = _Split.of(features, truth, rows, test)
+        tuning = _tuning(features, truth, rows, own, note)
+        for step, (name, method) in enumerate(methods.items(), fold * len(methods)):
+            progress("minority gain", step, steps)
+            if name in unable:
+                continue
+            try:
+                tuned = None if tuning is None else tuning.chances(method, own)
+                chances = split.chances(method, own)
+            except UnableError as error:
+                unable[name] = str(error)
+                note(f"{name} is left out, for it cannot work with these rows: {error}")
+                continue
+            measured[name].append(
+                {
+                    learner: _measure(
+                        truth[test],
+                        chances[learner],
+                        rare,
+                        [0.5] * len(rare)
+                        if tuning is None or tuned is None
+                        else _best_thresholds(truth[tuning.test], tuned[learner], rare),
+                        precision,
+                    )
+                    for learner in CLASSIFIERS
+                }
+            )
+    progress("minority gain", steps, steps)
+    return _collected({name: by for name, by in measured.items() if name not in unable}, unable)
+
+
+@dataclass(frozen=True)
+class _Measure:
+    figures: dict[str, float]
+    precision: np.ndarray
+    f1: np.ndarray
+
+
+_Measured = dict[str, _Measure]
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Real rows to learn from and real rows to be tested on, as the learners read them.
+
+    Parameters
+    ----------
+    rows, test : ndarray of int
+        Positions in the table.
+    truth : ndarray of int
+        The classes of all rows of the table.
+    features : Features
+        Learnt on `rows`, so that methods differ by what they add to these and by nothing else.
+    train_as, test_as : mapping
+        The form of the features that a learner reads -> the encoded rows.
+    """
+
+    rows: np.ndarray
+    test: np.ndarray
+    truth: np.ndarray
+    features: Features
+    train_as: Mapping[Any, Any]
+    test_as: Mapping[Any, Any]
+
+    @classmethod
+    def of(
+        cls, frame: pd.DataFrame, truth: np.ndarray, rows: np.ndarray, test: np.ndarray
+    ) -> _Split:
+        train, tested = frame.iloc[rows], frame.iloc[test]
+        features = Features.learn(train)
+        forms = {learner.features for learner in CLASSIFIERS.values()}
+        return cls(
+            rows,
+            test,
+            truth,
+            features,
+            {form: form(features, train) for form in forms},
+            {form: form(features, tested) for form in forms},
+        )
+
+    def chances(self, method: Method, seed: int) -> dict[str, np.ndarray]:
+        """Give the chances of the test rows, shape (rows, classes), by learner."""
+        added = method(self.rows, seed)
+        truth, train_as = self.truth[self.rows], self.train_as
+        if added.features is not None and added.truth is not None and len(added.truth):
+            truth = np.concatenate([truth, added.truth])
+            train_as = {
+                form: _stacked(real, form(self.features, added.features))
+                for form, real in train_as.items()
+            }
+        return {
+            name: fit_predict(
+                learner.build(self.features, seed),
+                train_as[learner.features],
+                truth,
+                self.test_as[learner.features],
+                int(self.truth.max()) + 1,
+                added.weights,
+            )
+            for name, learner in CLASSIFIERS.items()
+        }
+
+
+def _stacked(real: Any, added: Any) -> Any:
+    from scipy.sparse import issparse, vstack
+
+    return vstack([real, added], format="csr") if issparse(real) else np.vstack([real, added])
+
+
+def _tuning(
+    features: pd.DataFrame, truth: np.ndarray, rows: np.ndarray, seed: int, note: Note
+) -> _Split | None:
+    """Set a third of the training rows aside, on which thresholds are tuned."""
+    from sklearn.model_selection import StratifiedKFold
+
+    counts = np.bincount(truth[rows])
+    if counts.min() < PARTS:
+        note(
+            f"a class has fewer than {PARTS} rows in a training fold; no threshold can be tuned "
+            "there, and 0.5 is taken"
+        )
+        return None
+    parts = StratifiedKFold(PARTS, shuffle=True, random_state=seed)
+    kept, aside = next(parts.split(rows, truth[rows]))
+    return _Split.of(features, truth, rows[kept], rows[aside])
+
+
+def _best_thresholds(truth: np.ndarray, chances: np.ndarray, rare: list[int]) -> list[float]:
+    return [Ranking.of(truth == k, chances[:, k]).best_threshold() for k in rare]
+
+
+def _measure(
+    truth: np.ndarray,
+    chances: np.ndarray,
+    rare: list[int],
+    thresholds: list[float],
+    precision: float,
+) -> _Measure:
+    """Measure each rare class against the rest, and give the means over them."""
+    once = np.ones((1, len(truth)))
+    called = chances.argmax(axis=1)
+    figures, precisions, f1s = [], [], []
+    for k, threshold in zip(rare, thresholds, strict=True):
+        positive, chance = truth == k, chances[:, k]
+        ranking = Ranking.of(positive, chance)
+        several = chances.shape[1] > 2
+        at_half, at_best = ranking.f1_at(np.array([0.5, threshold]))
+        figures.append(
+            {
+                "pr_auc": metrics.average_precision(once, positive, chance)[0],
+                "roc_auc": metrics.roc_auc(once, positive, chance)[0],
+                "recall_at_precision": ranking.recall_at(precision),
+                "f1": metrics.f1(once, positive, called == k)[0] if several else at_half,
+                "f1_tuned": at_best,
+                "brier": brier(positive, chance),
+                "calibration_error": calibration_error(positive, chance),
+            }
+        )
+        precisions.append(ranking.precision_at(RECALLS))
+        f1s.append(ranking.f1_at(THRESHOLDS))
+    means = {name: float(np.mean([one[name] for one in figures])) for name in figures[0]}
+    return _Measure(means, np.mean(precisions, axis=0), np.mean(f1s, axis=0))
+
+
+def _collected(measured: Mapping[str, list[_Measured]], unable: dict[str, str]) -> Figures:
+    def of(pick: Callable[[_Measure], Any]) -> dict[str, dict[str, list[Any]]]:
+        return {
+            learner: {name: [pick(fold[learner]) for fold in by] for name, by in measured.items()}
+            for learner in CLASSIFIERS
+        }
+
+    names = next(iter(next(iter(measured.values()))[0].values())).figures
+    return Figures(
+        {name: of(lambda one, name=name: one.figures[name]) for name in names},  # type: ignore[misc]
+        of(lambda one: one.precision),
+        of(lambda one: one.f1),
+        unable,
+    )
