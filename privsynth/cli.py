@@ -571,6 +571,11 @@ def sample(
     type=click.Choice(["auto", "minority", "all"]),
     help="Rows that the engine learns.  [default: auto]",
 )
+@click.option(
+    "--selection",
+    type=click.Choice(["auto", "classifiers", "none"]),
+    help="Whether classifiers choose among the rows drawn.  [default: auto, for cart and copula]",
+)
 @_schema
 @click.option(
     "--config",
@@ -654,6 +659,7 @@ def augment(
         "engine": run.engine,
         "sampling_strategy": run.sampling_strategy,
         "fit_on": run.fit_on,
+        "selection": run.selection,
         "schema": run.schema,
         "k": run.k,
         "settings": run.settings,

@@ -43,6 +43,8 @@ class RunConfig:
         How far `augment` fills the minority classes up.
     fit_on : {"auto", "minority", "all"}
         Which rows `augment` learns from.
+    selection : {"auto", "classifiers", "none"}
+        Whether `augment` lets classifiers choose among the rows drawn.
     settings : mapping of str to value
         The engine's hyper-parameters; the engine checks them.
 
@@ -63,6 +65,7 @@ class RunConfig:
     minority: bool = False
     sampling_strategy: float | str | Mapping[str, int] = "auto"
     fit_on: str = "auto"
+    selection: str = "auto"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,6 +86,8 @@ class RunConfig:
             )
         if self.fit_on not in ("auto", "minority", "all"):
             raise ConfigError("'fit_on' is wanted as auto, minority or all")
+        if self.selection not in ("auto", "classifiers", "none"):
+            raise ConfigError("'selection' is wanted as auto, classifiers or none")
         for name in self.settings:
             if not isinstance(name, str):
                 raise ConfigError("'settings' has a key that is no text; name a hyper-parameter")
@@ -176,6 +181,7 @@ _WANTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "minority": ((bool,), "true or false"),
     "sampling_strategy": ((int, float, str, Mapping), "a ratio, a word or rows by class"),
     "fit_on": _TEXT,
+    "selection": _TEXT,
     "settings": ((Mapping,), "a mapping of hyper-parameters"),
 }
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from privsynth.storage import check_writable, replacing
 from privsynth.table import Table, check_output, open_writer, read, to_frame, write
 
 if TYPE_CHECKING:
-    from privsynth.augment import Augmentation
+    from privsynth.augmentation import Augmentation, FitOn, Selection
 
 __all__ = [
     "FittedModel",
@@ -213,7 +213,8 @@ def augmented(
     target: str,
     engine: str | None = None,
     sampling_strategy: Any = "auto",
-    fit_on: Literal["auto", "minority", "all"] = "auto",
+    fit_on: FitOn = "auto",
+    selection: Selection = "auto",
     schema: Schema | str | Path | None = None,
     k: int = 10,
     settings: Mapping[str, Any] | None = None,
@@ -228,18 +229,16 @@ def augmented(
     Augmentation
         The real and the synthetic rows, the model, notes, and what attacks find.
     """
-    from privsynth.augment import augment_table
+    from privsynth.augmentation import Plan, augment_table
 
+    declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
+    plan = Plan(engine or DEFAULT, settings, fit_on, selection, Disclosure(k).k, declared)
     return augment_table(
         read(data, encoding=encoding),
         target,
-        engine=engine,
+        plan,
         sampling_strategy=sampling_strategy,
-        fit_on=fit_on,
-        settings=settings,
-        k=Disclosure(k).k,
-        schema=Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema,
-        seed=seed,
+        seed=chosen_seed(seed),
         progress=progress,
     )
 
@@ -272,8 +271,8 @@ def augment(
     flag : bool
         Whether a column ``synthetic`` tells the added rows from the real ones.
     **options
-        ``fit_on``, ``schema``, ``k``, ``settings``, ``encoding`` and ``progress``, as in
-        `privsynth.MinoritySampler` and `privsynth.fit`.
+        ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding`` and ``progress``,
+        as in `privsynth.MinoritySampler` and `privsynth.fit`.
 
     Returns
     -------
@@ -304,7 +303,8 @@ def minority_gain(
     target: str,
     engine: str | None = None,
     sampling_strategy: Any = "auto",
-    fit_on: Literal["auto", "minority", "all"] = "auto",
+    fit_on: FitOn = "auto",
+    selection: Selection = "auto",
     schema: Schema | str | Path | None = None,
     k: int = 10,
     settings: Mapping[str, Any] | None = None,
@@ -318,7 +318,7 @@ def minority_gain(
 
     Parameters
     ----------
-    data, target, engine, sampling_strategy, fit_on, schema, k, settings, encoding
+    data, target, engine, sampling_strategy, fit_on, selection, schema, k, settings, encoding
         As in `augment`.
     folds, repeats : int
         Stratified folds, and how often they are drawn anew. The engine is fitted inside every
@@ -347,6 +347,7 @@ def minority_gain(
             name,
             sampling_strategy=sampling_strategy,
             fit_on=fit_on,
+            selection=selection,
             settings=settings,
             k=k,
             schema=declared,

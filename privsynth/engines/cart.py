@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 ROWS_OF_ORDER = 30_000
 ROWS_OF_TREE = 100_000
+RUNS = 32
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Cart:
         The most columns that a tree may ask for: those that tell most of the column it draws.
     order : tuple of str
         Columns to be drawn first, in this order; the others follow by how much they tell of the
-        target.
+        target, its classes counted alike.
 
     Notes
     -----
@@ -60,7 +61,7 @@ class Cart:
     leaf: int = 50
     class_leaf: int = 15
     pruning: float = 2.0
-    shrinkage: float = 5.0
+    shrinkage: float = 3.0
     predictors: int = 10
     order: tuple[str, ...] = ()
 
@@ -113,7 +114,10 @@ class Cart:
         some = _some(codes, every, ROWS_OF_TREE, rng)
         some_of = {c: _some(codes, rows, ROWS_OF_TREE, rng) for c, rows in classes.items()}
         told = information(_some(codes, every, ROWS_OF_ORDER, rng), codec.sizes)
-        order = _ordered(codec, told, self.order)
+        aim = told.sum(axis=0) if target is None else told[target]
+        if classes:
+            aim = distinction(codes, codec.sizes, [rest, *classes.values()])
+        order = _ordered(codec, told, aim, self.order)
         shared: list[Leaves] = []
         own: list[dict[int, Leaves]] = []
         for step, j in enumerate(order):
@@ -130,6 +134,7 @@ class Cart:
                 shrinkage=self.shrinkage,
                 seed=int(rng.integers(2**31)),
             )
+            whole = replace(whole, along=whole.halving(some))
             root = np.bincount(codes[:, j], minlength=codec.sizes[j]) / n
             pooled, place = whole.grow(codes, every, some, root[None])
             wide = pooled.shares.astype(np.float64)
@@ -303,8 +308,8 @@ def _some(codes: Codes, rows: slice, most: int, rng: np.random.Generator) -> Cod
     return np.asfortranarray(codes[np.sort(chosen)])
 
 
-def _ordered(codec: Codec, told: Floats, asked: tuple[str, ...]) -> list[int]:
-    """Put the columns in the order of drawing: target, asked for, then by information on it."""
+def _ordered(codec: Codec, told: Floats, aim: Floats, asked: tuple[str, ...]) -> list[int]:
+    """Put the columns in the order of drawing: target, asked for, then by `aim`."""
     names = [coding.name for coding in codec.codings]
     for name in asked:
         if name not in names:
@@ -315,22 +320,36 @@ def _ordered(codec: Codec, told: Floats, asked: tuple[str, ...]) -> list[int]:
     if codec.target is not None:
         ahead = [codec.target, *(j for j in ahead if j != codec.target)]
     rest = [j for j in range(len(names)) if j not in ahead]
-    aim = told[codec.target] if codec.target is not None else told.sum(axis=0)
     return ahead + sorted(rest, key=lambda j: (-aim[j], -told[j].sum(), j))
 
 
-def information(codes: Codes, sizes: tuple[int, ...], most: int = 32) -> Floats:
+def distinction(codes: Codes, sizes: tuple[int, ...], groups: list[slice]) -> Floats:
+    """Give what each column tells of a row's group, in nats, as if all groups were of one size.
+
+    Otherwise what sets a rare class apart would count for little beside what divides the rest.
+    What chance alone gives the groups' shares is taken off, as in `information`.
+    """
+    groups = [rows for rows in groups if rows.start < rows.stop]
+    chance = np.mean([1 / (2 * (rows.stop - rows.start)) for rows in groups])
+    told = np.zeros(len(sizes))
+    for j, size in enumerate(sizes):
+        cells, width = _coarse(codes[:, j], size)
+        shares = np.stack(
+            [np.bincount(cells[rows], minlength=width) / len(cells[rows]) for rows in groups]
+        )
+        seen, mean = shares > 0, np.broadcast_to(shares.mean(axis=0), shares.shape)
+        found = (shares[seen] * np.log(shares[seen] / mean[seen])).sum() / len(groups)
+        told[j] = max(found - (seen.any(axis=0).sum() - 1) * chance, 0.0)
+    return told
+
+
+def information(codes: Codes, sizes: tuple[int, ...]) -> Floats:
     """Give the mutual information of every pair of columns, in nats; 0 on the diagonal.
 
-    Columns of more than `most` codes are read in `most` runs of neighbouring codes. What chance
-    alone gives columns of many codes is taken off (Miller, *Information Theory in Psychology*,
-    1955); else they would crowd out those that do tell something.
+    What chance alone gives columns of many codes is taken off (Miller, *Information Theory in
+    Psychology*, 1955); else they would crowd out those that do tell something.
     """
-    coarse = [
-        codes[:, j] if size <= most else codes[:, j].astype(np.int64) * most // size
-        for j, size in enumerate(sizes)
-    ]
-    width = [min(size, most) for size in sizes]
+    coarse, width = zip(*(_coarse(codes[:, j], s) for j, s in enumerate(sizes)), strict=True)
     told = np.zeros((len(sizes), len(sizes)))
     for i in range(len(sizes)):
         for j in range(i):
@@ -342,3 +361,10 @@ def information(codes: Codes, sizes: tuple[int, ...], most: int = 32) -> Floats:
             free = (joint.any(axis=1).sum() - 1) * (joint.any(axis=0).sum() - 1)
             told[i, j] = told[j, i] = max(found - free / (2 * len(codes)), 0.0)
     return told
+
+
+def _coarse(column: npt.NDArray[np.int32], size: int) -> tuple[npt.NDArray[np.integer], int]:
+    """Read a column of many codes in runs of neighbouring ones; tell how many there are."""
+    if size <= RUNS:
+        return column, size
+    return column.astype(np.int64) * RUNS // size, RUNS

@@ -45,6 +45,8 @@ class Growing:
         How many rows the background counts for, at each halving of the codes.
     seed : int
         Breaks ties between splits.
+    along : ndarray of int, optional
+        The codes there, in the order in which they are halved; as they stand by default.
     """
 
     codec: Codec
@@ -55,6 +57,7 @@ class Growing:
     pruning: float
     shrinkage: float
     seed: int
+    along: npt.NDArray[np.intp] | None = None
 
     def grow(
         self,
@@ -125,10 +128,37 @@ class Growing:
         A few leaves hold most nulls: shrinkage would spread them over the many others.
         """
         if not self.codec.codings[self.column].nullable or counts.shape[1] < 2:
-            return dyadic(counts, wider, self.shrinkage)
+            return self._shrunk(counts, wider)
         missing = counts[:, -1:] / counts.sum(axis=1, keepdims=True)
-        there = dyadic(counts[:, :-1], wider[:, :-1], self.shrinkage)
+        there = self._shrunk(counts[:, :-1], wider[:, :-1])
         return np.concatenate([there * (1 - missing), missing], axis=1)
+
+    def _shrunk(self, counts: Floats, wider: Floats) -> Floats:
+        if self.along is None:
+            return dyadic(counts, wider, self.shrinkage)
+        shares = np.empty_like(counts)
+        shares[:, self.along] = dyadic(counts[:, self.along], wider[:, self.along], self.shrinkage)
+        return shares
+
+    def halving(self, codes: Codes) -> npt.NDArray[np.intp] | None:
+        """Give `along`: a nominal column's codes, by the main axis of what rows of each are like.
+
+        So a half holds levels of like rows, and keeps what a leaf says of them.
+        """
+        coding, size = self.codec.codings[self.column], self.codec.sizes[self.column]
+        if coding.ordered or size <= 2 or not self.before:
+            return None
+        drawn = codes[:, self.column]
+        held = np.bincount(drawn, minlength=size)
+        aim = self._aim(drawn)
+        profile = np.empty((size, len(self.before)))
+        for at, i in enumerate(self.before):
+            rank = self._ranked(codes, i, aim)[codes[:, i]].astype(np.float64)
+            rank -= rank.mean()
+            total = np.bincount(drawn, weights=rank, minlength=size)
+            profile[:, at] = total / ((held + PRIOR_ROWS) * max(rank.std(), 1e-9))
+        axis = np.linalg.svd(profile * np.sqrt(held)[:, None], full_matrices=False)[2][0]
+        return np.argsort((profile @ axis)[: size - coding.nullable], kind="stable")
 
     def ranks(self, codes: Codes) -> dict[int, Ints]:
         """Give the order of each nominal column's codes, by what they say of the column drawn."""

@@ -182,6 +182,34 @@ def test_a_rare_class_keeps_what_many_levels_say_of_a_number() -> None:
     assert np.corrcoef(number, made["x"])[0, 1] > 0.8
 
 
+def test_many_levels_that_are_drawn_from_numbers_stay_near_them() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 20_000))
+    level = np.clip(np.floor(400 * (0.5 + (x + y) / 10)), 0, 399).astype(int)
+    name = rng.permutation(400)
+    frame = pd.DataFrame(
+        {"x": x.round(3), "y": y.round(3), "level": [f"h{i}" for i in name[level]]}
+    )
+    frame["t"] = np.where(rng.random(20_000) < 0.1, "yes", "no")
+    settings = {"order": ["x", "y"]}
+    made = privsynth.fit(frame, engine="cart", target="t", seed=0, settings=settings).sample(
+        20_000, seed=0
+    )
+    made = made[made["level"] != "(other)"]
+    number = np.argsort(name)[made["level"].str[1:].astype(int)]
+    assert np.corrcoef(number, made["x"] + made["y"])[0, 1] > 0.93
+
+
+def test_what_sets_a_rare_class_apart_is_drawn_early() -> None:
+    rng = np.random.default_rng(0)
+    label = np.array([*["common"] * 4900, *["other"] * 4900, *["rare"] * 200])
+    common = rng.normal(size=10_000) + 1.2 * (label == "common")
+    rare = rng.normal(size=10_000) + 2.5 * (label == "rare")
+    frame = pd.DataFrame({"common": common.round(2), "rare": rare.round(2), "t": label})
+    model = privsynth.fit(frame, engine="cart", target="t", seed=0)
+    assert [model.codec.codings[j].name for j in model.model.order] == ["t", "rare", "common"]
+
+
 @pytest.mark.parametrize("name", ["pruning", "shrinkage"])
 def test_an_infinite_setting_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="give a number of 0 or more"):

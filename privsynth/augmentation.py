@@ -1,0 +1,483 @@
+"""More rows of the minority of a table: which rows are learnt, which are drawn, which are kept."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from threadpoolctl import threadpool_limits
+
+from privsynth.artefact import FittedModel
+from privsynth.engines import DEFAULT, OVERSAMPLERS, Progress, recipe
+from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError, known
+from privsynth.evaluation.score import Score
+from privsynth.fitting import fit_table
+from privsynth.infer import infer
+from privsynth.sampler import rows
+from privsynth.schema import Column, Kind, Schema
+from privsynth.selection import chosen
+from privsynth.table import Table, to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Augmentation", "FitOn", "Plan", "Selection", "augment_table", "grow"]
+
+FitOn = Literal["auto", "minority", "all"]
+Selection = Literal["auto", "classifiers", "none"]
+HANDFUL = 5
+ENOUGH = 20
+MOST_CLASSES = 100
+MOST_OTHERS = 5_000
+MOST_CANDIDATES = 30_000
+MOST_TRIES = 20
+SELECTED = ("cart", "copula")
+"""Engines whose rows are selected by default; the others are left as their makers made them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows of the minority are made.
+
+    Parameters
+    ----------
+    engine : str
+        An engine's name.
+    settings : mapping of str to value, optional
+        Its hyper-parameters.
+    fit_on : {"auto", "minority", "all"}
+        The rows that it learns: those of the growing classes, all, or those of the growing
+        classes and as many of the others, 5,000 at least.
+    selection : {"auto", "classifiers", "none"}
+        Whether classifiers choose among the rows drawn; see `privsynth.selection`. By default
+        they do for privsynth's own engines.
+    k : int
+        The fewest rows that a level, cell or leaf may rest on; fewer where a class has fewer.
+    schema : Schema, optional
+        What is declared of the columns; the rest is inferred.
+    """
+
+    engine: str = DEFAULT
+    settings: Mapping[str, Any] | None = None
+    fit_on: FitOn = "auto"
+    selection: Selection = "auto"
+    k: int = 10
+    schema: Schema | None = None
+
+    def __post_init__(self) -> None:
+        recipe(self.engine, self.settings)
+        if self.selection == "classifiers" and self.holds_rows:
+            raise UsageError(
+                f"{self.engine} draws between rows, and its rows are not selected; use cart or "
+                "copula, or leave the selection out"
+            )
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether the engine is one of imbalanced-learn's."""
+        return self.engine in OVERSAMPLERS
+
+    @property
+    def selects(self) -> bool:
+        """Whether classifiers choose among the rows drawn."""
+        if self.selection == "auto":
+            return self.engine in SELECTED
+        return self.selection == "classifiers"
+
+
+@dataclass(frozen=True, eq=False)
+class Augmentation:
+    """What was added to a table, and what is known of it.
+
+    Parameters
+    ----------
+    real : Table
+        The rows that were given.
+    synthetic : pyarrow.Table
+        The rows that were added: same columns, same types.
+    target : str
+    model : FittedModel or None
+        What drew them; None where nothing was wanted.
+    counts : mapping of class to (int, int)
+        Real and synthetic rows of each class.
+    seed : int
+    notes : tuple of str
+        What the user should know.
+    """
+
+    real: Table
+    synthetic: pa.Table
+    target: str
+    model: FittedModel | None
+    counts: Mapping[Any, tuple[int, int]]
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def attacks(self) -> tuple[Score, ...]:
+        """What the attacks on SMOTE find: whether real rows can be told apart, or rebuilt."""
+        from privsynth.evaluation.attacks.mirrors import smote_mirrors
+
+        if self.model is None:
+            return ()
+        real, synthetic = self._minority()
+        return smote_mirrors(real, synthetic, self.model.schema, seed=self.seed)
+
+    def table(self, flag: str | None = "synthetic") -> pa.Table:
+        """Give the real rows, then the synthetic ones, with a column that tells them apart.
+
+        Parameters
+        ----------
+        flag : str or None
+            The column's name; None leaves it out.
+
+        Raises
+        ------
+        DataError
+            The table has a column of that name.
+        """
+        real = self.real.to_arrow()
+        whole = pa.concat_tables([real, self.synthetic.cast(real.schema)]).unify_dictionaries()
+        if flag is None:
+            return whole
+        if flag in whole.column_names:
+            raise DataError(
+                f"{self.real.name}: has a column {flag!r} already; rename it, or leave the flag "
+                "out with --no-flag"
+            )
+        made = np.arange(whole.num_rows) >= self.real.n_rows
+        return whole.append_column(flag, pa.array(made))
+
+    def summary(self) -> Iterator[str]:
+        """Say in a few lines what was added, and what it does not promise."""
+        added = sum(more for _, more in self.counts.values())
+        gained = sum(1 for _, more in self.counts.values() if more)
+        yield f"{self.real.n_rows:,} real rows and {added:,} synthetic ones of {gained} classes"
+        if self.model is None:
+            yield from self.notes
+            return
+        yield f"{self.model.card['engine']} learnt {self.model.card['rows']:,} rows"
+        yield from self.notes
+        from privsynth.evaluation.attacks.mirrors import verdict
+
+        yield verdict(self.attacks)
+        yield "the output holds the real rows: it is for training models, not for sharing"
+
+    def plot(self, out: str | Path) -> None:
+        """Draw before and after in one picture, which holds real records.
+
+        Parameters
+        ----------
+        out : str or Path
+            Its suffix decides the form: .png, .svg, .pdf or .html.
+        """
+        from privsynth.report.plots import before_after
+
+        real = to_frame(self.real.to_arrow(), "pandas")
+        new = to_frame(self.synthetic, "pandas")
+        schema = infer(self.real, target=self.target)
+        most = max(self.counts, key=lambda label: self.counts[label][0])
+        labels = real.pop(self.target), new.pop(self.target)
+        before_after(real, labels[0], new, labels[1], schema, out, majority=most, seed=self.seed)
+
+    def _minority(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Give the real and the synthetic rows of the classes that gained."""
+        synthetic = to_frame(self.synthetic, "pandas")
+        real = to_frame(self.real.to_arrow(), "pandas")
+        gained = [label for label, (_, more) in self.counts.items() if more]
+        return real[real[self.target].isin(gained)], synthetic
+
+
+def augment_table(
+    table: Table,
+    target: str,
+    plan: Plan,
+    *,
+    sampling_strategy: Any = "auto",
+    seed: int,
+    progress: Progress | None = None,
+) -> Augmentation:
+    """Draw rows of the minority classes of a table.
+
+    Parameters
+    ----------
+    table : Table
+        The real rows.
+    target : str
+        The column that holds the classes.
+    plan : Plan
+    sampling_strategy : float, str, dict or callable
+        imbalanced-learn's; the keys of a dict may be the classes as text. A class that has as
+        many rows as are asked for is left as it is.
+    seed : int
+        Same seed, same rows.
+    progress : callable, optional
+
+    Returns
+    -------
+    Augmentation
+
+    Raises
+    ------
+    UsageError
+        No such column or class, or a strategy that does not fit the classes.
+    DataError
+        The target has gaps or one class, or a class of one row is to grow.
+    """
+    if target not in table.names:
+        raise UsageError(f"{table.name}: no target column {target!r}{known(target, table.names)}")
+    values, held, nulls = table.value_counts(target)
+    _check_target(table, target, len(values), nulls)
+    counts = dict(zip(values.to_pylist(), held.tolist(), strict=True))
+    return grow(table, target, counts, _wanted(counts, sampling_strategy), plan, seed, progress)
+
+
+def grow(
+    table: Table,
+    target: str,
+    counts: Mapping[Any, int],
+    wanted: Mapping[Any, int],
+    plan: Plan,
+    seed: int,
+    progress: Progress | None = None,
+) -> Augmentation:
+    """Draw as many rows of each class as are wanted; see `augment_table`.
+
+    Parameters
+    ----------
+    counts, wanted : mapping of class to int
+        Rows that each class has, and is to gain.
+    """
+    growing = {label: n for label, n in wanted.items() if n}
+    tally = {label: (n, growing.get(label, 0)) for label, n in counts.items()}
+    made = Augmentation(table, table.take(np.zeros(0, int)).to_arrow(), target, None, tally, seed)
+    if not growing:
+        return replace(made, notes=("every class has the rows asked for: nothing is added",))
+    least = min(counts[label] for label in growing)
+    if least < 2:
+        raise DataError(
+            f"{table.name}, column {target!r}: a class of 1 row is to grow, and nothing can be "
+            "learnt from one; leave it out of the sampling strategy, or drop or merge it"
+        )
+    notes = _cautions(least)
+    streams = np.random.SeedSequence(seed).spawn(2 + len(growing))
+    learnt, k = _learnt(
+        table, target, counts, set(growing), plan, np.random.default_rng(streams[1])
+    )
+    model = fit_table(
+        learnt,
+        plan.engine,
+        recipe(plan.engine, plan.settings),
+        target=target,
+        declared=_declared(plan.schema, learnt, target),
+        k=k,
+        seed=seed,
+        stream=streams[0],
+        minority=plan.fit_on == "minority" or plan.holds_rows,
+        progress=progress,
+    )
+    parts = []
+    for (label, n), stream in zip(growing.items(), streams[2:], strict=True):
+        own = _rows_of(table, target, label)
+        if len(own) <= HANDFUL and plan.engine != "random":
+            parts.append(_apart(model, label, n, stream, table.take(own).to_arrow()))
+        elif plan.selects and len(own) >= ENOUGH:
+            others = learnt if plan.fit_on != "minority" else table
+            parts.append(_selected(model, label, n, stream, others))
+        else:
+            parts.append(_drawn(model, label, n, stream))
+    synthetic = pa.concat_tables(parts).cast(made.synthetic.schema)
+    return replace(made, synthetic=synthetic, model=model, notes=notes)
+
+
+def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:
+    place = f"{table.name}, column {target!r}"
+    if nulls:
+        raise DataError(f"{place}: the target is missing in {nulls} rows; drop or fill them")
+    if classes < 2:
+        raise DataError(f"{place}: the target has one class, and two are needed; choose another")
+    if classes > MOST_CLASSES or 2 * classes > table.n_rows:
+        raise DataError(
+            f"{place}: has {classes} different values in {table.n_rows} rows, which is too many "
+            "for classes; name another target"
+        )
+
+
+def _wanted(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
+    """Give how many rows each class is to gain."""
+    if isinstance(strategy, int | float) and not isinstance(strategy, bool):
+        return _by_ratio(counts, float(strategy))
+    if isinstance(strategy, Mapping):
+        return _by_class(counts, strategy)
+    # imbalanced-learn sorts classes, and compares them with what is in y.
+    from imblearn.utils import check_sampling_strategy
+
+    classes = list(counts)
+    y = np.repeat(np.arange(len(classes)), list(counts.values()))
+    try:
+        made = check_sampling_strategy(strategy, y, "over-sampling")
+    except (TypeError, ValueError):
+        raise UsageError(
+            "the sampling strategy is none that over-sampling knows; give a ratio, 'minority', "
+            "'not majority', 'all', 'auto', or the rows wanted of each class"
+        ) from None
+    return {classes[c]: int(n) for c, n in made.items()}
+
+
+def _by_ratio(counts: Mapping[Any, int], ratio: float) -> dict[Any, int]:
+    if len(counts) != 2:
+        raise UsageError(
+            f"a ratio is for two classes, and the target has {len(counts)}; give the rows wanted "
+            "of each class with --sampling-strategy, or leave the ratio out to fill all up"
+        )
+    if not 0 < ratio <= 1:
+        raise UsageError(
+            f"a ratio of {ratio:g} was given; minority rows by majority rows are wanted, above 0 "
+            "and at most 1"
+        )
+    most = max(counts.values())
+    return {label: max(0, int(ratio * most) - n) for label, n in counts.items() if n < most}
+
+
+def _by_class(counts: Mapping[Any, int], strategy: Mapping[Any, Any]) -> dict[Any, int]:
+    named = {**{str(label): label for label in counts}, **{label: label for label in counts}}
+    made = {}
+    for label, total in strategy.items():
+        if label not in named:
+            raise UsageError(
+                f"the sampling strategy names a class {label!r} that no row has; name classes as "
+                "the target spells them"
+            )
+        if not isinstance(total, int | np.integer) or isinstance(total, bool) or total < 0:
+            raise UsageError("the sampling strategy wants whole numbers of rows, one a class")
+        if total < counts[named[label]]:
+            raise UsageError(
+                f"the sampling strategy asks for {total} rows of a class that has "
+                f"{counts[named[label]]}; rows are added and never taken away"
+            )
+        made[named[label]] = int(total) - counts[named[label]]
+    return made
+
+
+def _cautions(least: int) -> tuple[str, ...]:
+    """Say, and warn, what so few rows cannot give."""
+    if least > HANDFUL:
+        return ()
+    caution = (
+        f"a class has {least} rows: what is drawn of it says little more than the other classes "
+        "do, and hardly any gain can be expected"
+    )
+    warnings.warn(caution, PrivsynthWarning, stacklevel=4)
+    return (caution,)
+
+
+def _learnt(
+    table: Table,
+    target: str,
+    counts: Mapping[Any, int],
+    growing: set[Any],
+    plan: Plan,
+    rng: np.random.Generator,
+) -> tuple[Table, int]:
+    """Give the rows to learn, and the fewest that anything learnt may rest on."""
+    least = min(counts[label] for label in growing)
+    if plan.holds_rows:
+        return table, min(plan.k, *counts.values())
+    own = np.concatenate([_rows_of(table, target, label) for label in growing])
+    if plan.fit_on == "minority":
+        return table.take(np.sort(own)), max(1, min(plan.k, least // 2))
+    k = min(plan.k, least)
+    enough = [label for label, n in counts.items() if n >= k and label not in growing]
+    others = [_rows_of(table, target, label) for label in enough]
+    rest = np.concatenate([*others, np.zeros(0, np.intp)])
+    most = max(len(own), MOST_OTHERS)
+    if plan.fit_on == "auto" and len(rest) > most:
+        rest = rng.choice(rest, most, replace=False)
+    return table.take(np.sort(np.concatenate([own, rest]))), k
+
+
+def _rows_of(table: Table, target: str, label: Any) -> npt.NDArray[np.intp]:
+    column = table.to_arrow([target]).column(0)
+    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    return np.flatnonzero(np.asarray(pc.equal(plain, pa.scalar(label, plain.type))))
+
+
+def _declared(schema: Schema | None, table: Table, target: str) -> Schema:
+    """Give what is declared, and that the target is a category whatever it is stored as."""
+    said = [column for column in schema or () if column.name != target]
+    dtype = str(table.schema.field(target).type)
+    aim = Column(target, Kind.CATEGORICAL, dtype, given=frozenset({"kind"}))
+    return Schema((*said, aim))
+
+
+def _drawn(model: FittedModel, label: Any, n: int, stream: np.random.SeedSequence) -> pa.Table:
+    """Draw rows of a class."""
+    (seed,) = stream.generate_state(1).tolist()
+    where = {model.card["target"]: label}
+    drawn = rows(model.codec, model.model, n, seed=seed, where=where)
+    return pa.concat_tables(drawn).cast(model.codec.schema)
+
+
+def _selected(
+    model: FittedModel, label: Any, n: int, stream: np.random.SeedSequence, real: Table
+) -> pa.Table:
+    """Draw candidates of a class and keep those that classifiers choose.
+
+    They are chosen as codes, and values are drawn afresh for every row that is kept.
+    """
+    codec, rng = model.codec, np.random.default_rng(stream)
+    at, code = next(iter(codec.conditions({model.card["target"]: label}).items()))
+    codes = codec.encode(real.to_arrow())
+    own = codes[:, at] == code
+    others = codes[~own]
+    most = max(int(own.sum()), MOST_OTHERS)
+    if len(others) > most:
+        others = others[np.sort(rng.choice(len(others), most, replace=False))]
+    with threadpool_limits(1):  # sums depend on how many threads have shared them
+        candidates = model.model.sample(min(2 * n, MOST_CANDIDATES), rng, where={at: code})
+        if isinstance(candidates, pa.Table):
+            raise UsageError("a model that holds rows gives no candidates to select from")
+        kept = candidates[chosen(codec, codes[own], others, candidates, n, rng)]
+    return codec.decode(np.asfortranarray(kept), rng).cast(codec.schema)
+
+
+def _apart(
+    model: FittedModel, label: Any, n: int, stream: np.random.SeedSequence, real: pa.Table
+) -> pa.Table:
+    """Draw rows of a class, none of which is a copy of one of its few real rows."""
+    parts: list[pa.Table] = []
+    have = 0
+    for each in stream.spawn(MOST_TRIES):
+        drawn = _drawn(model, label, n - have, each)
+        drawn = drawn.filter(pa.array(~_copies(drawn, real, model.schema)))
+        parts.append(drawn)
+        have += drawn.num_rows
+        if have == n:
+            return pa.concat_tables(parts)
+    raise SamplingError(
+        f"nearly every row drawn of a class of {real.num_rows} rows is a copy of one of them; "
+        "there is too little to learn, so leave the class out or use random"
+    )
+
+
+def _copies(drawn: pa.Table, real: pa.Table, schema: Schema) -> npt.NDArray[np.bool_]:
+    """Tell which rows equal one of a few real ones in every modelled column."""
+    found = np.zeros(drawn.num_rows, dtype=bool)
+    names = [column.name for column in schema if not column.kind.surrogate]
+    for i in range(real.num_rows):
+        same = np.ones(drawn.num_rows, dtype=bool)
+        for name in names:
+            value = real.column(name)[i]
+            column = drawn.column(name)
+            equal = pc.equal(column, value) if value.is_valid else column.is_null()
+            same &= np.asarray(pc.fill_null(equal, False))
+        found |= same
+    return found
