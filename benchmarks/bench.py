@@ -27,7 +27,6 @@ from benchmarks.running import (
     CACHE,
     digest,
     kept,
-    ours_digest,
     python_of,
     run,
     sources_of,
@@ -153,9 +152,11 @@ class Case:
         """Score a table, or the holdout where there is none, unless that was done before."""
         file = self._file(name, "scores.json")
         sources = [Path(measures.__file__), Path(__file__).with_name("tables.py")]
+        evaluation = Path(measures.metrics.__file__).parent
+        sources += [evaluation / f"{name}.py" for name in MEASURED]
         of = {
             "rows": [len(self.train), len(self.holdout)],
-            "measures": digest(sources) + ours_digest("evaluation"),
+            "measures": digest(sources),
             "table": "" if synthetic is None else digest([synthetic]),
         }
         if kept(file, of) is not None:
@@ -195,6 +196,9 @@ def _shuffled(train: pa.Table, rng: np.random.Generator) -> pa.Table:
     columns = [column.take(rng.permutation(len(train))) for column in train.columns]
     return pa.table(columns, schema=train.schema)
 
+
+MEASURED = ("bins", "fidelity", "frames", "learners", "metrics")
+"""Modules of the evaluation that the measures rest on."""
 
 REFERENCES: Mapping[str, Callable[[pa.Table, np.random.Generator], pa.Table] | None] = {
     "real-holdout": None,

@@ -124,6 +124,20 @@ def _environment(system: System, home: Path, threads: int) -> dict[str, str]:
     return {**os.environ, **limits, **places}
 
 
+BESIDE = {
+    "__main__",
+    "augmentation",
+    "cli",
+    "config",
+    "evaluation",
+    "oversampling",
+    "pipeline",
+    "report",
+    "selection",
+}
+"""Rooms of the package that neither a fit nor a sample rests on."""
+
+
 def digest(files: Iterable[Path]) -> str:
     """Give one sha256 of files' bytes."""
     total = hashlib.sha256()
@@ -132,11 +146,14 @@ def digest(files: Iterable[Path]) -> str:
     return total.hexdigest()
 
 
-def ours_digest(*folders: str) -> str:
-    """Give one sha256 of the package's sources, or of those folders of it."""
+def ours_digest() -> str:
+    """Give one sha256 of those sources of the package that fitting and sampling rest on."""
     house = HERE.parent / "privsynth"
+    rooms = (path.relative_to(house).parts[0].removesuffix(".py") for path in house.rglob("*.py"))
     return digest(
-        file for folder in folders or (".",) for file in sorted((house / folder).rglob("*.py"))
+        file
+        for room in sorted({*rooms} - BESIDE)
+        for file in sorted([*house.glob(f"{room}.py"), *(house / room).rglob("*.py")])
     )
 
 

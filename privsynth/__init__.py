@@ -27,7 +27,7 @@ from privsynth.errors import (
 
 if TYPE_CHECKING:
     from privsynth.artefact import FittedModel, load
-    from privsynth.augment import MinoritySampler
+    from privsynth.oversampling import MinoritySampler
     from privsynth.pipeline import (
         Report,
         augment,
@@ -69,7 +69,7 @@ __all__ = [
 # Loaded when first asked for: importing privsynth costs no pandas, no torch and no half a second.
 _HOMES = {
     "FittedModel": "privsynth.artefact",
-    "MinoritySampler": "privsynth.augment",
+    "MinoritySampler": "privsynth.oversampling",
     "Report": "privsynth.pipeline",
     "Schema": "privsynth.schema",
     "augment": "privsynth.pipeline",

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from privsynth.artefact import FittedModel
-from privsynth.engines import DEFAULT, OVERSAMPLERS, Progress, recipe
+from privsynth.codec import OTHER, Codec, LevelCodes, SurrogateCodes
+from privsynth.engines import DEFAULT, OVERSAMPLERS, Progress, Synthesizer, recipe
 from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError, known
 from privsynth.evaluation.score import Score
 from privsynth.fitting import fit_table
@@ -39,6 +40,8 @@ MOST_CLASSES = 100
 MOST_OTHERS = 5_000
 MOST_CANDIDATES = 30_000
 MOST_TRIES = 20
+FINER: Mapping[str, Mapping[str, Any]] = {"cart": {"class_leaf": 10, "shrinkage": 1.0}}
+"""Hyper-parameters that learn a small class more finely, since its rows stay in the house."""
 SELECTED = ("cart", "copula")
 """Engines whose rows are selected by default; the others are left as their makers made them."""
 
@@ -52,13 +55,14 @@ class Plan:
     engine : str
         An engine's name.
     settings : mapping of str to value, optional
-        Its hyper-parameters.
+        Its hyper-parameters; for ``cart`` those that are not given are finer than in `fit`.
     fit_on : {"auto", "minority", "all"}
-        The rows that it learns: those of the growing classes, all, or those of the growing
-        classes and as many of the others, 5,000 at least.
+        The rows that it learns: those of the growing classes, or all. By default those of the
+        growing classes and as many of the others, 5,000 at least; under 20 rows of a class, whose
+        rows would be lost among the others, those of the growing classes alone.
     selection : {"auto", "classifiers", "none"}
         Whether classifiers choose among the rows drawn; see `privsynth.selection`. By default
-        they do for privsynth's own engines.
+        they do for privsynth's own engines, unless `fit_on` is given.
     k : int
         The fewest rows that a level, cell or leaf may rest on; fewer where a class has fewer.
     schema : Schema, optional
@@ -73,7 +77,7 @@ class Plan:
     schema: Schema | None = None
 
     def __post_init__(self) -> None:
-        recipe(self.engine, self.settings)
+        recipe(self.engine, self.settings)  # refuses an unknown engine or setting
         if self.selection == "classifiers" and self.holds_rows:
             raise UsageError(
                 f"{self.engine} draws between rows, and its rows are not selected; use cart or "
@@ -86,10 +90,15 @@ class Plan:
         return self.engine in OVERSAMPLERS
 
     @property
+    def recipe(self) -> Synthesizer:
+        """The engine with its settings."""
+        return recipe(self.engine, {**FINER.get(self.engine, {}), **(self.settings or {})})
+
+    @property
     def selects(self) -> bool:
         """Whether classifiers choose among the rows drawn."""
         if self.selection == "auto":
-            return self.engine in SELECTED
+            return self.engine in SELECTED and self.fit_on == "auto"
         return self.selection == "classifiers"
 
 
@@ -268,33 +277,42 @@ def grow(
             "learnt from one; leave it out of the sampling strategy, or drop or merge it"
         )
     notes = _cautions(least)
+    if plan.fit_on == "auto" and least < ENOUGH and not plan.holds_rows:
+        plan = replace(plan, fit_on="minority")
     streams = np.random.SeedSequence(seed).spawn(2 + len(growing))
-    learnt, k = _learnt(
-        table, target, counts, set(growing), plan, np.random.default_rng(streams[1])
-    )
-    model = fit_table(
-        learnt,
-        plan.engine,
-        recipe(plan.engine, plan.settings),
-        target=target,
-        declared=_declared(plan.schema, learnt, target),
-        k=k,
-        seed=seed,
-        stream=streams[0],
-        minority=plan.fit_on == "minority" or plan.holds_rows,
-        progress=progress,
-    )
+    rng = np.random.default_rng(streams[1])
+    learnt, k = _learnt(table, target, counts, set(growing), plan, rng)
+    with warnings.catch_warnings():
+        # What finer dials tell an attacker does not matter beside the real rows themselves.
+        for name in FINER.get(plan.engine, {}):
+            if name not in (plan.settings or {}):
+                warnings.filterwarnings("ignore", f".*: {name} is ", PrivsynthWarning)
+        model = fit_table(
+            learnt,
+            plan.engine,
+            plan.recipe,
+            target=target,
+            declared=_declared(plan.schema, learnt, target),
+            k=k,
+            seed=seed,
+            stream=streams[0],
+            minority=plan.fit_on == "minority" or plan.holds_rows,
+            progress=progress,
+        )
     parts = []
     for (label, n), stream in zip(growing.items(), streams[2:], strict=True):
         own = _rows_of(table, target, label)
+        real = table.take(own).to_arrow()
         if len(own) <= HANDFUL and plan.engine != "random":
-            parts.append(_apart(model, label, n, stream, table.take(own).to_arrow()))
+            rare = _apart(model, label, n, stream, real)
         elif plan.selects and len(own) >= ENOUGH:
-            others = learnt if plan.fit_on != "minority" else table
-            parts.append(_selected(model, label, n, stream, others))
+            rare = _selected(model, label, n, stream, table, own)
         else:
-            parts.append(_drawn(model, label, n, stream))
+            rare = _drawn(model, label, n, stream)
+        parts.append(rare if plan.holds_rows else _unpooled(rare, real, model.codec, rng))
     synthetic = pa.concat_tables(parts).cast(made.synthetic.schema)
+    if plan.engine != "random":
+        synthetic = _identified(synthetic, table, model.codec, rng)
     return replace(made, synthetic=synthetic, model=model, notes=notes)
 
 
@@ -427,36 +445,96 @@ def _drawn(model: FittedModel, label: Any, n: int, stream: np.random.SeedSequenc
 
 
 def _selected(
-    model: FittedModel, label: Any, n: int, stream: np.random.SeedSequence, real: Table
+    model: FittedModel,
+    label: Any,
+    n: int,
+    stream: np.random.SeedSequence,
+    table: Table,
+    own: npt.NDArray[np.intp],
 ) -> pa.Table:
     """Draw candidates of a class and keep those that classifiers choose.
 
     They are chosen as codes, and values are drawn afresh for every row that is kept.
     """
     codec, rng = model.codec, np.random.default_rng(stream)
-    at, code = next(iter(codec.conditions({model.card["target"]: label}).items()))
-    codes = codec.encode(real.to_arrow())
-    own = codes[:, at] == code
-    others = codes[~own]
-    most = max(int(own.sum()), MOST_OTHERS)
+    where = codec.conditions({model.card["target"]: label})
+    others = np.setdiff1d(np.arange(table.n_rows), own)
+    most = max(len(own), MOST_OTHERS)
     if len(others) > most:
-        others = others[np.sort(rng.choice(len(others), most, replace=False))]
+        others = np.sort(rng.choice(others, most, replace=False))
+    real, rest = (codec.encode(table.take(some).to_arrow()) for some in (own, others))
     with threadpool_limits(1):  # sums depend on how many threads have shared them
-        candidates = model.model.sample(min(2 * n, MOST_CANDIDATES), rng, where={at: code})
+        candidates = model.model.sample(min(2 * n, MOST_CANDIDATES), rng, where=where)
         if isinstance(candidates, pa.Table):
             raise UsageError("a model that holds rows gives no candidates to select from")
-        kept = candidates[chosen(codec, codes[own], others, candidates, n, rng)]
+        kept = candidates[chosen(codec, real, rest, candidates, n, rng)]
     return codec.decode(np.asfortranarray(kept), rng).cast(codec.schema)
+
+
+def _unpooled(
+    synthetic: pa.Table, real: pa.Table, codec: Codec, rng: np.random.Generator
+) -> pa.Table:
+    """Put levels of the class's real rows where the codec has pooled the rare ones.
+
+    The real rows stand beside the synthetic ones, and a level of neither says nothing.
+    """
+    for j, coding in enumerate(codec.codings):
+        if not (isinstance(coding, LevelCodes) and coding.pooled):
+            continue
+        held = real.column(coding.name).combine_chunks()
+        plain = held.dictionary_decode() if pa.types.is_dictionary(held.type) else held
+        known = pa.array(coding.levels, plain.type)
+        pooled = plain.filter(pc.invert(pc.is_in(plain, known))).drop_null()
+        some = pooled if len(pooled) else known if len(known) else plain.drop_null()
+        if not len(some):
+            continue
+        old = synthetic.column(j).combine_chunks()
+        values = old.dictionary_decode() if pa.types.is_dictionary(old.type) else old
+        drawn = some.take(pa.array(rng.integers(len(some), size=len(values))))
+        put = pc.if_else(pc.fill_null(pc.equal(values, OTHER), False), drawn, values)
+        put = put.dictionary_encode().cast(old.type) if values is not old else put
+        synthetic = synthetic.set_column(j, synthetic.schema.field(j), put)
+    return synthetic
+
+
+def _identified(
+    synthetic: pa.Table, real: Table, codec: Codec, rng: np.random.Generator
+) -> pa.Table:
+    """Give synthetic rows ids of their own: none is another's, and none a real row's."""
+    n = synthetic.num_rows
+    for j, coding in enumerate(codec.codings):
+        if not (isinstance(coding, SurrogateCodes) and coding.column.unique):
+            continue
+        old = synthetic.column(j).combine_chunks()
+        taken = real.value_counts(coding.name)[0]
+        fresh = pa.nulls(0, old.type)
+        for i in range(MOST_TRIES):
+            if len(fresh) >= n:
+                break
+            made = coding.decode(np.zeros(n, np.int32), rng, i * n).cast(old.type)
+            fresh = pa.concat_arrays([fresh, made.filter(pc.invert(pc.is_in(made, taken)))])
+        if len(fresh) >= n:
+            kept = pc.if_else(old.is_valid(), fresh.slice(0, n), old)
+            synthetic = synthetic.set_column(j, synthetic.schema.field(j), kept)
+    return synthetic
 
 
 def _apart(
     model: FittedModel, label: Any, n: int, stream: np.random.SeedSequence, real: pa.Table
 ) -> pa.Table:
-    """Draw rows of a class, none of which is a copy of one of its few real rows."""
+    """Draw rows of a class, none of which is a copy of one of its few real rows.
+
+    What columns have to do with each other cannot be learnt from so few rows, and an engine that
+    tries gives the rows themselves; so the values of each column are dealt out anew.
+    """
     parts: list[pa.Table] = []
     have = 0
     for each in stream.spawn(MOST_TRIES):
         drawn = _drawn(model, label, n - have, each)
+        rng = np.random.default_rng(each)
+        deals = [pa.array(rng.permutation(drawn.num_rows)) for _ in drawn.column_names]
+        columns = [c.take(deal) for c, deal in zip(drawn.columns, deals, strict=True)]
+        drawn = pa.table(columns, schema=drawn.schema)
         drawn = drawn.filter(pa.array(~_copies(drawn, real, model.schema)))
         parts.append(drawn)
         have += drawn.num_rows

@@ -28,6 +28,7 @@ from privsynth.surrogates import surrogates
 from privsynth.table import Table, arrow_type
 
 __all__ = [
+    "OTHER",
     "Cells",
     "Codec",
     "Codes",

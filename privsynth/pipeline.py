@@ -333,7 +333,7 @@ def minority_gain(
         Beside doing nothing, class weights, moving the threshold, random over-sampling, SMOTE and
         ADASYN: PR-AUC, ROC-AUC, recall, F1, Brier score, and paired differences with intervals.
     """
-    from privsynth.augment import MinoritySampler
+    from privsynth.oversampling import MinoritySampler
     from privsynth.evaluation.minority import minority_gain as judge
 
     name = engine or DEFAULT

@@ -11,19 +11,17 @@ chance that lies in a few real rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codec, Codes, LevelCodes
+from privsynth.codec import Codec, Codes
 
 __all__ = ["chosen"]
 
 Floats = npt.NDArray[np.float64]
 
 TILT = 1.5
-LINEAR = 0.3
 MOST_WEIGHT = 20.0
 BOOSTED = 2
 MOST_JUDGED = 5_000
@@ -77,25 +75,11 @@ def chosen(
 def _log_odds(
     codec: Codec, columns: Sequence[int], these: Codes, those: Codes, at: Codes, seed: int
 ) -> Floats:
-    """Give the log density ratio of `these` to `those` at rows, as classifiers see it."""
-    rows = np.concatenate([these, those])
-    truth = np.arange(len(rows)) < len(these)
-    boosted = _by_boosting(codec, columns, rows, truth, at, seed)
-    linear = _by_regression(codec, columns, rows, truth, at, seed)
-    mixed: Floats = (1 - LINEAR) * boosted + LINEAR * linear
-    return mixed - float(np.log(len(these) / len(those)))
-
-
-def _by_boosting(
-    codec: Codec,
-    columns: Sequence[int],
-    rows: Codes,
-    truth: npt.NDArray[np.bool_],
-    at: Codes,
-    seed: int,
-) -> Floats:
+    """Give the log density ratio of `these` to `those` at rows, as boosted trees see it."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
+    rows = np.concatenate([these, those])[:, columns]
+    truth = np.arange(len(rows)) < len(these)
     labels = [i for i, j in enumerate(columns) if _label(codec, j)]
     score = np.zeros(len(at))
     for i in range(BOOSTED):
@@ -108,44 +92,10 @@ def _by_boosting(
             categorical_features=labels or None,
             early_stopping=False,
             random_state=seed + i,
-        ).fit(rows[:, columns], truth)
+        ).fit(rows, truth)
         score += model.decision_function(at[:, columns])
-    return np.asarray(np.clip(score / BOOSTED, -FURTHEST, FURTHEST))
-
-
-def _by_regression(
-    codec: Codec,
-    columns: Sequence[int],
-    rows: Codes,
-    truth: npt.NDArray[np.bool_],
-    at: Codes,
-    seed: int,
-) -> Floats:
-    from sklearn.linear_model import LogisticRegression
-
-    features = _Ranks(codec, columns, rows)
-    model = LogisticRegression(max_iter=200, random_state=seed).fit(features(rows), truth)
-    return np.asarray(np.clip(model.decision_function(features(at)), -FURTHEST, FURTHEST))
-
-
-class _Ranks:
-    """Codes as standardised ranks of a column's cells, and a column for each frequent label."""
-
-    def __init__(self, codec: Codec, columns: Sequence[int], rows: Codes) -> None:
-        self._tables: list[tuple[int, Floats]] = []
-        for j in columns:
-            held = np.bincount(rows[:, j], minlength=codec.sizes[j]).astype(np.float64)
-            if isinstance(codec.codings[j], LevelCodes):
-                top = np.argsort(-held, kind="stable")[:20]
-                top = top[held[top] > 0]
-                self._tables.append((j, np.eye(codec.sizes[j])[:, top]))
-                continue
-            share = (np.cumsum(held) - held / 2) / held.sum()
-            spread = np.sqrt(np.average((share - 0.5) ** 2, weights=held)) or 1.0
-            self._tables.append((j, ((share - 0.5) / spread)[:, None]))
-
-    def __call__(self, rows: Codes) -> Any:
-        return np.column_stack([table[rows[:, j]] for j, table in self._tables])
+    score = np.clip(score / BOOSTED, -FURTHEST, FURTHEST)
+    return score - float(np.log(len(these) / len(those)))
 
 
 def _label(codec: Codec, j: int) -> bool:

@@ -17,7 +17,7 @@ FLOORS = {
     3: ("codec", "config", "evaluation", "infer"),
     4: ("curator", "report"),
     5: ("engines",),
-    6: ("artefact", "augment", "augmentation", "fitting", "release", "sampler", "selection"),
+    6: ("artefact", "augmentation", "fitting", "oversampling", "release", "sampler", "selection"),
     7: ("pipeline",),
     8: ("", "__main__", "cli"),
 }

@@ -44,10 +44,12 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     fit_on : {"auto", "minority", "all"}
         Whether the engine learns the rows of the growing classes alone, or all rows, of which it
         then draws those classes; by default those of the growing classes and as many of the
-        others, 5,000 at least.
+        others, 5,000 at least, and under 20 rows of a class those of the growing classes alone.
     selection : {"auto", "classifiers", "none"}
         Whether two classifiers choose, among the rows drawn, those that the real minority leads
-        them to expect; by default they do for ``"cart"`` and ``"copula"``.
+        them to expect; by default they do for ``"cart"`` and ``"copula"``, unless `fit_on` is
+        given. They sharpen the class: its rows lie a little further from the others than the
+        real ones do.
     settings : dict, optional
         The engine's hyper-parameters.
     k : int
