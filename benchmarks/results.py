@@ -21,6 +21,7 @@ from benchmarks.tables import TABLES
 __all__ = ["KERNELS", "SCALING", "Record", "interval", "machine", "markdown", "write"]
 
 KERNELS = "kernels.json"
+MINORITY = "minority"
 SCALING = "scaling"
 STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306}
 OURS = ("privsynth-cart", "privsynth-copula")
@@ -57,6 +58,14 @@ more. Compare rows of one table: figures of different runs, machines or tables d
   at its highest, imports included; **import**: the same once imports were done.
 - **/ cart, / copula**: CPU seconds over those of privsynth's two engines in this run.
 - **†**: measured with sources that have changed since.
+"""
+
+
+SAME_RANKING = ("threshold moving",)
+"""Methods that leave the order of rows as it is, and so every figure of a ranking."""
+AUGMENTATION = """PR-AUC of three models on real test folds; synthesis happens inside each training
+fold, to balance. Intervals of differences are by Nadeau and Bengio's corrected resampled t-test,
+means over the three models. `cart` and `copula` let classifiers choose among the rows drawn.
 """
 
 
@@ -118,7 +127,11 @@ def markdown(cache: Path, tables: Iterable[str], rows: int | None) -> str:
     )
     if rows:
         head += f"\nAt most {rows:,} rows of each table were read: a trial run.\n"
-    extra = [_scaling_section(cache / SCALING), _kernel_section(cache / KERNELS)]
+    extra = [
+        _minority_section(cache / MINORITY),
+        _scaling_section(cache / SCALING),
+        _kernel_section(cache / KERNELS),
+    ]
     return "\n".join([head, HOW_TO_READ, _systems(), *sections, *filter(None, extra)])
 
 
@@ -404,3 +417,50 @@ def _kernel_section(file: Path) -> str:
 def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _minority_section(folder: Path) -> str:
+    """Set augmentations beside each other: PR-AUC by table and model, and mean ranks."""
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        return ""
+    parts = ["## Augmentation of the minority", AUGMENTATION]
+    ranks: dict[str, list[float]] = {}
+    for file in files:
+        about = _read(file)["about"]
+        figures, verdicts = about["folds"]["pr_auc"], about["verdicts"]["pr_auc"]
+        methods = list(next(iter(figures.values())))
+        means = {m: [fmean(figures[learner][m]) for learner in figures] for m in methods}
+        ranked = [m for m in methods if m not in SAME_RANKING]
+        for i in range(len(figures)):
+            order = sorted(ranked, key=lambda m: -means[m][i])
+            for place, m in enumerate(order, 1):
+                ranks.setdefault(m, []).append(place)
+        rows = [
+            [
+                m,
+                *(f"{value:.4f}".lstrip("0") for value in means[m]),
+                _difference(verdicts.get(m, {})),
+            ]
+            for m in ranked
+        ]
+        splits = about["splits"]
+        parts.append(
+            f"**{file.stem}**: {about['rows']['real']:,} rows, {about['positives']} positive, "
+            f"{splits['folds']} folds x {splits['repeats']}.\n"
+        )
+        parts.append(_grid(("method", *figures, "mean difference to nothing"), rows))
+    order = sorted(ranks, key=lambda m: fmean(ranks[m]))
+    mean = [[m, f"{fmean(ranks[m]):.2f}", str(len(ranks[m]))] for m in order]
+    parts.append("**Mean ranks** over tables and models, 1 is best.\n")
+    parts.append(_grid(("method", "mean rank", "rankings"), mean))
+    return "\n".join(parts)
+
+
+def _difference(verdict: Mapping[str, Any]) -> str:
+    """Give the mean difference to doing nothing, its interval, and the verdict."""
+    if "nothing" not in verdict:
+        return "-"
+    gain = verdict["nothing"]["mean"]
+    shown = f"{gain['gain']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
+    return f"{shown}: {gain['verdict']}"

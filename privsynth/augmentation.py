@@ -120,6 +120,8 @@ class Augmentation:
     seed : int
     notes : tuple of str
         What the user should know.
+    flag : str, optional
+        The column that tells synthetic rows from real ones.
     """
 
     real: Table
@@ -129,6 +131,7 @@ class Augmentation:
     counts: Mapping[Any, tuple[int, int]]
     seed: int
     notes: tuple[str, ...] = ()
+    flag: str | None = None
 
     @cached_property
     def attacks(self) -> tuple[Score, ...]:
@@ -140,36 +143,21 @@ class Augmentation:
         real, synthetic = self._minority()
         return smote_mirrors(real, synthetic, self.model.schema, seed=self.seed)
 
-    def table(self, flag: str | None = "synthetic") -> pa.Table:
-        """Give the real rows, then the synthetic ones, with a column that tells them apart.
-
-        Parameters
-        ----------
-        flag : str or None
-            The column's name; None leaves it out.
-
-        Raises
-        ------
-        DataError
-            The table has a column of that name.
-        """
+    def table(self) -> pa.Table:
+        """Give the real rows, then the synthetic ones."""
         real = self.real.to_arrow()
         whole = pa.concat_tables([real, self.synthetic.cast(real.schema)]).unify_dictionaries()
-        if flag is None:
+        if self.flag is None:
             return whole
-        if flag in whole.column_names:
-            raise DataError(
-                f"{self.real.name}: has a column {flag!r} already; rename it, or leave the flag "
-                "out with --no-flag"
-            )
         made = np.arange(whole.num_rows) >= self.real.n_rows
-        return whole.append_column(flag, pa.array(made))
+        return whole.append_column(self.flag, pa.array(made))
 
     def summary(self) -> Iterator[str]:
         """Say in a few lines what was added, and what it does not promise."""
         added = sum(more for _, more in self.counts.values())
         gained = sum(1 for _, more in self.counts.values() if more)
-        yield f"{self.real.n_rows:,} real rows and {added:,} synthetic ones of {gained} classes"
+        classes = "1 class" if gained == 1 else f"{gained} classes"
+        yield f"{self.real.n_rows:,} real rows and {added:,} synthetic ones of {classes}"
         if self.model is None:
             yield from self.notes
             return
@@ -212,6 +200,7 @@ def augment_table(
     *,
     sampling_strategy: Any = "auto",
     seed: int,
+    flag: str | None = None,
     progress: Progress | None = None,
 ) -> Augmentation:
     """Draw rows of the minority classes of a table.
@@ -228,6 +217,8 @@ def augment_table(
         many rows as are asked for is left as it is.
     seed : int
         Same seed, same rows.
+    flag : str, optional
+        The name of a column that is to tell synthetic rows from real ones.
     progress : callable, optional
 
     Returns
@@ -239,14 +230,21 @@ def augment_table(
     UsageError
         No such column or class, or a strategy that does not fit the classes.
     DataError
-        The target has gaps or one class, or a class of one row is to grow.
+        The target has gaps or one class, a class of one row is to grow, or there is a column
+        named as the flag.
     """
+    if flag in table.names:
+        raise DataError(
+            f"{table.name}: has a column {flag!r} already; rename it, or leave the flag out with "
+            "--no-flag"
+        )
     if target not in table.names:
         raise UsageError(f"{table.name}: no target column {target!r}{known(target, table.names)}")
     values, held, nulls = table.value_counts(target)
     _check_target(table, target, len(values), nulls)
     counts = dict(zip(values.to_pylist(), held.tolist(), strict=True))
-    return grow(table, target, counts, _wanted(counts, sampling_strategy), plan, seed, progress)
+    wanted = _wanted(counts, sampling_strategy)
+    return replace(grow(table, target, counts, wanted, plan, seed, progress), flag=flag)
 
 
 def grow(

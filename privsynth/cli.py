@@ -667,12 +667,13 @@ def augment(
     }
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
-        made = pipeline.augmented(data, seed=run.seed, progress=progress, **options)
-        whole = made.table(None if no_flag else "synthetic")
+        made = pipeline.augmented(
+            data, seed=run.seed, flag=not no_flag, progress=progress, **options
+        )
         judged = None
         if judge:
             judged = pipeline.minority_gain(data, seed=made.seed, progress=progress, **options)
-        table.write(whole, output, made.real.formats)
+        table.write(made.table(), output, made.real.formats)
         if plot is not None:
             made.plot(plot)
     for line in made.summary():

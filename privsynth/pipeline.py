@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,6 +221,7 @@ def augmented(
     settings: Mapping[str, Any] | None = None,
     encoding: str = "utf-8",
     seed: int | None = None,
+    flag: bool = True,
     progress: Progress | None = None,
 ) -> Augmentation:
     """Draw rows of the minority classes, and tell what was done; see `augment`.
@@ -239,6 +241,7 @@ def augmented(
         plan,
         sampling_strategy=sampling_strategy,
         seed=chosen_seed(seed),
+        flag="synthetic" if flag else None,
         progress=progress,
     )
 
@@ -292,16 +295,17 @@ def augment(
         engine=engine,
         sampling_strategy=sampling_strategy,
         seed=random_state,
+        flag=flag,
         **options,
     )
-    return to_frame(made.table("synthetic" if flag else None), made.real.frame)
+    return to_frame(made.table(), made.real.frame)
 
 
 def minority_gain(
     data: Any,
     *,
     target: str,
-    engine: str | None = None,
+    engine: str | Sequence[str] | None = None,
     sampling_strategy: Any = "auto",
     fit_on: FitOn = "auto",
     selection: Selection = "auto",
@@ -318,8 +322,10 @@ def minority_gain(
 
     Parameters
     ----------
-    data, target, engine, sampling_strategy, fit_on, selection, schema, k, settings, encoding
+    data, target, sampling_strategy, fit_on, selection, schema, k, settings, encoding
         As in `augment`.
+    engine : str or sequence of str, optional
+        One engine or several, which are judged in the same folds.
     folds, repeats : int
         Stratified folds, and how often they are drawn anew. The engine is fitted inside every
         training fold; test folds are real rows alone.
@@ -333,16 +339,20 @@ def minority_gain(
         Beside doing nothing, class weights, moving the threshold, random over-sampling, SMOTE and
         ADASYN: PR-AUC, ROC-AUC, recall, F1, Brier score, and paired differences with intervals.
     """
-    from privsynth.oversampling import MinoritySampler
     from privsynth.evaluation.minority import minority_gain as judge
+    from privsynth.oversampling import MinoritySampler
 
-    name = engine or DEFAULT
-    recipe(name, settings)
+    names = (engine,) if isinstance(engine, str) else tuple(engine or (DEFAULT,))
+    for name in names:
+        recipe(name, settings)
     declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
     table = read(data, encoding=encoding)
     full = infer(table, target=target, declared=declared)
+    if isinstance(sampling_strategy, Mapping):
+        named = {str(label): label for label in table.value_counts(target)[0].to_pylist()}
+        sampling_strategy = {named.get(str(c), c): n for c, n in sampling_strategy.items()}
 
-    def resample(X: Any, y: Any, chosen: int) -> tuple[Any, Any]:
+    def resample(name: str, X: Any, y: Any, chosen: int) -> tuple[Any, Any]:
         sampler = MinoritySampler(
             name,
             sampling_strategy=sampling_strategy,
@@ -360,7 +370,8 @@ def minority_gain(
         judge(
             _frame(table),
             full,
-            {name: resample},
+            {name: partial(resample, name) for name in names},
+            sampling_strategy=sampling_strategy,
             folds=folds,
             repeats=repeats,
             seed=chosen_seed(seed),

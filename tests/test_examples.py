@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from privsynth.config import RunConfig
-from privsynth.engines import ENGINES, engine, recipe
+from privsynth.engines import ENGINES, OVERSAMPLERS, engine, recipe
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(str(files("privsynth") / "data"))
@@ -46,6 +47,20 @@ def test_fraud_like_in_python(tmp_path: Path) -> None:
     assert "asked for 500 bad loans, got 500" in out
     assert "the loaded model draws the same rows: True" in out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"loans.psyn", "report.html"}
+
+
+@pytest.mark.slow
+def test_fraud_augmentation_in_python(tmp_path: Path) -> None:
+    out = run(sys.executable, ROOT / "examples" / "fraud_augmentation.py", "out", cwd=tmp_path)
+    assert "cart: 0% of the real bad loans can be reconstructed" in out.stdout
+    found = re.search(r"smotenc: (\d+)% of the real bad loans", out.stdout)
+    assert found is not None
+    assert int(found[1]) >= 80
+    names = {"synthetic_bad.csv", "before_after.png", "judged.html"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert set(pd.read_csv(tmp_path / "out" / "synthetic_bad.csv").columns) < set(
+        pd.read_csv(DATA / "lending_club.csv.gz").columns
+    )
 
 
 @pytest.mark.slow
@@ -84,7 +99,7 @@ def test_a_configuration_names_a_known_engine_and_its_settings(path: Path) -> No
     recipe(config.engine, config.settings)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", [*ENGINES, *OVERSAMPLERS])
 def test_each_engine_has_a_configuration_with_every_setting_at_its_default(name: str) -> None:
     config = RunConfig.from_yaml(ROOT / "configs" / f"{name}.yaml")
     assert config.engine == name
