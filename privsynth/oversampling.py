@@ -170,7 +170,8 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         frame, target = _framed(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         counts = dict(zip(*(a.tolist() for a in np.unique(y, return_counts=True)), strict=True))
-        plan = Plan(self.engine, self.settings, self.fit_on, self.selection, self.k, self.schema)
+        k = int(self.k)  # a search over parameters may give numpy's
+        plan = Plan(self.engine, self.settings, self.fit_on, self.selection, k, self.schema)
         wanted = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
         made = grow(read(frame), target, counts, wanted, plan, seed)
         self.report_ = made
