@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.report.layout import DASH, facts, families, figure, headlines, interval, label
+from privsynth.report.plots.pictures import pictures
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -33,6 +34,7 @@ def render(evaluation: Evaluation) -> str:
         facts=facts(evaluation),
         headlines=headlines(evaluation),
         families=families(evaluation),
+        pictures=pictures(evaluation),
         notes=evaluation.notes,
         figure=figure,
         interval=interval,

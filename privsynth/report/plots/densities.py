@@ -1,0 +1,266 @@
+"""The distribution of a column, real and synthetic, as counts in bins that both share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from privsynth.report.plots.marks import INK, MINORITY, SYNTHETIC, moments, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from privsynth.schema import Column
+
+__all__ = ["Density", "draw_densities", "heading", "keys", "measure", "panel"]
+
+BINS = 30
+BARS = 8
+OTHERS, MISSING = "(other levels)", "(missing)"
+TAIL = 0.005
+FARTHEST = 1e300  # floats still hold their difference
+EXACT = 2**50  # floats still hold halves
+
+
+@dataclass(frozen=True)
+class Density:
+    """How often each bin of a column holds a real and a synthetic row.
+
+    Counts and never rows: whoever makes one for a page that leaves the house sees to it that
+    no bin of real rows is smaller than disclosure control allows.
+
+    Parameters
+    ----------
+    name : str
+        The column's.
+    real, synthetic : sequence of float, one a bin
+        Rows, or shares of them, in each bin.
+    edges : sequence of float
+        Of a continuous column: the ends of its bins, ascending, one more than there are bins.
+    levels : sequence of str
+        Of a discrete column: the level of each bin.
+    dates : bool
+        Whether the edges are seconds since 1970.
+    missing : (float, float)
+        Real and synthetic rows whose cell is missing, where no bin holds them.
+
+    Raises
+    ------
+    ValueError
+        The counts fit neither edges nor levels, or are no counts.
+    """
+
+    name: str
+    real: Sequence[float]
+    synthetic: Sequence[float]
+    edges: Sequence[float] = ()
+    levels: Sequence[str] = ()
+    dates: bool = False
+    missing: tuple[float, float] = (0, 0)
+
+    def __post_init__(self) -> None:
+        bins = len(self.levels) or len(self.edges) - 1
+        if not bins == len(self.real) == len(self.synthetic):
+            raise ValueError(
+                f"column {self.name!r}: {len(self.real)} real and {len(self.synthetic)} synthetic "
+                f"counts for {bins} bins; give one count a bin"
+            )
+        counts = np.array([[*self.real, *self.missing], [*self.synthetic, 0, 0]], dtype=np.float64)
+        if not np.isfinite(counts).all() or (counts < 0).any():
+            raise ValueError(f"column {self.name!r}: counts are wanted as numbers from 0 up")
+
+    @property
+    def shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """The share of the real and of the synthetic rows in each bin; zeros without rows."""
+        real, synthetic = self._parts()
+        return real[:-1], synthetic[:-1]
+
+    @property
+    def absent(self) -> tuple[float, float]:
+        """The share of the real and of the synthetic rows whose cell is missing."""
+        real, synthetic = self._parts()
+        return float(real[-1]), float(synthetic[-1])
+
+    @property
+    def distance(self) -> float:
+        """Total variation distance: the share of rows that would have to move, 0 to 1."""
+        real, synthetic = self._parts()
+        return float(np.abs(real - synthetic).sum() / 2)
+
+    @property
+    def whole(self) -> bool:
+        """Whether each bin is one whole number."""
+        return bool(self.edges) and all(edge % 1 == 0.5 for edge in self.edges)
+
+    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+        real, synthetic = (
+            np.array([*counts, missing], dtype=np.float64)
+            for counts, missing in zip((self.real, self.synthetic), self.missing, strict=True)
+        )
+        return real / (real.sum() or 1.0), synthetic / (synthetic.sum() or 1.0)
+
+
+def measure(column: Column, real: pd.Series[Any], synthetic: pd.Series[Any]) -> Density:
+    """Count a column of two canonical frames in shared bins.
+
+    Parameters
+    ----------
+    column : Column
+        Continuous: 30 bins of one width, or one a whole number where they are fewer; the
+        outermost hold what lies beyond the middle 99% of the rows. Discrete: a bin for each of
+        the 8 most frequent levels, one for the others, one for missing cells.
+    real, synthetic : pandas.Series
+        Float64 or categorical, as `canonical` gives them.
+    """
+    if column.kind.continuous:
+        return _of_numbers(
+            column.name, real.to_numpy(), synthetic.to_numpy(), column.kind == "datetime"
+        )
+    return _of_levels(column.name, real, synthetic)
+
+
+def _of_numbers(name: str, real: np.ndarray, synthetic: np.ndarray, dates: bool) -> Density:
+    known = [rows[~np.isnan(rows)] for rows in (real, synthetic)]
+    gaps = (len(real) - len(known[0]), len(synthetic) - len(known[1]))
+    both = np.concatenate(known)
+    if not len(both):
+        return Density(name, gaps[:1], gaps[1:], levels=[MISSING])
+    edges = _edges(both)
+    counts = [np.histogram(np.clip(rows, edges[0], edges[-1]), edges)[0].tolist() for rows in known]
+    return Density(name, counts[0], counts[1], edges=edges.tolist(), dates=dates, missing=gaps)
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    """Cut the middle 99% of the values into 30 bins, or into one a whole number."""
+    low, high = float(values.min()), float(values.max())
+    if high - low < BINS and abs(high) < EXACT and np.array_equal(values, np.rint(values)):
+        return np.arange(low, high + 2) - 0.5
+    start, stop = np.quantile(values, [TAIL, 1 - TAIL])
+    if not start < stop:
+        start, stop = low, high
+    edges: np.ndarray = np.linspace(max(start, -FARTHEST), min(stop, FARTHEST), BINS + 1)
+    if (np.diff(edges) > 0).all():
+        return edges
+    # one value, or floats too near each other to be cut
+    half = max(abs(low), abs(high), 1.0) * 1e-6
+    return np.array([low - half, high + half]).clip(-FARTHEST, FARTHEST)
+
+
+def _of_levels(name: str, real: pd.Series[Any], synthetic: pd.Series[Any]) -> Density:
+    both = [labels.astype(object) for labels in (real, synthetic)]
+    counted = [labels.value_counts() for labels in both]
+    shares = [counts / max(1, counts.sum()) for counts in counted]
+    order = shares[0].add(shares[1], fill_value=0.0).sort_index()
+    top = order.sort_values(ascending=False, kind="stable").index[:BARS]
+    held = np.array([counts.reindex(top, fill_value=0).to_numpy(dtype=int) for counts in counted])
+    missing = np.array([labels.isna().sum() for labels in both])
+    others = np.array([len(labels) for labels in both]) - missing - held.sum(axis=1)
+    bins = np.column_stack([held, others, missing])
+    kept = np.append(np.ones(len(top), dtype=bool), bins[:, -2:].any(axis=0))
+    kept[-1] |= not kept.any()  # a column without rows has one empty bin
+    levels = np.array([*top, OTHERS, MISSING], dtype=object)[kept].tolist()
+    return Density(name, bins[0, kept].tolist(), bins[1, kept].tolist(), levels=levels)
+
+
+def draw_densities(densities: Sequence[Density]) -> str:
+    """Draw the distributions of columns, real beside synthetic.
+
+    Parameters
+    ----------
+    densities : sequence of Density
+        Counts alone; three panels a line.
+
+    Returns
+    -------
+    str
+        SVG for a page; empty without a density.
+    """
+    from privsynth.report.plots import canvas
+
+    if not densities:
+        return ""
+    lines = -(-len(densities) // 3)
+    with canvas.style():
+        drawn = canvas.figure(9.5, 0.4 + 1.8 * lines)
+        grid = drawn.subplots(lines, 3, squeeze=False).ravel()
+        for axes, density in zip(grid, densities, strict=False):
+            panel(axes, density)
+        for axes in grid[len(densities) :]:
+            axes.axis("off")
+        drawn.legend(handles=keys("real", "synthetic"), loc="outside upper left", ncols=2)
+        return canvas.inline(
+            drawn, "densities", f"Distributions of {len(densities)} columns, real and synthetic"
+        )
+
+
+def keys(real: str, synthetic: str) -> list[Any]:
+    """Give the two keys of a legend."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    return [
+        Patch(facecolor=MINORITY.colour, alpha=0.55, label=real),
+        Line2D([], [], color=SYNTHETIC.colour, linewidth=1.4, label=synthetic),
+    ]
+
+
+def heading(density: Density) -> str:
+    """Give the title of a column's panel: its name, the distance, what is missing."""
+    missing = "/".join(f"{share:.0%}" for share in density.absent) if any(density.absent) else ""
+    told = f"{density.distance:.2f} apart" + (f", missing {missing}" if missing else "")
+    return f"{shown(density.name, 20 if missing else 28)}  ({told})"
+
+
+def panel(axes: Axes, density: Density) -> None:
+    """Draw one column: the real rows filled, the synthetic ones as a line."""
+    real, synthetic = density.shares
+    axes.set_title(heading(density), color=INK)
+    if density.levels:
+        places = np.arange(len(density.levels))
+        axes.barh(places - 0.2, real, 0.4, color=MINORITY.colour, alpha=0.55)
+        axes.barh(
+            places + 0.2,
+            synthetic,
+            0.4,
+            facecolor="none",
+            edgecolor=SYNTHETIC.colour,
+            linewidth=1.2,
+        )
+        axes.set_yticks(places, labels=[shown(level, 18) for level in density.levels])
+        axes.set_ylim(len(places) - 0.4, -0.6)
+        axes.set_xlim(0, max(1e-9, 1.05 * max(real.max(), synthetic.max())))
+        axes.xaxis.set_major_formatter(_percent)
+        axes.xaxis.set_major_locator(_few(4))
+        return
+    axes.stairs(real, density.edges, fill=True, color=MINORITY.colour, alpha=0.55)
+    axes.stairs(synthetic, density.edges, baseline=None, color=SYNTHETIC.colour, linewidth=1.4)
+    axes.set_ylim(0, max(1e-9, 1.05 * max(real.max(), synthetic.max())))
+    axes.yaxis.set_major_formatter(_percent)
+    axes.yaxis.set_major_locator(_few(4))
+    axes.xaxis.set_major_locator(_few(3 if density.dates else 5))
+    if density.whole:
+        axes.set_xticks(np.add(density.edges[:-1], 0.5)[:: 1 + len(density.real) // 7])
+    axes.xaxis.set_major_formatter(_number)
+    if density.dates:
+        span = density.edges[-1] - density.edges[0]
+        axes.xaxis.set_major_formatter(
+            lambda value, _: moments(value)[: 10 if span > 864e3 else 16]
+        )
+
+
+def _number(value: float, _: object) -> str:
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e8 else f"{value:.4g}"
+
+
+def _percent(value: float, _: object) -> str:
+    return f"{100 * value:.3g}%"
+
+
+def _few(ticks: int) -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(ticks)

@@ -1,0 +1,81 @@
+"""The pictures that an evaluation has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from privsynth.report.layout import label
+from privsynth.report.plots.densities import Density, draw_densities
+from privsynth.report.plots.minority import draw_curves, draw_differences, draw_thresholds
+
+if TYPE_CHECKING:
+    from privsynth.evaluation.score import Evaluation
+
+__all__ = ["Picture", "pictures"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for a page.
+
+    Parameters
+    ----------
+    title, caption : str
+        Plain text, not escaped yet.
+    svg : str
+        One ``<svg>`` element, ready for a page.
+    """
+
+    title: str
+    svg: str
+    caption: str
+
+
+def pictures(evaluation: Evaluation) -> tuple[Picture, ...]:
+    """Draw what an evaluation has to show besides its scores.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Its `about` may hold ``curves`` and ``verdicts``, as `minority_gain` gives them, and
+        ``densities``: a list of mappings with the fields of `Density`.
+
+    Returns
+    -------
+    tuple of Picture
+        Empty for an evaluation that has none of these.
+    """
+    return tuple(picture for picture in _drawn(evaluation) if picture.svg)
+
+
+def _drawn(evaluation: Evaluation) -> Iterator[Picture]:
+    about = evaluation.about
+    judged = about.get("methods", ())
+    if differences := about.get("verdicts", {}).get("pr_auc"):
+        yield Picture(
+            "Differences of PR-AUC",
+            draw_differences(differences, judged),
+            "Each method less another, in the same folds, with 95% intervals. An interval that "
+            "holds 0 shows no gain.",
+        )
+    if curves := about.get("curves"):
+        for model in curves["models"]:
+            yield Picture(
+                f"Precision and recall: {label(model)}",
+                draw_curves(curves, model, judged),
+                "Means over the real test folds, with 95% bands.",
+            )
+        yield Picture(
+            "F1 by threshold",
+            draw_thresholds(curves),
+            "Means over the real test folds. A curve whose peak lies further right, and no higher, "
+            "has gained nothing that another threshold would not give. The line is at 0.5.",
+        )
+    if densities := about.get("densities"):
+        yield Picture(
+            "Distributions",
+            draw_densities([Density(**density) for density in densities]),
+            "Shares of the rows in each bin; 'apart' is the total variation distance.",
+        )
