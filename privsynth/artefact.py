@@ -30,7 +30,7 @@ from privsynth.schema import Schema
 from privsynth.storage import replacing
 from privsynth.table import to_frame
 
-__all__ = ["FittedModel", "load", "save"]
+__all__ = ["FittedModel", "load", "packed", "save"]
 
 FORMAT = "privsynth-model"
 FORMAT_VERSION = 1
@@ -168,9 +168,9 @@ def save(model: FittedModel, path: str | Path, *, allow_rows: bool = False) -> N
             f"a model of {model.card['engine']} holds training rows and is not saved; "
             "use another engine, or allow it with --allow-rows"
         )
-    packed = _pack(model)
+    data = packed(model)
     with replacing(path, mode=0o600) as temporary:
-        temporary.write_bytes(packed)
+        temporary.write_bytes(data)
 
 
 def load(path: str | Path) -> FittedModel:
@@ -188,11 +188,11 @@ def load(path: str | Path) -> FittedModel:
             raise ArtefactError(f"{path}: is no file; give the file that 'privsynth fit' wrote")
         if Path(path).stat().st_size > sum(LARGEST.values()):
             raise ArtefactError(f"{path}: is larger than any privsynth model; check the path")
-        packed = Path(path).read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     try:
-        return _unpack(packed)
+        return _unpack(data)
     except ArtefactError as error:
         raise ArtefactError(f"{path}: {error}") from None
     except (PrivsynthError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -201,7 +201,8 @@ def load(path: str | Path) -> FittedModel:
         ) from None
 
 
-def _pack(model: FittedModel) -> bytes:
+def packed(model: FittedModel) -> bytes:
+    """Give the bytes that `save` writes."""
     from safetensors.numpy import save as pack_arrays
 
     meta, arrays = model.model.state()

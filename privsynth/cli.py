@@ -709,15 +709,32 @@ def augment(
 @click.option(
     "--model", type=_FILE, metavar="MODEL", help="Model whose schema and target are used."
 )
+@click.option(
+    "--policy",
+    metavar="NAME",
+    help="Exit 1 where attacks have shown more than it allows: strict, standard, internal, or a "
+    "YAML file.",
+)
+@click.option(
+    "--audit",
+    type=click.Choice(["deep"]),
+    help="Plant rows and fit MODEL's engine anew, for an empirical epsilon; takes minutes.",
+)
+@click.option(
+    "--records-at-risk",
+    metavar="FILE",
+    help="Table to write those training rows to that SYNTHETIC repeats. It holds real rows.",
+)
+@click.option("--no-attacks", is_flag=True, help="Leave the attacks out.")
 @click.option("-o", "--output", type=_FILE, metavar="FILE", help="HTML report to write.")
 @click.option("--json", "json_output", type=_FILE, metavar="FILE", help="JSON report to write.")
 @click.option(
     "--seed", type=_SEED, metavar="N", default=0, show_default=True, help="Same seed, same scores."
 )
 @_encodings
-@click.pass_obj
+@click.pass_context
 def evaluate(
-    voice: _Voice,
+    ctx: click.Context,
     /,
     synthetic: str,
     train: str,
@@ -727,13 +744,17 @@ def evaluate(
     schema: Path | None,
     model: Path | None,
     encoding: str | None,
+    records_at_risk: str | None,
+    no_attacks: bool,
     **given: Any,
 ) -> None:
     """Score SYNTHETIC against real rows.
 
-    Prints a summary of how faithful and how useful it is. What is read of the real rows lies
-    outside any guarantee; the reports hold scores and no row.
+    Prints a summary of how faithful and how useful it is, and of what attacks find. What is
+    read of the real rows lies outside any guarantee; the reports hold scores and no row. With
+    --policy the exit code is 1 where a threshold is missed.
     """
+    voice: _Voice = ctx.obj
     _distinct(
         {
             "SYNTHETIC": synthetic,
@@ -742,7 +763,7 @@ def evaluate(
             "--schema": schema,
             "--model": model,
         },
-        {"--output": output, "--json": json_output},
+        {"--output": output, "--json": json_output, "--records-at-risk": records_at_risk},
     )
     for path in (output, json_output):
         if path is not None:
@@ -758,6 +779,8 @@ def evaluate(
             schema=schema,
             model=model,
             encoding=encoding or "utf-8",
+            attacks=not no_attacks,
+            records_at_risk=records_at_risk,
             progress=progress,
             **given,
         )
@@ -767,7 +790,104 @@ def evaluate(
     if json_output is not None:
         report.to_json(json_output)
         voice.say(f"{json_output}: scores written")
+    if records_at_risk is not None:
+        voice.say(f"{records_at_risk}: records at risk written; they are real rows")
     _print_summary(report)
+    if not report.passed:
+        ctx.exit(1)
+
+
+@main.command()
+@click.argument("model", type=_FILE)
+@click.option("-n", "--rows", type=click.IntRange(min=1), metavar="ROWS", required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    metavar="DIR",
+    required=True,
+    help="Folder to write the release to.",
+)
+@click.option(
+    "--train", metavar="DATA", required=True, help="Real rows that the model learnt from."
+)
+@click.option("--holdout", metavar="DATA", help="Real rows that it never saw.")
+@click.option(
+    "--policy",
+    metavar="NAME",
+    help="Write nothing and exit 1 where attacks have shown more than it allows: strict, standard, "
+    "internal, or a YAML file.",
+)
+@click.option(
+    "--sign", type=_FILE, metavar="KEY", help="ed25519 private key (PEM) to sign the release with."
+)
+@click.option(
+    "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn, in the card]"
+)
+@_encodings
+@click.pass_context
+def release(
+    ctx: click.Context,
+    /,
+    model: Path,
+    rows: int,
+    output: Path,
+    train: str,
+    holdout: str | None,
+    encoding: str | None,
+    **given: Any,
+) -> None:
+    """Draw rows of MODEL, attack and judge them, and write a release.
+
+    The folder holds the table, the report, a card with every claim, Croissant metadata and the
+    sha256 of each. 'privsynth verify DIR' holds the claims against the files.
+    """
+    voice: _Voice = ctx.obj
+    _distinct({"MODEL": model, "--train": train, "--holdout": holdout}, {"--output": output})
+    from privsynth import pipeline
+
+    if holdout is None:
+        voice.say("privsynth: warning: without a holdout most attacks cannot be judged; give one")
+    with voice.progress() as progress:
+        report, salt = pipeline.release(
+            model,
+            rows,
+            output,
+            train=train,
+            holdout=holdout,
+            encoding=encoding or "utf-8",
+            progress=progress,
+            **given,
+        )
+    for finding in report.findings or ():
+        click.echo(_line(str(finding)))
+    if not report.passed and given["policy"] is not None:
+        voice.say(f"{output}: not written: the policy is missed")
+        ctx.exit(1)
+    voice.say(f"salt of the inputs' hashes, which is not in the release: {salt}")
+    voice.say(f"{output}: release of {rows:,} rows written")
+
+
+@main.command()
+@click.argument("folder", type=_FILE, metavar="DIR")
+@click.option("--key", type=_FILE, metavar="FILE", help="Publisher's public key (PEM).")
+@click.option(
+    "--model", type=_FILE, metavar="MODEL", help="Model file to hold the card and ledger against."
+)
+@click.pass_context
+def verify(ctx: click.Context, /, folder: Path, key: Path | None, model: Path | None) -> None:
+    """Hold the hashes, claims and signature of a release against its files.
+
+    Exit 1 where one does not hold. Without --key, whoever makes every file anew is not found out.
+    """
+    from privsynth import release as bundle
+
+    problems = bundle.verify(folder, key=key, model=model)
+    for problem in problems:
+        click.echo(_line(problem))
+    if problems:
+        ctx.exit(1)
+    ctx.obj.say(f"{folder}: hashes and claims hold")
 
 
 @main.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +12,7 @@ import yaml
 
 from privsynth.errors import ConfigError, known
 
-__all__ = ["RunConfig", "parse_setting"]
+__all__ = ["RunConfig", "parse_setting", "read_settings"]
 
 
 @dataclass(frozen=True)
@@ -121,23 +121,7 @@ class RunConfig:
             or a value is of the wrong type or out of range.
         """
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: cannot be read ({error.strerror}); check the path"
-            ) from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path}: is not UTF-8; save the file as UTF-8") from None
-        state = _plain(text, str(path))
-        if state is None:
-            return cls()
-        if not isinstance(state, dict):
-            raise ConfigError(f"{path}: is no mapping; give lines such as 'engine: NAME'")
-        names = [key.name for key in fields(cls)]
-        for key in state:
-            if key not in names:
-                raise ConfigError(f"{path}: unknown key {str(key)!r}{known(key, names)}")
+        state = read_settings(path, [key.name for key in fields(cls)])
         for key in ("schema", "holdout_output"):
             if isinstance(state.get(key), str):
                 state[key] = path.parent / state[key]
@@ -145,6 +129,31 @@ class RunConfig:
             return cls(**state)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+
+
+def read_settings(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Read a YAML mapping all of whose keys are known; an empty file gives an empty one.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is no plain YAML (tags build nothing), or has an unknown key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8; save the file as UTF-8") from None
+    state = _plain(text, str(path))
+    if state is None:
+        return {}
+    if not isinstance(state, dict):
+        raise ConfigError(f"{path}: is no mapping; give lines such as '{names[0]}: ...'")
+    for key in state:
+        if key not in names:
+            raise ConfigError(f"{path}: unknown key {str(key)!r}{known(key, names)}")
+    return state
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +23,13 @@ from privsynth.fitting import fit_table, minority_rows
 from privsynth.infer import infer
 from privsynth.privacy import Disclosure
 from privsynth.sampler import chosen_seed, rows
-from privsynth.schema import Schema
+from privsynth.schema import Schema, Source
 from privsynth.storage import check_writable, replacing
 from privsynth.table import Table, check_output, open_writer, read, to_frame, write
 
 if TYPE_CHECKING:
     from privsynth.augmentation import Augmentation, FitOn, Selection
+    from privsynth.policy import Finding, Policy
 
 __all__ = [
     "FittedModel",
@@ -38,6 +41,7 @@ __all__ = [
     "load",
     "minority_gain",
     "propose_schema",
+    "release",
     "sample",
 ]
 
@@ -387,9 +391,19 @@ class Report:
     Parameters
     ----------
     evaluation : Evaluation
+    findings : tuple of Finding, optional
+        What the policy says of each score that it gates.
+    policy : Policy, optional
     """
 
     evaluation: Evaluation
+    findings: tuple[Finding, ...] | None = None
+    policy: Policy | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the policy that was given is met; True where none was."""
+        return not any(finding.fails for finding in self.findings or ())
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -422,6 +436,10 @@ def evaluate(
     model: FittedModel | str | Path | None = None,
     encoding: str = "utf-8",
     seed: int = 0,
+    attacks: bool = True,
+    policy: Policy | str | Path | None = None,
+    audit: Literal["deep"] | None = None,
+    records_at_risk: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Score a synthetic table against the real rows.
@@ -441,6 +459,17 @@ def evaluate(
         Of those text files that are not UTF-8, as privsynth's own are.
     seed : int
         Of subsamples, resamples and the models that are trained to measure utility.
+    attacks : bool
+        Whether the table is attacked, too: membership, replication, attribute inference,
+        linkability, singling out, and a scan of the model.
+    policy : Policy, str or Path, optional
+        ``"strict"``, ``"standard"``, ``"internal"``, or a YAML file: thresholds on what the
+        attacks have shown; `Report.findings` and `Report.passed` say what is missed.
+    audit : {"deep"}, optional
+        Plant rows and fit anew a few times, for an empirical epsilon of the whole pipeline; needs
+        `model`.
+    records_at_risk : str or Path, optional
+        A table to write the training rows to that the synthetic table repeats. It holds real rows.
     progress : callable, optional
 
     Returns
@@ -450,12 +479,22 @@ def evaluate(
     Raises
     ------
     DataError
-        The tables do not have the same columns.
+        The tables do not have the same columns, or the holdout holds training rows.
     """
     from privsynth.evaluation import evaluate_frames
+    from privsynth.policy import Policy, judge
 
     chosen = chosen_seed(seed)
+    gate = Policy.of(policy) if isinstance(policy, str | Path) else policy
+    if (gate is not None or records_at_risk is not None) and not attacks:
+        raise UsageError("a policy judges what attacks have shown; do not leave them out")
+    if records_at_risk is not None:
+        check_output(records_at_risk)
+        if holdout is None:
+            raise UsageError("records at risk are told by a holdout; give one")
     fitted = load(model) if isinstance(model, str | Path) else model
+    if audit is not None and (audit != "deep" or fitted is None):
+        raise UsageError("the audit fits the model anew: it is 'deep', and needs the model")
     declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
     if declared is None and fitted is not None:
         declared = fitted.schema
@@ -463,9 +502,192 @@ def evaluate(
     full = infer(real, target=target, declared=declared)
     made = _frame(_read_either(synthetic, encoding))
     held_out = None if holdout is None else _frame(_read_either(holdout, encoding))
-    return Report(
-        evaluate_frames(_frame(real), held_out, made, full, seed=chosen, progress=progress)
+    trained = _frame(real)
+    found = evaluate_frames(
+        trained, held_out, made, full, seed=chosen, attacks=attacks, progress=progress
     )
+    claim = math.inf if fitted is None else fitted.ledger.guarantee().epsilon
+    if attacks:
+        extra = _beside(model, fitted, trained, held_out, found, full)
+        if audit is not None and fitted is not None:
+            extra += _audited(fitted, trained, full, claim, chosen, progress)
+        found = replace(found, scores=(*found.scores, *extra))
+    if records_at_risk is not None and held_out is not None:
+        _write_at_risk(records_at_risk, real, trained, held_out, made, full, chosen)
+    if gate is None:
+        return Report(found)
+    findings = judge(found, gate, claim=claim)
+    told = {"policy": gate.to_dict(), "findings": [asdict(finding) for finding in findings]}
+    said = tuple(f"policy {gate.name}: {finding}" for finding in findings)
+    found = replace(found, about={**found.about, **told}, notes=(*found.notes, *said))
+    return Report(found, findings, gate)
+
+
+def release(
+    model: FittedModel | str | Path,
+    n: int,
+    output: str | Path,
+    *,
+    train: Any,
+    holdout: Any = None,
+    policy: Policy | str | Path | None = None,
+    sign: str | Path | None = None,
+    encoding: str = "utf-8",
+    seed: int | None = None,
+    salt: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Report, str]:
+    """Draw rows, attack and judge them, and put them in a folder with all that is claimed of them.
+
+    Parameters
+    ----------
+    model : FittedModel or path
+    n : int
+        How many rows.
+    output : str or Path
+        The folder; an older release there is replaced when the new one is whole.
+    train, holdout : path, frame or relation
+        As in `evaluate`. The card holds salted hashes of those that are files.
+    policy : Policy, str or Path, optional
+        Where it is missed, nothing is written. Without one nothing is held back, and the card
+        says what the standard policy would.
+    sign : str or Path, optional
+        An ed25519 private key in PEM.
+    encoding : str
+    seed : int, optional
+        Of the rows; drawn afresh by default and kept in the card.
+    salt : str, optional
+        Of the inputs' hashes, in hexadecimal; drawn afresh by default, and not in the card.
+    progress : callable, optional
+
+    Returns
+    -------
+    report : Report
+        `Report.passed` is False where the policy was missed and nothing was written.
+    salt : str
+    """
+    from privsynth import release as bundle
+    from privsynth.policy import Policy
+
+    bundle.check_folder(output)
+    gate = Policy.of(policy or "standard") if not isinstance(policy, Policy) else policy
+    fitted = load(model) if isinstance(model, str | Path) else model
+    chosen, salt = chosen_seed(seed), salt or secrets.token_hex(32)
+    inputs = {name: _file(data) for name, data in (("train", train), ("holdout", holdout))}
+    with suppress(_Missed), bundle.opened(output) as folder:
+        table = folder / "synthetic.csv"
+        sample(fitted, n, seed=chosen, output=table, progress=progress)
+        report = evaluate(
+            table,
+            train=train,
+            holdout=holdout,
+            model=model,
+            encoding=encoding,
+            policy=gate,
+            progress=progress,
+        )
+        if policy is not None and not report.passed:
+            raise _Missed  # leaves what was there before
+        bundle.fill(
+            folder,
+            model=fitted,
+            model_file=_file(model),
+            evaluation=report.evaluation,
+            page=report.to_html(),
+            policy=gate,
+            seeds={"sample": chosen, "evaluate": 0},
+            inputs=inputs,
+            salt=salt,
+            sign=sign,
+        )
+    return report, salt
+
+
+class _Missed(Exception):  # noqa: N818
+    """A policy is missed: the folder is not put in its place."""
+
+
+def _file(data: Any) -> Path | None:
+    """Give the file that a table or model was read from, where it is one."""
+    return Path(data) if isinstance(data, str | Path) and Path(data).is_file() else None
+
+
+def _beside(
+    model: FittedModel | str | Path | None,
+    fitted: FittedModel | None,
+    train: Any,
+    holdout: Any,
+    found: Evaluation,
+    schema: Schema,
+) -> tuple[Score, ...]:
+    """Search what would be handed on beside the table: the model, its schema, the report."""
+    from privsynth.artefact import packed
+    from privsynth.evaluation.attacks.scan import scan
+
+    artefact = Path(model) if isinstance(model, str | Path) else None
+    held = packed(fitted) if fitted is not None and artefact is None else artefact
+    searched = schema if fitted is None else fitted.schema
+    return scan(train, holdout, searched, held, {"report": found.to_json()})
+
+
+def _audited(
+    fitted: FittedModel,
+    train: Any,
+    schema: Schema,
+    claim: float,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[Score, ...]:
+    """Let the audit run the pipeline that made the model, on other rows."""
+    from privsynth.evaluation.attacks.audit import audit
+    from privsynth.evaluation.frames import silent
+
+    card = fitted.card
+
+    def refit(rows: Any, chosen: int) -> Any:
+        table = read(rows)
+        model = fit_table(
+            table,
+            card["engine"],
+            recipe(card["engine"], card["settings"]),
+            target=card["target"],
+            declared=_kinds(fitted.schema),
+            k=card["disclosure"]["k"],
+            seed=chosen,
+            stream=np.random.SeedSequence(chosen),
+        )
+        return model.sample(table.n_rows, seed=chosen)
+
+    return audit(train, schema, refit, claim=claim, seed=seed, progress=progress or silent)
+
+
+def _kinds(schema: Schema) -> Schema:
+    """Give what a schema says of the columns' kinds and roles, without what was read off rows."""
+    columns = tuple(
+        replace(column, given=frozenset({"kind"}), domain=None, why="", decimals=None)
+        if column.source is not Source.DECLARED
+        else column
+        for column in schema
+    )
+    return Schema(columns)
+
+
+def _write_at_risk(
+    out: str | Path,
+    real: Table,
+    train: Any,
+    holdout: Any,
+    synthetic: Any,
+    schema: Schema,
+    seed: int,
+) -> None:
+    """Write the training rows that the synthetic table repeats."""
+    from privsynth.evaluation.attacks.replication import at_risk
+    from privsynth.evaluation.overlap import without_holdout
+
+    kept = without_holdout(train, holdout, schema)
+    places = at_risk(kept, holdout, synthetic, schema, seed=seed)
+    write(real.take(kept.index.to_numpy()[places]).to_arrow(), out, real.formats)
 
 
 def _read_either(data: Any, encoding: str) -> Table:

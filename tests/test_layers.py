@@ -15,7 +15,7 @@ FLOORS = {
     1: ("errors",),
     2: ("parallel", "personal", "privacy", "schema", "storage", "surrogates", "table"),
     3: ("codec", "config", "evaluation", "infer"),
-    4: ("curator", "report"),
+    4: ("curator", "policy", "report"),
     5: ("engines",),
     6: ("artefact", "augmentation", "fitting", "oversampling", "release", "sampler", "selection"),
     7: ("pipeline",),

@@ -11,10 +11,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from privsynth.errors import DataError, known
+from privsynth.evaluation.attacks.inference import attribute_inference
+from privsynth.evaluation.attacks.linkability import linkability
+from privsynth.evaluation.attacks.membership import membership
+from privsynth.evaluation.attacks.replication import replication
+from privsynth.evaluation.attacks.singling import singling_out
 from privsynth.evaluation.diagnostic import exact_copies
 from privsynth.evaluation.fidelity import marginal_agreement, sdmetrics_reports
 from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent
-from privsynth.evaluation.overlap import without_holdout
+from privsynth.evaluation.overlap import check_overlap, without_holdout
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.evaluation.utility import train_synthetic_test_real
 from privsynth.schema import Column, Schema
@@ -22,7 +27,7 @@ from privsynth.schema import Column, Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EVALUATORS", "Evaluation", "Evaluator", "Score", "evaluate_frames"]
+__all__ = ["ATTACKS", "EVALUATORS", "Evaluation", "Evaluator", "Score", "evaluate_frames"]
 
 
 class Evaluator(Protocol):
@@ -50,6 +55,15 @@ EVALUATORS: tuple[Evaluator, ...] = (
     exact_copies,
 )
 
+ATTACKS: tuple[Evaluator, ...] = (
+    membership,
+    replication,
+    attribute_inference,
+    linkability,
+    singling_out,
+)
+"""What an attacker could find out; most of it needs a holdout."""
+
 OUTSIDE = (
     "the figures here were read from the real rows: they lie outside any guarantee that the "
     "model carries, so share this report as you would share statistics of the real table"
@@ -63,6 +77,7 @@ def evaluate_frames(
     schema: Schema,
     *,
     seed: int = 0,
+    attacks: bool = True,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score a synthetic table with every evaluator.
@@ -78,6 +93,8 @@ def evaluate_frames(
         The columns of all three; its target is what utility predicts.
     seed : int
         Same seed, same tables, same versions: same scores.
+    attacks : bool
+        Whether the table is attacked, too.
     progress : callable, optional
         Called with a phase, the steps done and the steps in all.
 
@@ -88,7 +105,7 @@ def evaluate_frames(
     Raises
     ------
     DataError
-        A table has no rows, or its columns are not the schema's.
+        A table has no rows, its columns are not the schema's, or the holdout holds training rows.
     """
     tables = {"train": train, "synthetic": synthetic}
     if holdout is not None:
@@ -105,9 +122,10 @@ def evaluate_frames(
     for table, frame in tables.items():
         notes += _unreadable(frame, columns, table)
     train = without_holdout(train, holdout, schema, notes.append)
+    check_overlap(train, holdout, schema, notes.append)
     tables["train"] = train
     scores: list[Score] = []
-    for evaluator in EVALUATORS:
+    for evaluator in (*EVALUATORS, *(ATTACKS if attacks else ())):
         scores += evaluator(
             train,
             holdout,

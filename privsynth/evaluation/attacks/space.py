@@ -20,7 +20,7 @@ Points = npt.NDArray[np.float32]
 """Rows as points, shape (rows, dimensions)."""
 
 MOST_LEVELS = 100
-BLOCK = 2_048
+BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,13 @@ def nearest(
     """
     k_found = min(k, len(others))
     norms = (others**2).sum(axis=1)
+    scaled = np.ascontiguousarray(-2 * others.T)
     distances = np.empty((len(points), k), np.float32)
     places = np.empty((len(points), k), np.intp)
     for start in range(0, len(points), BLOCK):
         block = points[start : start + BLOCK]
-        squares = norms - 2 * (block @ others.T)
+        squares = block @ scaled
+        squares += norms
         if k_found == 1:
             near = squares.argmin(axis=1)[:, None]
         else:

@@ -1,0 +1,427 @@
+"""Membership inference without shadow models: was this row among the training rows?
+
+The adversary holds the synthetic rows, some other real rows, and a row to judge. Members are
+training rows; non-members are rows of the holdout. A row that lies nearer to the synthetic rows
+than to as good real ones gives itself away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.evaluation.attacks.onerun import epsilon_at_least
+from privsynth.evaluation.attacks.space import Points, Space, nearest
+from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent, subsample
+from privsynth.evaluation.score import Score
+from privsynth.schema import Column, Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ATTACKS", "Bounded", "auc", "epsilon", "membership", "tpr_at"]
+
+Array = npt.NDArray[np.float64]
+
+ATTACKS = ("dcr", "likelihood_ratio", "knn_ratio", "calibrated_dcr", "stacked")
+LEVELS = {"1pct": 0.01, "01pct": 0.001}
+GROUPS = ("", "_isolated", "_minority")
+HOLDOUT = 4_000
+MEMBERS = 2  # for each non-member: they cost no holdout rows
+SYNTHETIC = 100_000
+PART = 10_000
+NEIGHBOURS = 5
+ISOLATED = 0.05
+FEWEST = 50  # rows of each side, for a group of its own
+TINY = 1e-6  # below any distance that single precision tells from 0
+FOLDS = 5
+LOW, HIGH = 0.04, 0.01  # how a bound's 5% of errors are shared out
+THRESHOLD = 0.8  # the part of `LOW` that the threshold's uncertainty takes, the scarcer side
+SURE = (0.01, 0.05, 0.2, 1.0)  # shares of the pairs that are guessed about
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A figure and its interval.
+
+    Parameters
+    ----------
+    value, low, high : float
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def membership(
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    synthetic: pd.DataFrame,
+    schema: Schema,
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+    note: Note = silent,
+) -> tuple[Score, ...]:
+    """Tell training rows from holdout rows by how near the synthetic rows lie.
+
+    Parameters
+    ----------
+    train : pandas.DataFrame
+        At most 8,000 rows, twice as many as of the holdout, are drawn as members.
+    holdout : pandas.DataFrame or None
+        Real rows that nothing was learnt from; at most 4,000 are drawn as non-members.
+    synthetic : pandas.DataFrame
+        At most 100,000 rows are read.
+    schema : Schema
+        A discrete target's rarest class is also attacked on its own.
+    seed : int
+    progress, note : callable
+
+    Returns
+    -------
+    tuple of Score
+        ``membership_tpr_at_1pct``, ``membership_tpr_at_01pct``, ``membership_auc`` and
+        ``membership_epsilon``; the same with ``_isolated`` (the 5% of rows that lie farthest from
+        other real rows) and, where there is a discrete target, ``_minority``. The value is that of
+        the attack with the highest lower bound; `detail` has every attack's.
+
+    Notes
+    -----
+    The halves of the holdout take turns as non-members and as the real rows to compare with, so
+    that no row is ever compared with itself; half of the members go with each. The attacks: the
+    distance to the closest synthetic row (``dcr``); the logarithm of the ratio of the distance to
+    the closest reference row to it (``likelihood_ratio``); its mean over the 5 nearest
+    (``knn_ratio``); the distance to the closest synthetic row against that of the reference rows
+    around (``calibrated_dcr``, the difficulty calibration of Watson et al., ICLR 2022); and a
+    model of those four and the class, judged on rows that it has not seen (``stacked``).
+
+    Groups are chosen by rules that do not look at who is a member, and each group's bounds are
+    corrected for the attacks tried; those of the two smaller groups for there being two as well.
+    """
+    from threadpoolctl import threadpool_limits
+
+    target = _classes(schema)
+    groups = GROUPS if target is not None else GROUPS[:2]
+    if holdout is None or min(len(holdout), len(train)) < 4:
+        reason = (
+            "needs a holdout: real rows that the model did not learn from"
+            if holdout is None
+            else "needs a holdout of 4 rows or more, and as many training rows"
+        )
+        return tuple(score for group in groups for score in _without(group, reason))
+    columns = modelled(schema)
+    rng = np.random.default_rng([seed, 71])
+    others = min(HOLDOUT, len(holdout), len(train)) // 2 * 2
+    outside = _drawn(holdout, others, rng)
+    inside = _drawn(train, min(MEMBERS * others, len(train)) // 2 * 2, rng)
+    made = subsample(synthetic, SYNTHETIC, seed, "membership: synthetic", note)
+    # Each side counts the same in the space, or that would tell them apart by itself.
+    real = [canonical(frame, columns) for frame in (inside, outside)]
+    space = Space.learn([real[0], *[real[1]] * (len(inside) // others)], columns)
+    with threadpool_limits(1):  # sums depend on how many threads have shared them
+        progress("membership inference", 0, 2)
+        points = space.place(canonical(made, columns))
+        by_attack, isolation = _distances(*map(space.place, real), points)
+        progress("membership inference", 1, 2)
+        label = _labels(train, inside, outside, target)
+        member = np.arange(len(isolation)) < len(inside)
+        by_attack["stacked"] = _stacked(by_attack, label, member, rng)
+        progress("membership inference", 2, 2)
+    scores: list[Score] = []
+    for group in groups:
+        if group == "_isolated":
+            chosen = isolation >= np.quantile(isolation, 1 - ISOLATED)
+        elif group == "_minority":
+            chosen = label == 0
+        else:
+            chosen = np.ones(len(member), dtype=bool)
+        few = min(int((chosen & member).sum()), int((chosen & ~member).sum()))
+        if group and few < FEWEST:
+            scores += _without(group, f"only {few} rows of one side; {FEWEST} of each are wanted")
+            continue
+        of_members = {name: score[chosen & member] for name, score in by_attack.items()}
+        of_others = {name: score[chosen & ~member] for name, score in by_attack.items()}
+        scores += _scores(group, of_members, of_others)
+    return tuple(scores)
+
+
+def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bounded:
+    """Give the share of members found at a share of false positives.
+
+    Parameters
+    ----------
+    inside, outside : ndarray of float
+        The scores of members and of non-members; the higher, the surer.
+    level : float
+        The share of non-members that may be taken for members, above 0 and below 1.
+    tests : int
+        The attacks tried, of which the best will be looked at.
+
+    Returns
+    -------
+    Bounded
+        `value`: with the lowest threshold that leaves the share of false positives among
+        `outside` at or under the level; rows that tie with the threshold are not taken for
+        members. `low`, `high`: a 95% interval, `low` holding for all `tests` attacks at once.
+
+    Notes
+    -----
+    The threshold is estimated, too: beyond the c-th highest of n non-members lies a share of all
+    non-members that is at most Beta(c + 1, n - c) (at most, because of ties). Its upper bound
+    beside the Clopper-Pearson bound of the members' share gives `low`; where that upper bound
+    lies above the level, the attack is diluted (it accuses by a coin that makes up for the
+    excess), and so is what it finds. `high` takes every tie for found.
+    """
+    from scipy.stats import beta
+
+    n, members = len(outside), len(inside)
+    falling = np.sort(outside)[::-1]
+    allowed = int(level * n + 1e-9)
+    value = float((inside > falling[allowed]).mean())
+    places = np.arange(n)
+
+    share = LOW / tests
+    reach = beta.ppf(1 - THRESHOLD * share, places + 1, n - places)
+    place = max(int(np.searchsorted(reach, level, "right")) - 1, 0)
+    hits = int((inside > falling[place]).sum())
+    found = beta.ppf((1 - THRESHOLD) * share, hits, members - hits + 1) if hits else 0.0
+    low = float(found) * min(1.0, level / float(reach[place]))
+
+    reach = beta.ppf(HIGH / 2, places + 1, n - places)
+    place = int(np.searchsorted(reach, level))
+    hits = members if place == n else int((inside >= falling[place]).sum())
+    high = 1.0 if hits == members else float(beta.ppf(1 - HIGH / 2, hits + 1, members - hits))
+    return Bounded(value, low, high)
+
+
+def auc(inside: Array, outside: Array, *, tests: int = 1) -> Bounded:
+    """Give the chance that a member scores above a non-member, ties counted half.
+
+    Parameters
+    ----------
+    inside, outside : ndarray of float
+    tests : int
+        The attacks tried, of which the best will be looked at.
+
+    Returns
+    -------
+    Bounded
+        With DeLong's normal interval (1988).
+    """
+    from scipy.stats import norm
+
+    above = _placement(inside, outside)
+    below = 1 - _placement(outside, inside)
+    value = float(above.mean())
+    error = np.sqrt(above.var() / len(above) + below.var() / len(below))
+    low = value + norm.ppf(LOW / tests) * error
+    high = value + norm.ppf(1 - HIGH) * error
+    return Bounded(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)))
+
+
+def epsilon(inside: Array, outside: Array, *, tests: int = 1) -> Bounded | None:
+    """Bound epsilon from below, from one run: which row of a pair was in the training table?
+
+    Parameters
+    ----------
+    inside, outside : ndarray of float
+        Scores in random order; the first of each make a pair, and so on.
+    tests : int
+        The attacks tried, of which the best will be looked at.
+
+    Returns
+    -------
+    Bounded or None
+        `low`: the bound at 95%; `value` the same without an allowance for chance; `high` is
+        infinite, as no attack shows that there is no better one. None where the guesses are
+        explained by guessing alone.
+
+    Notes
+    -----
+    Which row of a pair trained is a fair coin, as members and non-members were split at random.
+    Guesses are made about the pairs whose scores differ most, the rest abstain: the audit of
+    Steinke, Nasr & Jagielski (*Privacy Auditing with One (1) Training Run*, NeurIPS 2023), with
+    delta 0, for neighbours that differ by the replacement of one row. How many pairs are guessed
+    about is one of four fixed shares, for which the bound is corrected.
+    """
+    pairs = min(len(inside), len(outside))
+    if not pairs:
+        return None
+    lead = inside[:pairs] - outside[:pairs]
+    order = np.argsort(-np.abs(lead), kind="stable")
+    best: Bounded | None = None
+    for share in SURE:
+        told = order[: max(int(share * pairs), 1)]
+        # A pair that ties is guessed by a coin, which is right half the time.
+        correct = int((lead[told] > 0).sum() + (lead[told] == 0).sum() // 2)
+        low = epsilon_at_least(correct, len(told), alpha=0.05 / tests / len(SURE))
+        if low > 0 and (best is None or low > best.low):
+            value = np.log((correct + 0.5) / (len(told) - correct + 0.5))
+            best = Bounded(max(float(value), low), low, float("inf"))
+    return best
+
+
+def _placement(of: Array, among: Array) -> Array:
+    rising = np.sort(among)
+    under = np.searchsorted(rising, of) + np.searchsorted(rising, of, "right")
+    return np.asarray(under / (2 * len(rising)), dtype=np.float64)
+
+
+def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw rows in random order, so that halves and pairs of them are random, too."""
+    return frame.iloc[rng.permutation(len(frame))[:rows]]
+
+
+def _classes(schema: Schema) -> Column | None:
+    target = schema.target
+    return None if target is None or target.kind.continuous or target.kind.surrogate else target
+
+
+def _labels(
+    train: pd.DataFrame, inside: pd.DataFrame, outside: pd.DataFrame, target: Column | None
+) -> npt.NDArray[np.intp]:
+    """Give the class of each member and non-member: 0 is the rarest of the training rows."""
+    import pandas as pd
+
+    if target is None:
+        return np.ones(len(inside) + len(outside), dtype=np.intp)
+    counts = canonical(train, [target])[target.name].value_counts()
+    rising = counts[counts > 0].sort_values(kind="stable").index.astype(str)
+    both = pd.concat(
+        [canonical(frame, [target])[target.name].astype(object) for frame in (inside, outside)]
+    )
+    places = pd.Index(rising).get_indexer(pd.Index(both))
+    return np.where(places < 0, len(rising), places)
+
+
+def _distances(inside: Points, outside: Points, made: Points) -> tuple[dict[str, Array], Array]:
+    """Give each row's score by attack, members first, and how far the nearest real rows are."""
+    everyone = np.concatenate([inside, outside])
+    to_made = _nearest_made(everyone, made)
+    to_real = np.empty_like(to_made)
+    usual = np.empty(len(everyone))
+    # Members in turn, then non-members in turn: who is in the one half, and who in the other.
+    half = np.arange(len(everyone)) % 2
+    of_holdout = np.arange(len(everyone)) >= len(inside)
+    for judged in (0, 1):
+        reference = np.flatnonzero(of_holdout & (half != judged))
+        rows = np.flatnonzero(half == judged)
+        apart, places = nearest(everyone[rows], everyone[reference], NEIGHBOURS)
+        to_real[rows] = apart
+        usual[rows] = to_made[reference, 0][places].mean(axis=1)
+    ratio = np.log((to_real + TINY) / (to_made + TINY))
+    scores = {
+        "dcr": -to_made[:, 0],
+        "likelihood_ratio": ratio[:, 0],
+        "knn_ratio": ratio.mean(axis=1),
+        "calibrated_dcr": np.log((usual + TINY) / (to_made[:, 0] + TINY)),
+    }
+    return scores, to_real[:, -1]
+
+
+def _nearest_made(points: Points, made: Points) -> Array:
+    """Give the distances to the nearest synthetic rows, part by part, to bound memory."""
+    parts = [
+        nearest(points, made[start : start + PART], NEIGHBOURS)[0]
+        for start in range(0, len(made), PART)
+    ]
+    return np.sort(np.concatenate(parts, axis=1), axis=1)[:, :NEIGHBOURS].astype(np.float64)
+
+
+def _stacked(
+    by_attack: Mapping[str, Array],
+    label: npt.NDArray[np.intp],
+    member: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Array:
+    """Give the log odds of being a member by a model that has not seen the row."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    features = np.column_stack([*by_attack.values(), np.minimum(label, 20)])
+    fold = np.empty(len(member), dtype=np.intp)
+    for side in (member, ~member):
+        fold[side] = rng.permutation(int(side.sum())) % FOLDS
+    odds = np.zeros(len(member))
+    for number in range(FOLDS):
+        apart = fold == number
+        if not apart.any():
+            continue
+        model = HistGradientBoostingClassifier(
+            max_iter=40,
+            max_leaf_nodes=8,
+            min_samples_leaf=20,
+            early_stopping=False,
+            random_state=0,
+        )
+        model.fit(features[~apart], member[~apart])
+        odds[apart] = model.decision_function(features[apart])
+    # Rows in the same leaves tie; the best single attack puts them in order.
+    return odds + 1e-6 * _placement(by_attack["likelihood_ratio"], by_attack["likelihood_ratio"])
+
+
+def _scores(
+    group: str, inside: Mapping[str, Array], outside: Mapping[str, Array]
+) -> Iterator[Score]:
+    tests = len(ATTACKS) * (len(GROUPS) - 1 if group else 1)
+    counts = {
+        "members": float(len(inside["dcr"])),
+        "non_members": float(len(outside["dcr"])),
+        "rows": float(len(inside["dcr"]) + len(outside["dcr"])),
+    }
+    for name, level in LEVELS.items():
+        rates = {a: tpr_at(inside[a], outside[a], level, tests=tests) for a in ATTACKS}
+        words = (
+            f"of {_WHO[group]}, the share that the best of {len(ATTACKS)} attacks finds while it "
+            f"takes {level:.1%} of the non-members for members; {level:.1%} is guessing"
+        )
+        yield _score(f"membership_tpr_at_{name}{group}", rates, counts, level, words)
+    areas = {a: auc(inside[a], outside[a], tests=tests) for a in ATTACKS}
+    words = f"AUC of telling {_WHO[group]} from non-members; 0.5 is guessing"
+    yield _score(f"membership_auc{group}", areas, counts, 0.5, words)
+    bounds = {a: epsilon(inside[a], outside[a], tests=tests) for a in ATTACKS}
+    shown = {a: bound for a, bound in bounds.items() if bound is not None}
+    name = f"membership_epsilon{group}"
+    if not shown:
+        words = f"no lower bound of epsilon can be shown from {_WHO[group]}"
+        detail = {**dict.fromkeys(ATTACKS, 0.0), **counts}
+        yield Score("attacks", name, None, better="lower", meaning=words, detail=detail)
+        return
+    best = max(shown.values(), key=lambda bound: bound.low)
+    words = (
+        "95% lower bound of epsilon, neighbours differing by the replacement of one row, from "
+        f"guesses about {_WHO[group]}; half of it bounds epsilon for adding or removing a row"
+    )
+    detail = {**{a: shown[a].low if a in shown else 0.0 for a in ATTACKS}, **counts}
+    yield Score("attacks", name, best.value, best.low, None, 0.0, "lower", words, detail)
+
+
+_WHO = {
+    "": "training rows",
+    "_isolated": f"the {ISOLATED:.0%} most isolated training rows",
+    "_minority": "training rows of the rarest class",
+}
+
+
+def _score(
+    name: str,
+    by_attack: Mapping[str, Bounded],
+    counts: Mapping[str, float],
+    guessing: float,
+    words: str,
+) -> Score:
+    best = max(by_attack.values(), key=lambda rate: (rate.low, rate.value))
+    high = max(rate.high for rate in by_attack.values())
+    detail = {**{attack: rate.value for attack, rate in by_attack.items()}, **counts}
+    return Score("attacks", name, best.value, best.low, high, guessing, "lower", words, detail)
+
+
+def _without(group: str, reason: str) -> Iterator[Score]:
+    for name in (*(f"tpr_at_{level}" for level in LEVELS), "auc", "epsilon"):
+        full = f"membership_{name}{group}"
+        yield Score("attacks", full, None, better="lower", meaning=reason)

@@ -1,0 +1,447 @@
+"""The artefact scan: what a model file, a report or a log says of single training rows.
+
+Everything that would leave the house is unpacked and searched for three things: texts that only
+few training rows hold, levels that only few hold, and the least and greatest number of a column
+where only few hold it. What is found is named by column and place, and never quoted.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import math
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.errors import StorageError
+from privsynth.evaluation.frames import canonical
+from privsynth.evaluation.score import Score
+from privsynth.schema import Column, Kind, Levels, Schema, Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["scan"]
+
+K = 10
+SHORTEST = 4
+SHORTEST_IN_BYTES = 8
+"""Four bytes of an array of numbers spell some word by chance, eight do not."""
+DIGITS = 5
+"""Numbers with fewer significant digits stand in any file by chance."""
+WHOLE = 100_000
+"""Whole numbers below this count something in any array."""
+ID_DIGITS = 7
+WORD = 7
+"""A word in small letters as short as this may stand in any sentence."""
+SHOWN = 5
+COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        true false none null other unknown missing text name type date time year month week user
+        value values level levels list number numeric integer boolean categorical ordinal datetime
+        personal column columns rows table model high medium normal male female single married
+        string count index code city state country street email phone address class label note
+        notes remark test train real synthetic holdout with from that this have been were will
+        your more most less than only some each into over under after before left right good late
+        early share score scores report privacy utility fidelity attacks summary
+        """,
+    )
+)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A part of what is searched.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in the finding.
+    text : str
+        Its texts: whole, or the strings of its JSON, one a line.
+    tree : JSON value
+        What it holds, where it is JSON.
+    numbers : frozenset of float
+    arrays : mapping of str to ndarray
+    bytes : bytes
+        What is no text.
+    """
+
+    name: str
+    text: str = ""
+    tree: Any = None
+    numbers: frozenset[float] = frozenset()
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    bytes: bytes = b""
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """One value found: what kind it is of, the column that it comes from and where it stands."""
+
+    kind: str
+    column: str
+    member: str
+    value: Any
+
+
+def scan(
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    schema: Schema,
+    artefact: Path | bytes | None,
+    texts: Mapping[str, str],
+) -> tuple[Score, ...]:
+    """Search a model file, its schema, and texts such as the report for what single rows hold.
+
+    Parameters
+    ----------
+    train : pandas.DataFrame
+        The rows that the model was fitted on.
+    holdout : pandas.DataFrame or None
+        Other rows: a text that they hold as well is not the training table's own.
+    schema : Schema
+        Of the table. Levels that a person declared are no finding.
+    artefact : Path, bytes or None
+        A saved model; its own `k` is what counts as few rows, and 10 without one.
+    texts : mapping of str to str
+        Reports, logs and the like, by the name that a finding gives them.
+
+    Returns
+    -------
+    tuple of Score
+        ``artefact_hits`` of family ``"attacks"``: how many findings there are. ``detail`` counts
+        them by kind: ``strings``, ``levels``, ``extremes``, and ``rows`` where the model says
+        itself that it is training rows.
+
+    Raises
+    ------
+    StorageError
+        The model file cannot be read.
+    """
+    members = [
+        *_unpacked(artefact),
+        _json_member("schema", json.dumps(schema.to_dict(), default=str)),
+        *(_text_member(name, text) for name, text in texts.items()),
+    ]
+    card = _card(members)
+    k = int(card.get("disclosure", {}).get("k", K))
+    found = {
+        *_strings(train, holdout, schema, members, k),
+        *_levels(train, schema, members, k),
+        *_extremes(train, schema, members, k),
+    }
+    rows = [_Finding("rows", "", "manifest.json", None)] if card.get("holds_rows") else []
+    findings = sorted([*found, *rows], key=lambda each: (each.kind, each.column, each.member))
+    kinds = "strings", "levels", "extremes", "rows"
+    counts = {kind: float(sum(each.kind == kind for each in findings)) for kind in kinds}
+    return (
+        Score(
+            "attacks",
+            "artefact_hits",
+            float(len(findings)),
+            better="lower",
+            meaning=_said(findings, [member.name for member in members], k),
+            detail=counts,
+        ),
+    )
+
+
+def _said(findings: list[_Finding], searched: list[str], k: int) -> str:
+    if not findings:
+        return (
+            f"texts, levels and extremes that fewer than {k} training rows hold; none is in "
+            f"{', '.join(searched)}"
+        )
+    places = [
+        f"in {member} the model's own training rows"
+        if kind == "rows"
+        else f"in {member} {kind} of column {column!r}"
+        for kind, column, member in dict.fromkeys((f.kind, f.column, f.member) for f in findings)
+    ]
+    more = f", and {len(places) - SHOWN} places more" if len(places) > SHOWN else ""
+    return f"held by fewer than {k} training rows: {'; '.join(places[:SHOWN])}{more}"
+
+
+def _unpacked(artefact: Path | bytes | None) -> Iterator[_Member]:
+    """Give the members of a model file, or the whole of a file that is no zip."""
+    if artefact is None:
+        return
+    packed = artefact if isinstance(artefact, bytes) else _read(artefact)
+    if not zipfile.is_zipfile(io.BytesIO(packed)):
+        yield _Member("the model file", bytes=packed)
+        return
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name.endswith(".safetensors"):
+                yield _array_member(name, data)
+            elif name.endswith(".json"):
+                yield _json_member(name, data.decode("utf-8", "replace"))
+            else:
+                yield _Member(name, bytes=data)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+
+
+def _json_member(name: str, text: str) -> _Member:
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError):
+        return _text_member(name, text)
+    strings, numbers = _leaves(tree)
+    return _Member(name, "\n".join(strings), tree, frozenset(numbers))
+
+
+def _array_member(name: str, data: bytes) -> _Member:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(data)
+    except SafetensorError:
+        return _Member(name, bytes=data)
+    header = data[8 : 8 + int.from_bytes(data[:8], "little")]
+    strings, _ = _leaves(json.loads(header))
+    return _Member(name, "\n".join(strings), arrays=arrays, bytes=data)
+
+
+def _text_member(name: str, text: str) -> _Member:
+    """Give a text as a reader sees it, and as a program that reads JSON does."""
+    strings: list[str] = []
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            strings, _ = _leaves(json.loads(text))
+        except (ValueError, RecursionError):
+            strings = []
+    shown = "\n".join([html.unescape(text), *strings])
+    found = re.findall(r"-?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?", shown)
+    return _Member(name, shown, numbers=frozenset(float(each.replace(",", "")) for each in found))
+
+
+def _leaves(tree: Any) -> tuple[list[str], list[float]]:
+    """Give all strings of a JSON value, keys too, and all its numbers."""
+    strings: list[str] = []
+    numbers: list[float] = []
+    left = [tree]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            strings += value.keys()
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, str):
+            strings.append(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            numbers.append(float(value))
+    return strings, numbers
+
+
+def _card(members: Iterable[_Member]) -> Mapping[str, Any]:
+    trees = [member.tree for member in members if member.name == "manifest.json"]
+    card = trees[0].get("card") if trees and isinstance(trees[0], dict) else None
+    return card if isinstance(card, dict) else {}
+
+
+def _strings(
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    schema: Schema,
+    members: list[_Member],
+    k: int,
+) -> Iterator[_Finding]:
+    rare = _rare(train, holdout, schema, k)
+    if not rare:
+        return
+    for member in members:
+        # A text of two or four bytes a letter is one with zeros between the letters.
+        raw = member.bytes, member.bytes.replace(b"\0", b"")
+        for text in (
+            *_in_text(member.text, rare),
+            *_in_bytes(raw[0], rare),
+            *_in_bytes(raw[1], rare),
+        ):
+            yield _Finding("strings", rare[text], member.name, text)
+
+
+def _rare(
+    train: pd.DataFrame, holdout: pd.DataFrame | None, schema: Schema, k: int
+) -> dict[str, str]:
+    """Give the telling texts that fewer than k training rows hold, with their column."""
+    import pandas as pd
+
+    rare: dict[str, str] = {}
+    plain = {*COMMON, *(name.casefold() for name in schema.names)}
+    frequent: set[str] = set()
+    for column in schema:
+        if column.kind.continuous or column.kind is Kind.BOOLEAN:
+            continue
+        counts = train[column.name].dropna().value_counts()
+        counts = counts[counts > 0].groupby(counts[counts > 0].index.astype(str)).sum()
+        frequent.update(counts.index[counts >= k])
+        if holdout is not None:
+            frequent.update(pd.unique(holdout[column.name].dropna().astype(str)))
+        if isinstance(column.domain, Levels) and column.source is Source.DECLARED:
+            frequent.update(map(str, column.domain.values))
+        rare.update(dict.fromkeys(counts.index[counts < k], column.name))
+    telling = {
+        text: name
+        for text, name in rare.items()
+        if text not in frequent and text.casefold() not in plain and _telling(text)
+    }
+    # What is part of a frequent text stands wherever that one does.
+    parts = set(_in_text("\n".join(frequent), telling))
+    return {text: name for text, name in telling.items() if text not in parts}
+
+
+def _telling(text: str) -> bool:
+    """Say whether a text is one that does not stand in any file by chance."""
+    letters = any(char.isalpha() for char in text)
+    return len(text) >= SHORTEST and (letters or sum(map(str.isdigit, text)) >= ID_DIGITS)
+
+
+def _in_text(whole: str, texts: Iterable[str]) -> Iterator[str]:
+    """Give the texts that stand in a longer one, as words of it or as a line of it."""
+    lines, words = set(whole.split("\n")), set(re.findall(r"\w+", whole))
+    for text in texts:
+        if text in lines:
+            yield text
+        elif len(text) <= WORD and text.isalpha() and text.islower():
+            continue
+        elif words.issuperset(re.findall(r"\w+", text)) and re.search(
+            rf"(?<!\w){re.escape(text)}(?!\w)", whole
+        ):
+            yield text
+
+
+def _in_bytes(raw: bytes, texts: Iterable[str]) -> Iterator[str]:
+    """Give the texts that stand in bytes; those too short to tell from chance are not sought."""
+    size = SHORTEST_IN_BYTES
+    legible = b"\n".join(re.findall(rb"[\x20-\x7e\x80-\xff]{%d,}" % size, raw))
+    sought = {text: text.encode() for text in texts}
+    starts = {each[:size] for each in sought.values() if len(each) >= size}
+    met = starts.intersection(legible[i : i + size] for i in range(len(legible) - size + 1))
+    for text, each in sought.items():
+        if each[:size] in met and each in legible:
+            yield text
+
+
+def _levels(
+    train: pd.DataFrame, schema: Schema, members: list[_Member], k: int
+) -> Iterator[_Finding]:
+    for member in members:
+        for position, entry in enumerate(_entries(member)):
+            levels = entry.get("levels")
+            name = entry.get("name", schema.names[position] if position < len(schema) else None)
+            if not isinstance(levels, list) or not levels or name not in schema.names:
+                continue
+            column = schema[name]
+            if column.kind.continuous or _declared(column, entry):
+                continue
+            counts = canonical(train, [column])[name].value_counts()
+            for label in _labels(levels, column):
+                if 0 < counts.get(label, 0) < k:
+                    yield _Finding("levels", name, member.name, label)
+
+
+def _entries(member: _Member) -> list[Mapping[str, Any]]:
+    """Give what a schema or a codec says of each column, in the table's order."""
+    tree = member.tree if isinstance(member.tree, dict) else {}
+    entries = tree.get("columns") or tree.get("codings") or []
+    if not isinstance(entries, list):
+        return []
+    return [entry if isinstance(entry, dict) else {} for entry in entries]
+
+
+def _declared(column: Column, entry: Mapping[str, Any]) -> bool:
+    own = isinstance(column.domain, Levels) and column.source is Source.DECLARED
+    return own or entry.get("source") == Source.DECLARED
+
+
+def _labels(levels: list[Any], column: Column) -> list[str]:
+    import pandas as pd
+
+    series = pd.Series(levels, dtype=object)
+    labels = canonical(pd.DataFrame({column.name: series}), [column])[column.name]
+    return [str(label) for label in labels.dropna().unique()]
+
+
+def _extremes(
+    train: pd.DataFrame, schema: Schema, members: list[_Member], k: int
+) -> Iterator[_Finding]:
+    columns = [column for column in schema if column.kind.continuous]
+    numbers = canonical(train, columns)
+    for position, column in enumerate(schema):
+        if not column.kind.continuous:
+            continue
+        values = numbers[column.name].dropna().to_numpy()
+        ends = {float(end) for end in (values.min(), values.max())} if len(values) else set()
+        for end in ends:
+            forms = _forms(column, end) if (values == end).sum() < k else ()
+            texts = _days(column, end, values, k)
+            for member in members:
+                if any(_holds(member, form, position, column.name) for form in forms) or any(
+                    text in member.text for text in texts
+                ):
+                    yield _Finding("extremes", column.name, member.name, end)
+
+
+def _forms(column: Column, end: float) -> tuple[float, ...]:
+    """Give the numbers that an extreme may be stored as, less those that stand anywhere."""
+    moments = column.kind is Kind.DATETIME
+    forms = (end * 10**power for power in (0, 3, 6, 9)) if moments else iter((end,))
+    return tuple(form for form in forms if _digits(form) >= DIGITS)
+
+
+def _digits(number: float) -> int:
+    """Count a number's significant digits."""
+    return len(f"{abs(number):.15e}".split("e")[0].replace(".", "").rstrip("0"))
+
+
+def _days(column: Column, end: float, values: npt.NDArray[Any], k: int) -> tuple[str, ...]:
+    """Give the day of an extreme moment as text, where few rows are of that day.
+
+    The first of a month is what a bound is rounded to.
+    """
+    if column.kind is not Kind.DATETIME:
+        return ()
+    day = np.datetime64(math.floor(end), "s").astype("datetime64[D]")
+    same = int((np.floor(values / 86_400) == math.floor(end / 86_400)).sum())
+    return (str(day),) if same < k and not str(day).endswith("-01") else ()
+
+
+def _holds(member: _Member, number: float, position: int, name: str) -> bool:
+    entries = _entries(member)
+    if entries:
+        # Another column's bins may end where this one does.
+        own = [entry for i, entry in enumerate(entries) if entry.get("name", i) in (name, position)]
+        return any(number in _leaves(entry)[1] for entry in own)
+    return number in member.numbers or any(
+        _in_array(array, number) for array in member.arrays.values()
+    )
+
+
+def _in_array(array: npt.NDArray[Any], number: float) -> bool:
+    if array.dtype.kind == "f":
+        if abs(number) > float(np.finfo(array.dtype).max):
+            return False
+        return bool((array == array.dtype.type(number)).any())
+    if array.dtype.kind in "iu" and number.is_integer() and WHOLE <= abs(number) < 2**63:
+        return bool((array == int(number)).any())
+    return False

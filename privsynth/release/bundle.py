@@ -1,0 +1,221 @@
+"""The folder of a release: made beside its place, and put there when it is whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from privsynth.artefact import FittedModel
+from privsynth.errors import ArtefactError, StorageError, UsageError
+from privsynth.evaluation.score import Evaluation
+from privsynth.policy import Policy
+from privsynth.release.card import FORMAT, make_card
+from privsynth.release.croissant import croissant
+from privsynth.release.files import (
+    CARD,
+    CROISSANT,
+    EVALUATION,
+    NAMES,
+    PUBLIC_KEY,
+    REPORT,
+    SIGNATURE,
+    SUMS,
+    TABLES,
+    bounded,
+    json_bytes,
+    parsed,
+    sha256,
+    sums,
+)
+from privsynth.release.signature import fingerprint, private_key, public_pem
+from privsynth.storage import failure
+from privsynth.table import read
+
+__all__ = ["check_folder", "fill", "opened"]
+
+
+def check_folder(folder: str | Path) -> None:
+    """Refuse, before any work is done, a folder that a release could not be put in.
+
+    Raises
+    ------
+    UsageError
+        It exists and holds anything but an older release.
+    StorageError
+        The folder around it is missing or cannot be written to.
+    """
+    path = Path(folder).resolve()
+    if not path.parent.is_dir():
+        raise StorageError(f"{folder}: the folder around it does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"{folder}: the folder around it cannot be written to; choose another")
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UsageError(f"{folder}: is a file; name a folder that is new or an older release")
+    if any(path.iterdir()) and not _is_release(path):
+        raise UsageError(
+            f"{folder}: is a folder that is not empty and no older release; name another"
+        )
+
+
+@contextmanager
+def opened(folder: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside `folder`, and rename it into place on success.
+
+    Parameters
+    ----------
+    folder : str or Path
+        New, empty, or an older release, which is replaced whole.
+
+    Yields
+    ------
+    Path
+        An empty folder. An error or an interrupt leaves the old one as it was.
+
+    Raises
+    ------
+    UsageError
+        `folder` holds anything else.
+    StorageError
+        The folder around it cannot be written to.
+    """
+    check_folder(folder)
+    place = Path(folder).resolve()
+    token = secrets.token_hex(4)
+    temporary = place.with_name(f".{place.name}.{token}")
+    older = place.with_name(f".{place.name}.{token}.old")
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise failure(folder, error) from None
+    try:
+        yield temporary
+        check_folder(folder)  # what was put there meanwhile is not ours to replace
+        if place.exists():
+            place.rename(older)
+        temporary.rename(place)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise failure(folder, error) from None
+    finally:
+        if older.exists() and not place.exists():
+            older.rename(place)
+        for leftover in (temporary, older):
+            with suppress(FileNotFoundError):
+                shutil.rmtree(leftover)
+
+
+def fill(
+    folder: Path,
+    *,
+    model: FittedModel,
+    model_file: str | Path | None,
+    evaluation: Evaluation,
+    page: str,
+    policy: Policy,
+    seeds: Mapping[str, int],
+    inputs: Mapping[str, str | Path | None],
+    salt: str,
+    sign: str | Path | None = None,
+) -> dict[str, Any]:
+    """Put all that is claimed of a synthetic table beside it.
+
+    Parameters
+    ----------
+    folder : Path
+        As `opened` gives it; ``synthetic.csv`` or ``synthetic.parquet`` is there already.
+    model : FittedModel
+        What drew the table.
+    model_file : str or Path, optional
+        Where it is saved.
+    evaluation : Evaluation
+        Of the whole table.
+    page : str
+        The report as HTML.
+    policy : Policy
+        It is applied here too; whether a release that fails it is made is for the caller to say.
+    seeds : mapping of str to int
+        ``"sample"`` and ``"evaluate"``.
+    inputs : mapping of str to path or None
+        ``"train"`` and ``"holdout"``, of which salted hashes are kept.
+    salt : str
+        64 hexadecimal digits, such as ``secrets.token_hex(32)``. It is not written: tell the user.
+        Same salt, same bytes.
+    sign : str or Path, optional
+        An ed25519 private key in PEM.
+
+    Returns
+    -------
+    dict
+        The card.
+
+    Raises
+    ------
+    UsageError
+        There is not one table in the folder, or the key cannot be used.
+    MissingExtraError
+        `sign` is given and `cryptography` is not installed.
+    """
+    key = None if sign is None else private_key(sign)
+    output = _output(folder, model)
+    # What a reader of the file will see is judged, not what JSON could not hold.
+    evaluation = Evaluation.from_json(evaluation.to_json())
+    guarantee = str(model.ledger.guarantee())
+    (folder / EVALUATION).write_text(evaluation.to_json(), encoding="utf-8")
+    (folder / REPORT).write_text(page, encoding="utf-8")
+    (folder / CROISSANT).write_bytes(json_bytes(croissant(output, guarantee)))
+    digests = {
+        name: sha256(folder / name) for name in (output["file"], EVALUATION, REPORT, CROISSANT)
+    }
+    card = make_card(
+        model,
+        model_sha256=None if model_file is None else sha256(Path(model_file)),
+        output=output,
+        evaluation=evaluation,
+        policy=policy,
+        seeds=seeds,
+        inputs=inputs,
+        salt=salt,
+        digests=digests,
+        signed_by=None if key is None else fingerprint(key.public_key()),
+    )
+    (folder / CARD).write_bytes(json_bytes(card))
+    total = sums({**digests, CARD: sha256(folder / CARD)})
+    (folder / SUMS).write_bytes(total)
+    if key is not None:
+        (folder / SIGNATURE).write_text(key.sign(total).hex() + "\n", encoding="ascii")
+        (folder / PUBLIC_KEY).write_bytes(public_pem(key.public_key()))
+    return card
+
+
+def _output(folder: Path, model: FittedModel) -> dict[str, Any]:
+    there = [name for name in TABLES if (folder / name).is_file()]
+    if len(there) != 1:
+        raise UsageError(f"a release holds one table, named {' or '.join(TABLES)}")
+    table = folder / there[0]
+    return {
+        "file": there[0],
+        "rows": read(table).n_rows,
+        "columns": [{"name": c.name, "dtype": c.dtype} for c in model.schema],
+        "bytes": table.stat().st_size,
+        "sha256": sha256(table),
+    }
+
+
+def _is_release(path: Path) -> bool:
+    """Say whether a folder holds a release and nothing else, so that it may be replaced."""
+    for entry in path.iterdir():
+        if entry.name not in NAMES or not stat.S_ISREG(entry.lstat().st_mode):
+            return False
+    try:
+        return parsed(bounded(path / CARD), CARD).get("format") == FORMAT
+    except (ArtefactError, StorageError):
+        return False

@@ -1,0 +1,121 @@
+"""Metadata of the synthetic table in MLCommons' Croissant format, version 1.0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from privsynth.release.files import TABLES
+
+__all__ = ["croissant"]
+
+_TERMS = (
+    "citeAs",
+    "column",
+    "extract",
+    "field",
+    "fileProperty",
+    "fileObject",
+    "fileSet",
+    "format",
+    "includes",
+    "isLiveDataset",
+    "jsonPath",
+    "key",
+    "md5",
+    "parentField",
+    "path",
+    "recordSet",
+    "references",
+    "regex",
+    "repeated",
+    "replace",
+    "separator",
+    "source",
+    "subField",
+    "transform",
+)
+_CONTEXT: Mapping[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    **{term: f"cr:{term}" for term in _TERMS},
+}
+
+_TYPES = (
+    (("int", "uint"), "sc:Integer"),
+    (("float", "double", "half", "decimal"), "sc:Float"),
+    (("bool",), "sc:Boolean"),
+    (("date", "timestamp"), "sc:Date"),
+)
+
+
+def croissant(output: Mapping[str, Any], guarantee: str) -> dict[str, Any]:
+    """Describe a synthetic table.
+
+    Parameters
+    ----------
+    output : mapping
+        The card's entry of the table: file, rows, columns (name and dtype), bytes, sha256.
+    guarantee : str
+        What is proven of it, in words.
+
+    Returns
+    -------
+    dict
+        JSON-LD. The specification also wants a creator, a licence, a URL and a date of
+        publication. Those are the publisher's to add, in a copy: none of them is known here.
+
+    Notes
+    -----
+    https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html
+    """
+    table = output["file"]
+    return {
+        "@context": dict(_CONTEXT),
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": "synthetic",
+        "description": (
+            f"{output['rows']:,} synthetic rows made by privsynth: {guarantee}. See card.json for "
+            "the attacks that were tried and for what is not covered."
+        ),
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": table,
+                "name": table,
+                "contentUrl": table,
+                "contentSize": f"{output['bytes']} B",
+                "encodingFormat": TABLES[table],
+                "sha256": output["sha256"],
+            }
+        ],
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "rows",
+                "name": "rows",
+                "field": [_field(column, table) for column in output["columns"]],
+            }
+        ],
+    }
+
+
+def _field(column: Mapping[str, str], table: str) -> dict[str, Any]:
+    name, dtype = column["name"], column["dtype"]
+    kinds = [kind for starts, kind in _TYPES if dtype.startswith(starts)]
+    return {
+        "@type": "cr:Field",
+        "@id": f"rows/{name}",
+        "name": name,
+        "dataType": kinds[0] if kinds else "sc:Text",
+        "source": {"fileObject": {"@id": table}, "extract": {"column": name}},
+    }

@@ -1,0 +1,257 @@
+"""The artefact scan: planted leaks are found, and what the engines save holds none."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.numpy import save as pack_arrays
+
+import privsynth
+from privsynth.errors import StorageError
+from privsynth.evaluation.attacks.scan import scan
+from privsynth.evaluation.score import Score
+from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+
+DATA = Path(privsynth.__file__).parent / "data"
+DEMOS = yaml.safe_load((DATA / "demos.yaml").read_text())
+NAME, TOWN, MOST, LAST = "Zebulonia", "Xanadu-on-Sea", 98765432.125, "2093-07-11"
+SCHEMA = Schema(
+    (
+        Column("case", Kind.ID, "int64", unique=True),
+        Column("who", Kind.PERSONAL, "string"),
+        Column("town", Kind.CATEGORICAL, "string", Levels(("Bonn", "Ulm")), Source.INFERRED),
+        Column("amount", Kind.NUMERIC, "double", Bounds(0.0, 500.0), Source.INFERRED),
+        Column("count", Kind.INTEGER, "int64"),
+        Column("seen", Kind.DATETIME, "timestamp[us]"),
+        Column("story", Kind.TEXT, "string"),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def train() -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        {
+            "case": 70_000_000 + rng.permutation(400),
+            "who": rng.choice(["Ada Byron", "Ben Nevis", "Cleo Patra"], 400),
+            "town": rng.choice(["Bonn", "Ulm"], 400),
+            "amount": rng.gamma(2, 50, 400).round(3),
+            "count": rng.integers(0, 9, 400),
+            "seen": pd.Timestamp("2021-01-01") + pd.to_timedelta(rng.integers(0, 30, 400), "D"),
+            "story": [f"came on day {i % 40} and left" for i in range(400)],
+        }
+    )
+    frame.loc[3, "who"] = NAME
+    frame.loc[4, "town"] = TOWN
+    frame.loc[5, "amount"] = MOST
+    frame.loc[6, "count"] = 7_654_321
+    frame.loc[7, "seen"] = pd.Timestamp(LAST)
+    frame.loc[8, "story"] = "said he had seen the yeti"
+    return frame
+
+
+def packed(arrays: dict[str, np.ndarray] | None = None, **members: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, tree in members.items():
+            archive.writestr(f"{name}.json", json.dumps(tree))
+        if arrays is not None:
+            archive.writestr("params.safetensors", pack_arrays(arrays))
+    return buffer.getvalue()
+
+
+def hits(train: pd.DataFrame, artefact: Any = None, **texts: str) -> Score:
+    (score,) = scan(train, None, SCHEMA, artefact, texts)
+    assert (score.family, score.name, score.better) == ("attacks", "artefact_hits", "lower")
+    assert score.value == sum(score.detail.values())
+    for value in (NAME, TOWN, "98765432", "7654321", LAST, "yeti"):
+        assert value not in score.meaning
+    return score
+
+
+def found(score: Score) -> dict[str, float]:
+    return {kind: count for kind, count in score.detail.items() if count}
+
+
+def test_a_clean_model_and_report_have_no_hits(train: pd.DataFrame) -> None:
+    model = packed(
+        {"shares": np.linspace(0, 1, 500), "counts": np.arange(5000)},
+        model={"classes": 2, "order": list(range(40))},
+        codec={"codings": [{}, {}, {"levels": ["Bonn", "Ulm"]}, {"low": [0.0], "high": [500.0]}]},
+    )
+    score = hits(train, model, report="Ada Byron of Bonn: 98765 of 70,000,000 <b>left</b>")
+    assert score.value == 0
+    assert score.meaning.startswith("texts, levels and extremes that fewer than 10 training rows")
+
+
+@pytest.mark.parametrize("place", ["key", "value", "sentence"])
+def test_a_name_in_a_json_member_is_found(train: pd.DataFrame, place: str) -> None:
+    tree = {"key": {NAME: 1}, "value": [[{"a": NAME}]], "sentence": f"seen: {NAME}, once"}[place]
+    score = hits(train, packed(model=tree))
+    assert found(score) == {"strings": 1}
+    assert "in model.json strings of column 'who'" in score.meaning
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-32-le"])
+def test_a_text_in_an_array_of_bytes_is_found(train: pd.DataFrame, encoding: str) -> None:
+    raw = np.frombuffer(f"..{NAME}!".encode(encoding), dtype=np.uint8)
+    assert found(hits(train, packed({"noise": raw}))) == {"strings": 1}
+
+
+def test_a_file_that_is_no_zip_is_searched_as_bytes(train: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"\x93NUMPY" + NAME.encode() + b"\0\0")
+    assert found(hits(train, path)) == {"strings": 1}
+    with pytest.raises(StorageError, match="cannot be read"):
+        hits(train, tmp_path / "none.bin")
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        (f"<td>{NAME}</td>", "who"),
+        ('{"rows": ["said he had seen the yeti"]}', "story"),
+        ("row 70000009 was read", "case"),
+        ("Xanadu&#45;on&#45;Sea", "town"),
+    ],
+)
+def test_a_text_in_a_report_or_log_is_found(train: pd.DataFrame, text: str, column: str) -> None:
+    score = hits(train, log=text)
+    assert found(score) == {"strings": 1}
+    assert f"in log strings of column {column!r}" in score.meaning
+
+
+def test_parts_of_words_and_what_others_hold_too_are_no_findings(train: pd.DataFrame) -> None:
+    assert hits(train, log=f"un{NAME}n, Ada, Bonn, left, came on day").value == 0
+    other = train.assign(who=NAME)
+    (score,) = scan(train, other, SCHEMA, None, {"log": NAME})
+    assert score.value == 0
+
+
+@pytest.mark.parametrize("member", ["schema", "codec"])
+def test_a_level_of_few_rows_is_found(train: pd.DataFrame, member: str) -> None:
+    entries: list[dict[str, Any]] = [{"name": name} for name in SCHEMA.names]
+    entries[2]["levels"] = ["Bonn", "Ulm", TOWN, "Nowhere"]
+    tree = {"columns": entries} if member == "schema" else {"codings": entries}
+    score = hits(train, packed(**{member: tree}))
+    assert found(score) == {"strings": 1, "levels": 1}
+    assert f"in {member}.json levels of column 'town'" in score.meaning
+
+
+def test_a_short_level_of_few_rows_is_found_as_a_level_alone(train: pd.DataFrame) -> None:
+    few = train.copy()
+    few.loc[:8, "town"] = "Au"
+    codings = [{}, {}, {"levels": ["Au", "Bonn", "Ulm"]}]
+    assert found(hits(few, packed(codec={"codings": codings}))) == {"levels": 1}
+    few.loc[9, "town"] = "Au"
+    assert found(hits(few, packed(codec={"codings": codings}))) == {}
+
+
+def test_a_level_that_a_person_declared_is_no_finding(train: pd.DataFrame) -> None:
+    town = Column("town", Kind.CATEGORICAL, "string", Levels(("Bonn", TOWN)), Source.DECLARED)
+    schema = Schema(tuple(town if column.name == "town" else column for column in SCHEMA))
+    model = packed(schema=schema.to_dict(), codec={"codings": [{}, {}, {"levels": [TOWN]}]})
+    (score,) = scan(train, None, schema, model, {})
+    assert score.value == 0
+
+
+def test_a_level_of_few_rows_in_the_schema_handed_in_is_found(train: pd.DataFrame) -> None:
+    town = Column("town", Kind.CATEGORICAL, "string", Levels(("Bonn", TOWN)), Source.INFERRED)
+    schema = Schema(tuple(town if column.name == "town" else column for column in SCHEMA))
+    (score,) = scan(train, None, schema, None, {})
+    assert found(score) == {"strings": 1, "levels": 1}
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1.0, MOST]),
+        np.array([1.0, MOST], dtype=np.float32),
+        np.array([[3, 7_654_321]]),
+        np.array([pd.Timestamp(LAST).value // 1000]),
+        np.array([pd.Timestamp(LAST).timestamp()]),
+    ],
+)
+def test_an_extreme_in_an_array_is_found(train: pd.DataFrame, array: np.ndarray) -> None:
+    score = hits(train, packed({"edges": array}))
+    assert found(score) == {"extremes": 1}
+    assert "in params.safetensors extremes of column" in score.meaning
+
+
+@pytest.mark.parametrize("text", ["at most 98,765,432.125", "max=9.8765432125e7", f"till {LAST}."])
+def test_an_extreme_in_a_text_is_found(train: pd.DataFrame, text: str) -> None:
+    assert found(hits(train, log=text)) == {"extremes": 1}
+
+
+def test_an_extreme_among_the_bins_is_found_in_its_own_column_alone(train: pd.DataFrame) -> None:
+    codings: list[dict[str, Any]] = [{} for _ in SCHEMA]
+    codings[4]["high"] = [MOST]
+    assert found(hits(train, packed(codec={"codings": codings}))) == {}
+    codings[3]["high"] = [7.5, MOST]
+    assert found(hits(train, packed(codec={"codings": codings}))) == {"extremes": 1}
+
+
+def test_an_extreme_in_a_json_member_is_found(train: pd.DataFrame) -> None:
+    for tree in ({"most": MOST}, ["until", f"{LAST}T00:00:00"]):
+        assert found(hits(train, packed(model=tree))) == {"extremes": 1}
+
+
+def test_an_extreme_that_k_rows_hold_is_no_finding(train: pd.DataFrame) -> None:
+    many = train.copy()
+    many.loc[:9, "amount"] = MOST
+    assert hits(many, log=str(MOST)).value == 0
+
+
+def test_the_models_own_k_counts(train: pd.DataFrame) -> None:
+    few = train.copy()
+    few.loc[:3, "who"] = NAME
+    card = {"card": {"disclosure": {"k": 4}}}
+    assert hits(few, packed(manifest=card, model=[NAME])).value == 0
+    assert hits(few, packed(model=[NAME])).value == 1
+
+
+def test_a_model_that_says_that_it_holds_rows_is_a_hit(train: pd.DataFrame) -> None:
+    score = hits(train, packed(manifest={"card": {"holds_rows": True}}))
+    assert found(score) == {"rows": 1}
+    assert "in manifest.json the model's own training rows" in score.meaning
+
+
+def test_damaged_members_and_tables_without_values_are_no_error(train: pd.DataFrame) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("model.json", b"{" + NAME.encode() + b"\xff")
+        archive.writestr("params.safetensors", b"\1\2" + NAME.encode())
+        archive.writestr("manifest.json", b"[]")
+    assert found(hits(train, buffer.getvalue())) == {"strings": 2}
+    empty = train.assign(amount=np.nan, who=None, seen=pd.NaT, town=None)
+    assert scan(empty, empty, SCHEMA, None, {"log": "nothing"})[0].value == 0
+
+
+@pytest.mark.parametrize("demo", DEMOS)
+def test_what_honest_engines_save_has_no_hits(demo: str, tmp_path: Path) -> None:
+    table = pd.read_csv(DATA / DEMOS[demo]["table"])
+    half = len(table) // 4
+    train, holdout = table[half:].reset_index(drop=True), table[:half]
+    for engine in ("cart", "copula", "sdv-gaussian-copula"):
+        model = privsynth.fit(train, engine=engine, target=DEMOS[demo]["target"], seed=1)
+        model.save(tmp_path / "m.psyn")
+        (score,) = scan(train, holdout, model.schema, tmp_path / "m.psyn", {})
+        assert score.value == 0, (engine, score.meaning)
+        assert "params.safetensors" in score.meaning
+
+
+def test_a_saved_over_sampler_is_a_hit_by_design(tmp_path: Path) -> None:
+    table = pd.read_csv(DATA / DEMOS["fraud"]["table"])
+    model = privsynth.fit(table, engine="smotenc", target="Class", seed=1, minority=True)
+    model.save(tmp_path / "m.psyn", allow_rows=True)
+    (score,) = scan(table, None, model.schema, tmp_path / "m.psyn", {})
+    assert score.detail["rows"] == 1
