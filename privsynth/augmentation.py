@@ -281,7 +281,9 @@ def grow(
     rng = np.random.default_rng(streams[1])
     learnt, k = _learnt(table, target, counts, set(growing), plan, rng)
     with warnings.catch_warnings():
-        # What finer dials tell an attacker does not matter beside the real rows themselves.
+        # Pooled levels are put back, and what finer dials tell an attacker does not matter, since
+        # the real rows stand beside the synthetic ones.
+        warnings.filterwarnings("ignore", ".* has no level that ", PrivsynthWarning)
         for name in FINER.get(plan.engine, {}):
             if name not in (plan.settings or {}):
                 warnings.filterwarnings("ignore", f".*: {name} is ", PrivsynthWarning)

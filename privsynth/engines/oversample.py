@@ -251,7 +251,10 @@ class Oversampled:
             sampler = self._sampler({code: asked}, held, rng)
             try:
                 resampled, _ = sampler.fit_resample(self._matrix, self.labels)
-            except (RuntimeError, ValueError):  # imbalanced-learn: no row has a neighbour of another class
+            except (
+                RuntimeError,
+                ValueError,
+            ):  # imbalanced-learn: no row has a neighbour of another class
                 break
             new = np.asarray(resampled, dtype=np.float64)[len(self.labels) :]
             if not len(new):

@@ -25,7 +25,8 @@ def evaluation(
 
 
 def test_every_family_is_scored(evaluation: Evaluation) -> None:
-    assert {score.family for score in evaluation} == {"fidelity", "utility", "diagnostic"}
+    families = {score.family for score in evaluation}
+    assert families == {"fidelity", "utility", "diagnostic", "attacks"}
     names = [score.name for score in evaluation]
     assert len(set(names)) == len(names)
     assert all(score.meaning for score in evaluation)
@@ -133,8 +134,11 @@ def test_without_a_holdout_the_rest_is_given_and_the_lack_is_said(
     evaluation = evaluate_frames(
         train, None, synthetic, schema, progress=lambda *step: steps.append(step)
     )
-    assert {score.family for score in evaluation} == {"fidelity", "diagnostic"}
+    assert {score.family for score in evaluation} == {"fidelity", "diagnostic", "attacks"}
     assert all(score.real is None for score in evaluation)
+    told = {score.name: score for score in evaluation if score.family == "attacks"}
+    assert told["membership_tpr_at_1pct"].value is None
+    assert "needs a holdout" in told["membership_tpr_at_1pct"].meaning
     assert any("needs a holdout" in note for note in evaluation.notes)
     assert all(done <= total for _, done, total in steps)
 

@@ -1,4 +1,4 @@
-"""Membership inference without shadow models: was this row among the training rows?
+"""Membership inference without shadow models: telling training rows from others.
 
 The adversary holds the synthetic rows, some other real rows, and a row to judge. Members are
 training rows; non-members are rows of the holdout. A row that lies nearer to the synthetic rows
@@ -7,8 +7,8 @@ than to as good real ones gives itself away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from privsynth.evaluation.attacks.onerun import epsilon_at_least
 from privsynth.evaluation.attacks.space import Points, Space, nearest
 from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent, subsample
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Schema
+from privsynth.schema import Column, Kind, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ __all__ = ["ATTACKS", "Bounded", "auc", "epsilon", "membership", "tpr_at"]
 Array = npt.NDArray[np.float64]
 
 ATTACKS = ("dcr", "likelihood_ratio", "knn_ratio", "calibrated_dcr", "stacked")
+SCALED = ("likelihood_ratio", "calibrated_dcr")
 LEVELS = {"1pct": 0.01, "01pct": 0.001}
 GROUPS = ("", "_isolated", "_minority")
 HOLDOUT = 4_000
@@ -39,6 +40,7 @@ ISOLATED = 0.05
 FEWEST = 50  # rows of each side, for a group of its own
 TINY = 1e-6  # below any distance that single precision tells from 0
 FOLDS = 5
+CLASSES = 20
 LOW, HIGH = 0.04, 0.01  # how a bound's 5% of errors are shared out
 THRESHOLD = 0.8  # the part of `LOW` that the threshold's uncertainty takes, the scarcer side
 SURE = (0.01, 0.05, 0.2, 1.0)  # shares of the pairs that are guessed about
@@ -99,14 +101,16 @@ def membership(
     the closest reference row to it (``likelihood_ratio``); its mean over the 5 nearest
     (``knn_ratio``); the distance to the closest synthetic row against that of the reference rows
     around (``calibrated_dcr``, the difficulty calibration of Watson et al., ICLR 2022); and a
-    model of those four and the class, judged on rows that it has not seen (``stacked``).
+    model of those four and the class, judged on rows that it has not seen (``stacked``). The
+    ratio and the calibrated distance are taken with numbers by rank and in proportion, and the
+    higher one counts.
 
     Groups are chosen by rules that do not look at who is a member, and each group's bounds are
     corrected for the attacks tried; those of the two smaller groups for there being two as well.
     """
     from threadpoolctl import threadpool_limits
 
-    target = _classes(schema)
+    target = _classes(schema, train)
     groups = GROUPS if target is not None else GROUPS[:2]
     if holdout is None or min(len(holdout), len(train)) < 4:
         reason = (
@@ -126,8 +130,11 @@ def membership(
     space = Space.learn([real[0], *[real[1]] * (len(inside) // others)], columns)
     with threadpool_limits(1):  # sums depend on how many threads have shared them
         progress("membership inference", 0, 2)
-        points = space.place(canonical(made, columns))
-        by_attack, isolation = _distances(*map(space.place, real), points)
+        frames = [*real, canonical(made, columns)]
+        by_attack, isolation = _distances(*(space.place(frame) for frame in frames))
+        linear, _ = _distances(*_linear(space, frames)) if space.sorted_values else (by_attack, 0)
+        for name in SCALED:
+            by_attack[name] = np.maximum(by_attack[name], linear[name])
         progress("membership inference", 1, 2)
         label = _labels(train, inside, outside, target)
         member = np.arange(len(isolation)) < len(inside)
@@ -184,7 +191,7 @@ def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bo
     falling = np.sort(outside)[::-1]
     allowed = int(level * n + 1e-9)
     value = float((inside > falling[allowed]).mean())
-    places = np.arange(n)
+    places = np.arange(min(n, 2 * allowed + 30))  # both thresholds lie among these
 
     share = LOW / tests
     reach = beta.ppf(1 - THRESHOLD * share, places + 1, n - places)
@@ -195,7 +202,7 @@ def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bo
 
     reach = beta.ppf(HIGH / 2, places + 1, n - places)
     place = int(np.searchsorted(reach, level))
-    hits = members if place == n else int((inside >= falling[place]).sum())
+    hits = members if place == len(places) else int((inside >= falling[place]).sum())
     high = 1.0 if hits == members else float(beta.ppf(1 - HIGH / 2, hits + 1, members - hits))
     return Bounded(value, low, high)
 
@@ -225,8 +232,8 @@ def auc(inside: Array, outside: Array, *, tests: int = 1) -> Bounded:
     return Bounded(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)))
 
 
-def epsilon(inside: Array, outside: Array, *, tests: int = 1) -> Bounded | None:
-    """Bound epsilon from below, from one run: which row of a pair was in the training table?
+def epsilon(inside: Array, outside: Array, *, tests: int = 1) -> Bounded:
+    """Bound epsilon from below, from one run, by guessing which row of a pair trained.
 
     Parameters
     ----------
@@ -237,10 +244,10 @@ def epsilon(inside: Array, outside: Array, *, tests: int = 1) -> Bounded | None:
 
     Returns
     -------
-    Bounded or None
-        `low`: the bound at 95%; `value` the same without an allowance for chance; `high` is
-        infinite, as no attack shows that there is no better one. None where the guesses are
-        explained by guessing alone.
+    Bounded
+        `low`: the bound at 95%, 0 where chance explains the guesses; `value`: what the same
+        guesses say without an allowance for chance; `high`: infinite, as no attack shows that
+        there is no better one.
 
     Notes
     -----
@@ -251,17 +258,17 @@ def epsilon(inside: Array, outside: Array, *, tests: int = 1) -> Bounded | None:
     about is one of four fixed shares, for which the bound is corrected.
     """
     pairs = min(len(inside), len(outside))
+    best = Bounded(0.0, 0.0, float("inf"))
     if not pairs:
-        return None
+        return best
     lead = inside[:pairs] - outside[:pairs]
     order = np.argsort(-np.abs(lead), kind="stable")
-    best: Bounded | None = None
     for share in SURE:
         told = order[: max(int(share * pairs), 1)]
         # A pair that ties is guessed by a coin, which is right half the time.
         correct = int((lead[told] > 0).sum() + (lead[told] == 0).sum() // 2)
         low = epsilon_at_least(correct, len(told), alpha=0.05 / tests / len(SURE))
-        if low > 0 and (best is None or low > best.low):
+        if low > best.low:
             value = np.log((correct + 0.5) / (len(told) - correct + 0.5))
             best = Bounded(max(float(value), low), low, float("inf"))
     return best
@@ -278,9 +285,14 @@ def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataF
     return frame.iloc[rng.permutation(len(frame))[:rows]]
 
 
-def _classes(schema: Schema) -> Column | None:
+def _classes(schema: Schema, train: pd.DataFrame) -> Column | None:
+    """Give the target as a discrete column, None where it has no classes."""
     target = schema.target
-    return None if target is None or target.kind.continuous or target.kind.surrogate else target
+    if target is None or target.kind.surrogate:
+        return None
+    if target.kind is Kind.INTEGER and train[target.name].nunique() <= CLASSES:
+        return replace(target, kind=Kind.CATEGORICAL)  # whole numbers may name classes, too
+    return None if target.kind.continuous else target
 
 
 def _labels(
@@ -298,6 +310,28 @@ def _labels(
     )
     places = pd.Index(rising).get_indexer(pd.Index(both))
     return np.where(places < 0, len(rising), places)
+
+
+def _linear(space: Space, frames: Sequence[pd.DataFrame]) -> list[Points]:
+    """Place rows with numbers in proportion, spread as widely as ranks are.
+
+    A value that was moved a little off a frequent one, such as 0, is far off in rank.
+    """
+    real = frames[:2]
+    placed = [replace(space, sorted_values={}, gaps=frozenset()).place(frame) for frame in frames]
+    for name in space.sorted_values:
+        values = [frame[name].to_numpy(np.float64) for frame in frames]
+        sides = [values[i][~np.isnan(values[i])] for i in range(len(real))]
+        if not all(map(len, sides)):
+            continue
+        middle = np.mean([side.mean() for side in sides])
+        spread = np.mean([side.std() for side in sides]) * np.sqrt(12) or 1.0
+        for i, column in enumerate(values):
+            missing = np.isnan(column)
+            numbers = np.where(missing, 0.0, np.clip((column - middle) / spread, -1, 1))
+            more = np.column_stack([numbers, missing / np.sqrt(2)]).astype(np.float32)
+            placed[i] = np.concatenate([placed[i], more], axis=1)
+    return placed
 
 
 def _distances(inside: Points, outside: Points, made: Points) -> tuple[dict[str, Array], Array]:
@@ -343,7 +377,7 @@ def _stacked(
     """Give the log odds of being a member by a model that has not seen the row."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    features = np.column_stack([*by_attack.values(), np.minimum(label, 20)])
+    features = np.column_stack([*by_attack.values(), np.minimum(label, CLASSES)])
     fold = np.empty(len(member), dtype=np.intp)
     for side in (member, ~member):
         fold[side] = rng.permutation(int(side.sum())) % FOLDS
@@ -385,19 +419,13 @@ def _scores(
     words = f"AUC of telling {_WHO[group]} from non-members; 0.5 is guessing"
     yield _score(f"membership_auc{group}", areas, counts, 0.5, words)
     bounds = {a: epsilon(inside[a], outside[a], tests=tests) for a in ATTACKS}
-    shown = {a: bound for a, bound in bounds.items() if bound is not None}
-    name = f"membership_epsilon{group}"
-    if not shown:
-        words = f"no lower bound of epsilon can be shown from {_WHO[group]}"
-        detail = {**dict.fromkeys(ATTACKS, 0.0), **counts}
-        yield Score("attacks", name, None, better="lower", meaning=words, detail=detail)
-        return
-    best = max(shown.values(), key=lambda bound: bound.low)
+    best = max(bounds.values(), key=lambda bound: bound.low)
     words = (
         "95% lower bound of epsilon, neighbours differing by the replacement of one row, from "
         f"guesses about {_WHO[group]}; half of it bounds epsilon for adding or removing a row"
     )
-    detail = {**{a: shown[a].low if a in shown else 0.0 for a in ATTACKS}, **counts}
+    detail = {**{a: bound.low for a, bound in bounds.items()}, **counts}
+    name = f"membership_epsilon{group}"
     yield Score("attacks", name, best.value, best.low, None, 0.0, "lower", words, detail)
 
 
