@@ -7,6 +7,7 @@ than to as good real ones gives itself away.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ ISOLATED = 0.05
 FEWEST = 50  # rows of each side, for a group of its own
 TINY = 1e-6  # below any distance that single precision tells from 0
 FOLDS = 5
+CROSS_FITTED = (1 + FOLDS / (FOLDS - 1)) ** 0.5  # Nadeau & Bengio 2003: folds share rows
 CLASSES = 20
 LOW, HIGH = 0.04, 0.01  # how a bound's 5% of errors are shared out
 THRESHOLD = 0.8  # the part of `LOW` that the threshold's uncertainty takes, the scarcer side
@@ -207,7 +209,7 @@ def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bo
     return Bounded(value, low, high)
 
 
-def auc(inside: Array, outside: Array, *, tests: int = 1) -> Bounded:
+def auc(inside: Array, outside: Array, *, tests: int = 1, widening: float = 1.0) -> Bounded:
     """Give the chance that a member scores above a non-member, ties counted half.
 
     Parameters
@@ -215,6 +217,8 @@ def auc(inside: Array, outside: Array, *, tests: int = 1) -> Bounded:
     inside, outside : ndarray of float
     tests : int
         The attacks tried, of which the best will be looked at.
+    widening : float
+        How much wider the interval is than for scores that are independent of each other.
 
     Returns
     -------
@@ -226,7 +230,7 @@ def auc(inside: Array, outside: Array, *, tests: int = 1) -> Bounded:
     above = _placement(inside, outside)
     below = 1 - _placement(outside, inside)
     value = float(above.mean())
-    error = np.sqrt(above.var() / len(above) + below.var() / len(below))
+    error = widening * np.sqrt(above.var() / len(above) + below.var() / len(below))
     low = value + norm.ppf(LOW / tests) * error
     high = value + norm.ppf(1 - HIGH) * error
     return Bounded(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)))
@@ -340,8 +344,7 @@ def _distances(inside: Points, outside: Points, made: Points) -> tuple[dict[str,
     to_made = _nearest_made(everyone, made)
     to_real = np.empty_like(to_made)
     usual = np.empty(len(everyone))
-    # Members in turn, then non-members in turn: who is in the one half, and who in the other.
-    half = np.arange(len(everyone)) % 2
+    half = _halves(len(everyone))
     of_holdout = np.arange(len(everyone)) >= len(inside)
     for judged in (0, 1):
         reference = np.flatnonzero(of_holdout & (half != judged))
@@ -357,6 +360,11 @@ def _distances(inside: Points, outside: Points, made: Points) -> tuple[dict[str,
         "calibrated_dcr": np.log((usual + TINY) / (to_made[:, 0] + TINY)),
     }
     return scores, to_real[:, -1]
+
+
+def _halves(rows: int) -> npt.NDArray[np.intp]:
+    """Say in which half each row is: members and non-members, both even in number, in turn."""
+    return np.arange(rows) % 2
 
 
 def _nearest_made(points: Points, made: Points) -> Array:
@@ -378,14 +386,18 @@ def _stacked(
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     features = np.column_stack([*by_attack.values(), np.minimum(label, CLASSES)])
-    fold = np.empty(len(member), dtype=np.intp)
-    for side in (member, ~member):
-        fold[side] = rng.permutation(int(side.sum())) % FOLDS
+    fold, half = np.empty(len(member), dtype=np.intp), _halves(len(member))
+    for side, part in itertools.product((member, ~member), (0, 1)):
+        rows = np.flatnonzero(side & (half == part))
+        fold[rows] = rng.permutation(len(rows)) % FOLDS
     odds = np.zeros(len(member))
-    for number in range(FOLDS):
-        apart = fold == number
+    # Two rows of the holdout that are nearest to each other have the same distance; as each is in
+    # another half, a model of one half has not seen it.
+    for number, judged in itertools.product(range(FOLDS), (0, 1)):
+        apart = (fold == number) & (half == judged)
         if not apart.any():
             continue
+        known = (fold != number) & (half == judged)
         model = HistGradientBoostingClassifier(
             max_iter=40,
             max_leaf_nodes=8,
@@ -393,7 +405,7 @@ def _stacked(
             early_stopping=False,
             random_state=0,
         )
-        model.fit(features[~apart], member[~apart])
+        model.fit(features[known], member[known])
         odds[apart] = model.decision_function(features[apart])
     # Rows in the same leaves tie; the best single attack puts them in order.
     return odds + 1e-6 * _placement(by_attack["likelihood_ratio"], by_attack["likelihood_ratio"])
@@ -415,7 +427,10 @@ def _scores(
             f"takes {level:.1%} of the non-members for members; {level:.1%} is guessing"
         )
         yield _score(f"membership_tpr_at_{name}{group}", rates, counts, level, words)
-    areas = {a: auc(inside[a], outside[a], tests=tests) for a in ATTACKS}
+    areas = {
+        a: auc(inside[a], outside[a], tests=tests, widening=CROSS_FITTED if a == "stacked" else 1)
+        for a in ATTACKS
+    }
     words = f"AUC of telling {_WHO[group]} from non-members; 0.5 is guessing"
     yield _score(f"membership_auc{group}", areas, counts, 0.5, words)
     bounds = {a: epsilon(inside[a], outside[a], tests=tests) for a in ATTACKS}
