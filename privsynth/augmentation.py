@@ -42,6 +42,7 @@ MOST_CANDIDATES = 30_000
 MOST_TRIES = 20
 FINER: Mapping[str, Mapping[str, Any]] = {"cart": {"class_leaf": 10, "shrinkage": 1.0}}
 """Hyper-parameters that learn a small class more finely, since its rows stay in the house."""
+NETWORKS = ("sdv-ctgan", "sdv-tvae", "sdv-copula-gan")
 SELECTED = ("cart", "copula")
 """Engines whose rows are selected by default; the others are left as their makers made them."""
 
@@ -59,7 +60,8 @@ class Plan:
     fit_on : {"auto", "minority", "all"}
         The rows that it learns: those of the growing classes, or all. By default those of the
         growing classes and as many of the others, 5,000 at least; under 20 rows of a class, whose
-        rows would be lost among the others, those of the growing classes alone.
+        rows would be lost among the others, those of the growing classes alone (a network, which
+        learns nothing from so few, keeps the others).
     selection : {"auto", "classifiers", "none"}
         Whether classifiers choose among the rows drawn; see `privsynth.selection`. By default
         they do for privsynth's own engines, unless `fit_on` is given.
@@ -275,7 +277,8 @@ def grow(
             "learnt from one; leave it out of the sampling strategy, or drop or merge it"
         )
     notes = _cautions(least)
-    if plan.fit_on == "auto" and least < ENOUGH and not plan.holds_rows:
+    alone = not plan.holds_rows and plan.engine not in NETWORKS
+    if plan.fit_on == "auto" and least < ENOUGH and alone:
         plan = replace(plan, fit_on="minority")
     streams = np.random.SeedSequence(seed).spawn(2 + len(growing))
     rng = np.random.default_rng(streams[1])

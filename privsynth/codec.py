@@ -274,6 +274,9 @@ def _pieces(cells: Cells) -> _Pieces:
     elif cells.column.decimals is not None:
         reach = np.round(reach, cells.column.decimals)
     snug = (low[:, None] <= reach) & (reach <= high[:, None])
+    if whole:
+        # Beyond that, a float may round a number out of its cell unseen.
+        snug &= high[:, None] < 2.0**52
     null = int(cells.nullable)
     return _Pieces(
         np.append(share, null * [1.0]),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import privsynth
@@ -364,6 +364,7 @@ EXTREMES = Chances(np.array([0.0, 1 - 2.0**-53, 0.5, 2.0**-53]))
     st.lists(st.integers(-(2**63), 2**63 - 1), min_size=20, max_size=120),
     st.sampled_from([1, 5, 10**6]),
 )
+@example([0] * 16 + [-1, -2, -(10**16) - 1, -(10**16) - 1], 1)  # wider than floats are exact
 def test_no_chance_leads_an_integer_out_of_its_cell(values: list[int], factor: int) -> None:
     coding = only(np.array(values) // factor * factor, k=2, kind=Kind.INTEGER)
     assert isinstance(coding, Cells)
