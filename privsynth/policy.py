@@ -13,10 +13,23 @@ from privsynth.config import read_settings
 from privsynth.errors import ConfigError, known
 from privsynth.evaluation.score import Evaluation, Score
 
-__all__ = ["HOLDOUT_ROWS", "POLICIES", "Finding", "Policy", "Verdict", "judge", "passed"]
+__all__ = [
+    "HOLDOUT_ROWS",
+    "POLICIES",
+    "SYNTHETIC_ROWS",
+    "Finding",
+    "Policy",
+    "Verdict",
+    "found",
+    "judge",
+    "overall",
+    "passed",
+]
 
 HOLDOUT_ROWS = 1_000
 """The fewest holdout rows on which "no leak found" is said: of fewer, 0.1% is less than one."""
+SYNTHETIC_ROWS = 100
+"""The fewest synthetic rows of which it is said: fewer show an attacker hardly anything."""
 
 
 class Verdict(StrEnum):
@@ -43,14 +56,14 @@ class Policy:
     Parameters
     ----------
     name : str
-    replication : float
-        Share of training rows replicated, exactly or nearly, above that of holdout rows.
+    replication, near_replication : float
+        Share of training rows replicated, exactly and nearly, above that of holdout rows.
     records_at_risk : float
         How many training rows may be named as repeated.
     membership_tpr_at_1pct, membership_tpr_at_01pct : float
         Members that are found at a false-positive rate of 1% and of 0.1%.
     membership_epsilon : float
-        Empirical epsilon. More than the *claimed* epsilon fails under every policy.
+        Empirical epsilon, of replacing a row. What breaks the *claim* fails under every policy.
     attribute_inference, linkability, singling_out : float
         Success on training rows beyond that on holdout rows.
     artefact_hits : float
@@ -71,11 +84,14 @@ class Policy:
     -----
     Linkability and singling out stand at the 5 points of attribute inference: all three are an
     excess over the holdout, 0 for an honest table, so the lower end of the interval is above 5
-    points only where about one guess in ten or so succeeds because the row was trained on.
+    points only where about one guess in ten or so succeeds because the row was trained on. Near
+    replicas have half a point: a model that learns how rows lie comes a little nearer to its own,
+    and repeats none of them.
     """
 
     name: str = "standard"
     replication: float = 0.0
+    near_replication: float = 0.005
     records_at_risk: float = 0.0
     membership_tpr_at_1pct: float = 0.02
     membership_tpr_at_01pct: float = 0.003
@@ -213,7 +229,9 @@ def judge(
     holdout_rows : int, optional
         How many rows the attacks had to compare with; by default what the evaluation says.
     claim : float
-        The epsilon that is claimed; infinite where none is.
+        The epsilon that is claimed for adding or removing a row; infinite where none is. An attack
+        that bounds the epsilon of replacing one, which is at most twice that, is held against
+        twice the claim.
 
     Returns
     -------
@@ -225,14 +243,15 @@ def judge(
     -----
     DCR, NNDR and AUC are diagnostics and are never gated.
     """
-    if holdout_rows is None:
-        rows = evaluation.about.get("rows")
-        holdout_rows = int(rows.get("holdout", 0)) if isinstance(rows, Mapping) else 0
+    told = evaluation.about.get("rows")
+    rows: Mapping[str, int] = told if isinstance(told, Mapping) else {}
+    held_out = int(rows.get("holdout", 0)) if holdout_rows is None else holdout_rows
+    few = _few(held_out, int(rows.get("synthetic", SYNTHETIC_ROWS)))
     found = [
         finding
         for score in evaluation
         if score.family == "attacks" and (rule := _rule(score.name)) is not None
-        for finding in _judged(score, rule, policy, holdout_rows, claim)
+        for finding in _judged(score, rule, policy, few, claim)
     ]
     names = {score.name for score in evaluation if score.family == "attacks"}
     absent = [
@@ -248,24 +267,57 @@ def passed(findings: Iterable[Finding]) -> bool:
     return not any(finding.fails for finding in findings)
 
 
+def overall(findings: Iterable[Finding]) -> Verdict:
+    """Give the worst verdict among the findings; without any, nothing can be concluded."""
+    verdicts = {finding.verdict for finding in findings}
+    for verdict in (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.NOT_FOUND if verdicts else Verdict.INCONCLUSIVE
+
+
+def found(evaluation: Evaluation) -> tuple[Finding, ...]:
+    """Give the findings that an evaluation carries, in its order; none where none was judged."""
+    return tuple(
+        Finding(**{**state, "verdict": Verdict(state["verdict"])})
+        for state in evaluation.about.get("findings", ())
+    )
+
+
 @dataclass(frozen=True)
 class _Rule:
-    """How one score is gated: by which threshold, and what it rests on."""
+    """How one score is gated: by which threshold, and what it rests on.
+
+    Parameters
+    ----------
+    threshold : str
+        Which of the policy's.
+    unit : {"share", "excess", "epsilon", "count"}
+    holdout : bool
+        Whether it rests on a holdout, and so wants enough of its rows.
+    grave : bool
+        Whether to miss it fails under every policy.
+    wanted : bool
+        Whether it is inconclusive where it was not measured.
+    steps : int
+        Of an epsilon: how many rows are added or removed between its two tables.
+    """
 
     threshold: str
     unit: Literal["share", "excess", "epsilon", "count"] = "share"
     holdout: bool = True
     grave: bool = False
     wanted: bool = True
+    steps: int = 1
 
 
 _RULES: Mapping[str, _Rule] = {
     "exact_replicas": _Rule("replication", "excess", grave=True),
-    "near_replicas": _Rule("replication", "excess", grave=True),
+    "near_replicas": _Rule("near_replication", "excess", grave=True),
     "records_at_risk": _Rule("records_at_risk", "count", grave=True),
     "membership_tpr_at_1pct": _Rule("membership_tpr_at_1pct"),
     "membership_tpr_at_01pct": _Rule("membership_tpr_at_01pct"),
-    "membership_epsilon": _Rule("membership_epsilon", "epsilon"),
+    "membership_epsilon": _Rule("membership_epsilon", "epsilon", steps=2),
     "audit_epsilon": _Rule("membership_epsilon", "epsilon", holdout=False, wanted=False),
     "attribute_inference": _Rule("attribute_inference", "excess"),
     "linkability": _Rule("linkability", "excess"),
@@ -286,12 +338,19 @@ def _rule(name: str) -> _Rule | None:
     return _RULES.get(name)
 
 
-def _judged(
-    score: Score, rule: _Rule, policy: Policy, holdout_rows: int, claim: float
-) -> Iterator[Finding]:
+def _few(holdout: int, synthetic: int) -> str:
+    """Say which table is too small for an attack to tell anything; empty where none is."""
+    if holdout < HOLDOUT_ROWS:
+        return f"a holdout of {holdout:,} rows is too small, {HOLDOUT_ROWS:,} are wanted"
+    if synthetic < SYNTHETIC_ROWS:
+        return f"a synthetic table of {synthetic:,} rows is too small, {SYNTHETIC_ROWS} are wanted"
+    return ""
+
+
+def _judged(score: Score, rule: _Rule, policy: Policy, few: str, claim: float) -> Iterator[Finding]:
     threshold = float(getattr(policy, rule.threshold))
     bound = _finite(score.value if rule.unit == "count" else score.low)
-    allowed = min(threshold, claim) if rule.unit == "epsilon" else threshold
+    allowed = min(threshold, rule.steps * claim) if rule.unit == "epsilon" else threshold
     if bound is not None and bound > allowed:
         yield _missed(score.name, rule, policy, bound, allowed, claim)
     elif score.name.startswith(_BY_COLUMN):
@@ -299,11 +358,8 @@ def _judged(
     elif bound is None:
         why = score.meaning or "could not be measured"
         yield _inconclusive(score.name, policy, allowed, why)
-    elif rule.holdout and holdout_rows < HOLDOUT_ROWS:
-        why = (
-            f"a holdout of {holdout_rows:,} rows is too small, {HOLDOUT_ROWS:,} are wanted; "
-            f"{_smallest(score, rule, allowed)}"
-        )
+    elif rule.holdout and few:
+        why = f"{few}; {_smallest(score, rule, allowed)}"
         yield _inconclusive(score.name, policy, allowed, why, bound)
     else:
         words = f"{_spelt(max(bound, 0), rule)} shown, and {_spelt(allowed, rule)} is allowed"
@@ -315,13 +371,14 @@ def _judged(
 def _missed(
     name: str, rule: _Rule, policy: Policy, bound: float, allowed: float, claim: float
 ) -> Finding:
-    violated = rule.unit == "epsilon" and bound > claim
+    violated = rule.unit == "epsilon" and bound > rule.steps * claim
     fails = rule.grave or violated or policy.missed == "fail"
     how = "" if rule.unit == "count" else "at least "
     words = f"{how}{_spelt(bound, rule)} was found, and policy {policy.name!r} allows"
     words = f"{words} {_spelt(allowed, rule)}"
     if violated:
-        words = f"claim violated: epsilon is at least {bound:.3g}, and {claim:.3g} is claimed"
+        least = bound / rule.steps
+        words = f"claim violated: epsilon is at least {least:.3g}, and {claim:.3g} is claimed"
     verdict = Verdict.FAIL if fails else Verdict.WARN
     return Finding(name, verdict, fails, bound, allowed, words)
 

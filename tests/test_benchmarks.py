@@ -16,8 +16,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the benchmarks are no part of the package that is installed
 
-from benchmarks import bench, measures, results, running, scaling, systems, tables  # noqa: E402
+from benchmarks import (  # noqa: E402
+    bench,
+    measures,
+    nulls,
+    results,
+    running,
+    scaling,
+    systems,
+    tables,
+)
 from benchmarks.systems import SYSTEMS, child  # noqa: E402
+from privsynth.evaluation import Evaluation, Score  # noqa: E402
 
 
 def canonical(**columns: list[object]) -> pd.DataFrame:
@@ -248,3 +258,28 @@ def test_scaling_and_kernels_have_their_tables_in_the_page(tmp_path: Path) -> No
     assert "| privsynth-cart | 5 | 300 |" in page
     assert "| privsynth-cart | 1,000 |" in page
     assert "| count | 30.0 | 10.0 | 3.00 x |" in page
+
+
+def test_an_interval_errs_where_it_leaves_out_what_an_honest_table_has() -> None:
+    scores = (
+        Score("attacks", "membership_auc", 0.6, 0.55, 0.7, 0.5),
+        Score("attacks", "membership_tpr_at_1pct", 0.1, 0.005, 0.2, 0.01),
+        Score("attacks", "membership_epsilon", 0.1, 0.0, None, 0.0),
+        Score("attacks", "near_replicas", 0.3, -0.2, -0.1, 0.5),  # of the difference
+        Score("attacks", "linkability", None),
+        Score("fidelity", "marginal_agreement_1way", 0.5, 0.4, 0.6),
+    )
+    found = {e.name: (e.runs, e.low, e.high) for e in nulls.errors([Evaluation(scores)] * 2)}
+    assert found == {
+        "membership_auc": (2, 2, 0),
+        "membership_tpr_at_1pct": (2, 0, 0),
+        "membership_epsilon": (2, 0, 0),
+        "near_replicas": (2, 0, 2),
+    }
+
+
+@pytest.mark.slow
+def test_a_run_over_honest_tables_prints_a_line_a_score(capsys: pytest.CaptureFixture[str]) -> None:
+    assert nulls.main(["--runs", "1", "--rows", "200", "--holdout", "200"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("| exact_replicas | 1 |") for line in lines)

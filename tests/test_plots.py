@@ -23,14 +23,16 @@ from privsynth.report.plots import (
     Density,
     before_after,
     check_plot,
+    draw_attacks,
     draw_curves,
     draw_densities,
     draw_differences,
     draw_thresholds,
     pictures,
 )
+from privsynth.report.plots.attacks import attacks
 from privsynth.report.plots.comparison import POINTS, collect
-from privsynth.report.plots.densities import measure
+from privsynth.report.plots.densities import _number, _percent, measure
 from privsynth.report.plots.marks import shown
 from privsynth.report.plots.plane import planes
 from privsynth.schema import Column, Kind, Role, Schema
@@ -430,3 +432,55 @@ def test_many_methods_with_odd_names_are_drawn() -> None:
         ]
     for svg in parts:
         assert shown(names[12]) in " ".join(ElementTree.fromstring(svg).itertext())
+
+
+def attacked(threshold: float | None = None, verdict: str = "FAIL") -> Evaluation:
+    scores = (
+        Score("attacks", "membership_tpr_at_1pct", 0.5, 0.4, 0.6, 0.01, "lower"),
+        Score("attacks", "membership_auc", 0.5, 0.4, 0.6, 0.5, "lower"),
+        Score("attacks", "membership_epsilon", 1.5, 1.25, None, 0.0, "lower"),
+        Score("attacks", "near_replicas", 0.5, 0.1, 0.4, 0.25, "lower"),
+        Score("attacks", "attribute_inference_town", 0.5, 0.1, 0.4, 0.25, "lower"),
+        Score("attacks", "linkability", None, better="lower", meaning="needs a holdout"),
+    )
+    finding = {
+        "score": "near_replicas",
+        "verdict": verdict,
+        "fails": True,
+        "bound": 0.1,
+        "threshold": threshold,
+        "words": "",
+    }
+    told = {"policy": {"name": "standard"}, "findings": [finding]}
+    return Evaluation(scores, {} if threshold is None else told)
+
+
+def test_attacks_are_drawn_with_baseline_threshold_and_the_difference_that_is_bounded() -> None:
+    share, epsilon, near = attacks(attacked(0.05))
+    assert (share.name, share.value, share.baseline, share.threshold) == (
+        "TPR at 1%",
+        0.5,
+        0.01,
+        None,
+    )
+    assert (epsilon.low, epsilon.high) == (1.25, 1.5)  # there is no upper end
+    assert (near.value, near.low, near.high, near.baseline) == (0.25, 0.1, 0.4, 0.0)
+    assert (near.threshold, near.missed) == (0.05, True)
+    assert not attacks(attacked(0.05, "INCONCLUSIVE"))[2].missed
+
+
+def test_the_picture_of_attacks_is_in_the_page_and_the_same_every_time() -> None:
+    first = draw_attacks(attacked(0.05))
+    assert first == draw_attacks(attacked(0.05))
+    assert "more than allowed" in first
+    assert "more than allowed" not in draw_attacks(attacked())
+    assert first in render(attacked(0.05))
+    assert draw_attacks(Evaluation(())) == ""
+
+
+def test_a_tick_at_zero_has_no_sign() -> None:
+    drawn = draw_densities([Density("x", [1, 2], [2, 1], edges=[-1.0, 0.0, 1.0])])
+    ticks = re.findall(r">(-?[\d.,]+%?)</text>", drawn)
+    assert "0" in ticks
+    assert not {"-0", "-0%"} & set(ticks)
+    assert (_number(-0.0, None), _number(-0.5, None), _percent(-0.0, None)) == ("0", "-0.5", "0%")

@@ -20,6 +20,7 @@ from privsynth import release
 from privsynth.errors import MissingExtraError, StorageError, UsageError
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.policy import POLICIES, Policy
+from privsynth.release.croissant import croissant
 from privsynth.release.files import json_bytes, sha256, sums
 
 SALT = "ab" * 32
@@ -235,6 +236,17 @@ def test_the_input_can_be_checked_by_who_has_the_salt_alone(build: Build, files:
     for short in ("", "ab", "no hexadecimal digits " * 4):
         with pytest.raises(UsageError, match="64 hexadecimal"):
             release.salted_hash(files / "train.csv", short)
+
+
+def test_croissant_names_every_column_and_gives_it_an_id_that_readers_take() -> None:
+    names = ["amount", "a b", "x/y", "ü", "#", "a.b"]
+    columns = [{"name": name, "dtype": "int64"} for name in names]
+    output = {"file": "synthetic.csv", "rows": 1, "bytes": 1, "sha256": "", "columns": columns}
+    fields = croissant(output, "no formal guarantee")["recordSet"][0]["field"]
+    assert [field["name"] for field in fields] == names
+    assert [field["source"]["extract"]["column"] for field in fields] == names
+    ids = [field["@id"].removeprefix("rows/") for field in fields]
+    assert ids == ["amount", "column~2", "column~3", "column~4", "column~5", "a.b"]
 
 
 def test_croissant_describes_the_table(build: Build) -> None:

@@ -21,7 +21,7 @@ from privsynth.evaluation.frames import (
     subsample,
 )
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Schema
+from privsynth.schema import Column, Kind, Role, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["agreements", "marginal_agreement", "sdmetrics_reports"]
 
 ROWS = 50_000
+PAIRS = 20_000
 TRIPLES = 1_000
 WORST = 10
 GROUPS = 10
 T_QUANTILE = 2.262  # Student's t, 97.5%, GROUPS - 1 degrees of freedom
+QUALITY_COLUMNS = 60
 QUALITY_WORK = 3_000_000  # rows x pairs of columns that SDMetrics gets through in about 5 s
 
 Clique = tuple[int, ...]
@@ -67,7 +69,7 @@ def marginal_agreement(
     -------
     tuple of Score
         1 - total variation distance (between 0 and 1), averaged over all columns, all pairs
-        and all triples (1,000 of them at random where there are more), beside the same for the
+        and all triples (20,000 and 1,000 at random where there are more), beside the same for the
         holdout; and the 2-way figure of the training table with each column shuffled by
         itself. Intervals are 95%, by a delete-a-group jackknife over the rows of both tables
         (Kott, *Journal of Official Statistics* 17, 2001).
@@ -210,11 +212,12 @@ def _margin(
 
 
 def _cliques(columns: int, order: int, rng: np.random.Generator) -> list[Clique]:
-    """All sets of columns; where there are more than 1,000 triples, that many at random."""
-    if order < 3 or comb(columns, order) <= TRIPLES:
+    """All sets of columns; where there are very many pairs or triples, some at random."""
+    most = {2: PAIRS, 3: TRIPLES}.get(order, columns)
+    if comb(columns, order) <= most:
         return list(itertools.combinations(range(columns), order))
     drawn: set[Clique] = set()
-    while len(drawn) < TRIPLES:
+    while len(drawn) < most:
         drawn.add(tuple(sorted(rng.choice(columns, order, replace=False).tolist())))
     return sorted(drawn)
 
@@ -262,8 +265,8 @@ def sdmetrics_reports(
     ----------
     train, holdout, synthetic : pandas.DataFrame
         Tables of one schema. The quality report reads as many rows, drawn at random, as it
-        gets through in seconds, and as many of the synthetic table as of the holdout; the
-        diagnostic report reads all.
+        gets through in seconds, as many of the synthetic table as of the holdout, and at most 60
+        columns, the target and others at random; the diagnostic report reads all.
     schema : Schema
     seed : int
         Governs which rows are drawn. SDMetrics' own, unseeded, subsampling is turned off.
@@ -281,10 +284,11 @@ def sdmetrics_reports(
     are linear in them. Personal and text columns are left out; ids count for their uniqueness.
     """
     columns = modelled(schema)
+    some = _some_columns(columns, seed, note)
     ids = [column for column in schema if column.kind is Kind.ID]
-    pairs = max(1, comb(len(columns), 2))
+    pairs = max(1, comb(len(some), 2))
     rows = min(ROWS, max(1_000, QUALITY_WORK // pairs))
-    quality = _metadata(columns)
+    quality = _metadata(some)
     alike = _alike(holdout, synthetic, rows)
     tables = {"train": train, "synthetic": synthetic}
     if holdout is not None:
@@ -294,7 +298,7 @@ def sdmetrics_reports(
         most = rows if table == "train" else alike
         return subsample(tables[table], most, seed, f"SDMetrics quality: {table}", note)
 
-    drawn = {table: canonical(draw(table), columns) for table in tables}
+    drawn = {table: canonical(draw(table), some) for table in tables}
     whole = {table: plain(frame, [*columns, *ids]) for table, frame in tables.items()}
     keys = [c.name for c in ids if train[c.name].notna().all() and train[c.name].is_unique]
     diagnostic = _metadata([*columns, *ids], keys)
@@ -319,6 +323,19 @@ def sdmetrics_reports(
         )
         for name, (value, detail) in scores["synthetic"].items()
     )
+
+
+def _some_columns(columns: Sequence[Column], seed: int, note: Note) -> Sequence[Column]:
+    """Give the columns whose pairs are compared: all, or the target and others at random."""
+    if len(columns) <= QUALITY_COLUMNS:
+        return columns
+    note(
+        f"SDMetrics quality: {QUALITY_COLUMNS} of {len(columns):,} columns were drawn at random "
+        f"(seed {seed})"
+    )
+    order = np.random.default_rng(seed).permutation(len(columns))
+    drawn = sorted(order, key=lambda i: columns[i].role is not Role.TARGET)[:QUALITY_COLUMNS]
+    return [columns[i] for i in sorted(drawn)]
 
 
 _Reading = tuple[float | None, dict[str, float]]

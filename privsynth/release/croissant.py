@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ __all__ = ["croissant"]
 _TERMS = (
     "citeAs",
     "column",
+    "equivalentProperty",
     "extract",
     "field",
     "fileProperty",
@@ -30,6 +32,7 @@ _TERMS = (
     "regex",
     "repeated",
     "replace",
+    "samplingRate",
     "separator",
     "source",
     "subField",
@@ -48,6 +51,8 @@ _CONTEXT: Mapping[str, Any] = {
     "examples": {"@id": "cr:examples", "@type": "@json"},
     **{term: f"cr:{term}" for term in _TERMS},
 }
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 _TYPES = (
     (("int", "uint"), "sc:Integer"),
@@ -103,18 +108,21 @@ def croissant(output: Mapping[str, Any], guarantee: str) -> dict[str, Any]:
                 "@type": "cr:RecordSet",
                 "@id": "rows",
                 "name": "rows",
-                "field": [_field(column, table) for column in output["columns"]],
+                "field": [
+                    _field(i, column, table) for i, column in enumerate(output["columns"], 1)
+                ],
             }
         ],
     }
 
 
-def _field(column: Mapping[str, str], table: str) -> dict[str, Any]:
+def _field(place: int, column: Mapping[str, str], table: str) -> dict[str, Any]:
     name, dtype = column["name"], column["dtype"]
     kinds = [kind for starts, kind in _TYPES if dtype.startswith(starts)]
     return {
         "@type": "cr:Field",
-        "@id": f"rows/{name}",
+        # readers refuse an id with a blank in it, even an escaped one
+        "@id": f"rows/{name if _PLAIN.fullmatch(name) else f'column~{place}'}",
         "name": name,
         "dataType": kinds[0] if kinds else "sc:Text",
         "source": {"fileObject": {"@id": table}, "extract": {"column": name}},

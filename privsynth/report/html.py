@@ -8,7 +8,20 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from privsynth.evaluation.score import Evaluation, Score
-from privsynth.report.layout import DASH, facts, families, figure, headlines, interval, label
+from privsynth.report.layout import (
+    DASH,
+    facts,
+    families,
+    figure,
+    headlines,
+    interval,
+    judgement,
+    label,
+    notes,
+    of_augmentation,
+    of_difference,
+    risks,
+)
 from privsynth.report.plots.pictures import pictures
 
 if TYPE_CHECKING:
@@ -31,11 +44,14 @@ def render(evaluation: Evaluation) -> str:
         HTML. Every name and sentence is escaped.
     """
     return _template().render(
+        augmentation=of_augmentation(evaluation),
+        judgement=judgement(evaluation),
+        risks=risks(evaluation),
         facts=facts(evaluation),
         headlines=headlines(evaluation),
         families=families(evaluation),
         pictures=pictures(evaluation),
-        notes=evaluation.notes,
+        notes=notes(evaluation),
         figure=figure,
         interval=interval,
         label=label,
@@ -68,6 +84,8 @@ class Bar:
 def _bar(score: Score) -> Bar | None:
     """Give the bar of a score between 0 and 1; None where it lies elsewhere."""
     shown = [score.value, score.low, score.high, score.real]
+    if of_difference(score):  # it would lie elsewhere on the bar
+        shown[1:3] = None, None
     if score.value is None or any(place is not None and not 0 <= place <= 1 for place in shown):
         return None
     low, high, real = (None if p is None else round(100 * p, 2) for p in shown[1:])

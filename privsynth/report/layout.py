@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from privsynth.evaluation.score import Evaluation, Score
+from privsynth.policy import Finding, Verdict, found, overall, passed
 
-__all__ = ["DASH", "facts", "families", "figure", "headlines", "interval", "label"]
+__all__ = [
+    "DASH",
+    "Judgement",
+    "Risk",
+    "facts",
+    "families",
+    "figure",
+    "headlines",
+    "interval",
+    "judgement",
+    "label",
+    "notes",
+    "of_augmentation",
+    "of_difference",
+    "risks",
+]
 
 DASH = "–"
 
@@ -19,10 +37,20 @@ HEADLINES = (
 )
 """The scores that a reader is shown first, where the evaluation has them."""
 
+RISKS = {
+    "membership_tpr_at_1pct": "Training rows an attack may find",
+    "membership_tpr_at_1pct_minority": "The same of the rarest class",
+}
+"""The scores whose upper ends are the headline, in words."""
+GAIN = "gain_pr_auc_"
+DIFFERENCES = ("exact_replicas", "near_replicas", "attribute_inference")
+
 _SPELT = {
     "1way": "1-way",
     "2way": "2-way",
     "3way": "3-way",
+    "01pct": "0.1%",
+    "1pct": "1%",
     "auc": "AUC",
     "f1": "F1",
     "mae": "MAE",
@@ -30,6 +58,7 @@ _SPELT = {
     "r2": "R²",
     "roc": "ROC",
     "sdmetrics": "SDMetrics",
+    "tpr": "TPR",
     "tstr": "TSTR",
 }
 
@@ -51,13 +80,99 @@ def interval(score: Score) -> str:
     """Give a score's 95% interval."""
     if score.low is None or score.high is None:
         return DASH
-    return f"{figure(score.low)} to {figure(score.high)}"
+    what = "difference " if of_difference(score) else ""
+    return f"{what}{figure(score.low)} to {figure(score.high)}"
+
+
+def of_difference(score: Score) -> bool:
+    """Say whether a score's interval is that of its difference from the holdout."""
+    return score.family == "attacks" and score.name.startswith(DIFFERENCES)
+
+
+@dataclass(frozen=True)
+class Risk:
+    """The worst attack's upper confidence bound.
+
+    Parameters
+    ----------
+    words : str
+        Of whom it speaks.
+    bound : float or None
+        The upper end of the interval; None where it is not known.
+    beside : str
+        What to hold it against, or why it is not known.
+    """
+
+    words: str
+    bound: float | None
+    beside: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a policy says of a table, for the head of a report.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        The worst one.
+    sentence : str
+    findings : tuple of Finding
+        Those to be read: what is more than allowed, or could not be answered.
+    """
+
+    verdict: Verdict
+    sentence: str
+    findings: tuple[Finding, ...]
 
 
 def headlines(evaluation: Evaluation) -> list[Score]:
     """Give the scores to show first."""
     by_name = {score.name: score for score in evaluation}
-    return [by_name[name] for name in HEADLINES if name in by_name]
+    # an augmentation's headline comes first, one a method that is judged
+    gains = [score for score in evaluation if score.name.startswith(GAIN)]
+    judged = gains[: len(evaluation.about.get("methods", ()))]
+    return [*(by_name[name] for name in HEADLINES if name in by_name), *judged]
+
+
+def of_augmentation(evaluation: Evaluation) -> bool:
+    """Say whether an augmentation is judged, rather than a synthetic table."""
+    return "splits" in evaluation.about
+
+
+def risks(evaluation: Evaluation) -> list[Risk]:
+    """Give the upper bounds of the worst attack, on average and for the rare class."""
+    by_name = {score.name: score for score in evaluation}
+    return [_risk(words, by_name[name]) for name, words in RISKS.items() if name in by_name]
+
+
+def _risk(words: str, score: Score) -> Risk:
+    if score.high is None:
+        return Risk(words, None, score.meaning)
+    beside = "upper 95% bound of the worst attack at 1% false alarms"
+    return Risk(words, score.high, f"{beside}; guessing finds {score.real or 0:.0%}")
+
+
+def judgement(evaluation: Evaluation) -> Judgement | None:
+    """Give what the policy says, where one was asked."""
+    findings = found(evaluation)
+    if not findings:
+        return None
+    order = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE)
+    first = [finding for verdict in order for finding in findings if finding.verdict is verdict]
+    counts = Counter(finding.verdict for finding in first)
+    told = "".join(f", {counts[verdict]} {verdict}" for verdict in order if counts[verdict])
+    met = "is met" if passed(findings) else "is not met"
+    name = evaluation.about["policy"]["name"]
+    sentence = f"Policy {name!r} {met}: {len(findings)} figures judged{told}."
+    return Judgement(overall(findings), sentence, tuple(first))
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """Give the notes but for those that repeat a finding, which has its own place."""
+    name = evaluation.about.get("policy", {}).get("name")
+    said = {f"policy {name}: {finding}" for finding in found(evaluation)}
+    return [note for note in evaluation.notes if note not in said]
 
 
 def families(evaluation: Evaluation) -> dict[str, list[Score]]:

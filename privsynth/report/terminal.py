@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from privsynth.evaluation.score import Evaluation, Score
-from privsynth.report.layout import DASH, families, figure, headlines, interval, label
+from privsynth.report.layout import (
+    DASH,
+    Risk,
+    families,
+    figure,
+    headlines,
+    interval,
+    judgement,
+    label,
+    notes,
+    risks,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,11 +41,23 @@ def summary(evaluation: Evaluation) -> RenderableType:
     from rich.padding import Padding
     from rich.text import Text
 
-    parts: list[RenderableType] = [_headline(score) for score in headlines(evaluation)]
+    parts: list[RenderableType] = []
+    if (judged := judgement(evaluation)) is not None:
+        parts.append(Text.assemble((str(judged.verdict), "bold"), f"   {judged.sentence}"))
+        parts += [Text(str(finding)) for finding in judged.findings]
+    parts += [_risk(risk) for risk in risks(evaluation)]
+    parts += [_headline(score) for score in headlines(evaluation)]
     for family, scores in families(evaluation).items():
         parts.append(Padding(_table(family, scores), (1, 0, 0, 0)))
-    parts += [Text(f"note: {note}", style="dim") for note in evaluation.notes]
+    parts += [Text(f"note: {note}", style="dim") for note in notes(evaluation)]
     return Group(*parts)
+
+
+def _risk(risk: Risk) -> RenderableType:
+    from rich.text import Text
+
+    bound = DASH if risk.bound is None else f"{risk.bound:.1%}"
+    return Text.assemble(f"{risk.words:<40}", (f"≤ {bound}", "bold"), (f"   {risk.beside}", "dim"))
 
 
 def _headline(score: Score) -> RenderableType:

@@ -7,6 +7,7 @@ import io
 import itertools
 import warnings
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import pytest
 from privsynth.evaluation import fidelity
 from privsynth.evaluation.fidelity import agreements, marginal_agreement, sdmetrics_reports
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Schema
+from privsynth.schema import Column, Kind, Role, Schema
 
 
 def by_name(scores: tuple[Score, ...]) -> dict[str, Score]:
@@ -134,6 +135,31 @@ def test_many_triples_are_sampled_and_said(monkeypatch: pytest.MonkeyPatch) -> N
     first, second = (marginal_agreement(frame, None, frame, categorical(*names)) for _ in range(2))
     assert first == second
     assert "7 triples of columns drawn at random from 84" in first[-1].meaning
+
+
+def test_of_very_many_columns_some_pairs_are_compared_and_the_target_is_among_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fidelity, "PAIRS", 5)
+    monkeypatch.setattr(fidelity, "QUALITY_COLUMNS", 4)
+    rng = np.random.default_rng(0)
+    names = [f"c{i}" for i in range(9)]
+    frame = pd.DataFrame(rng.choice(["x", "y"], (40, 9)), columns=names)
+    schema = categorical(*names)
+    scores = by_name(marginal_agreement(frame, None, frame, schema))
+    assert "5 pairs of columns drawn at random from 36" in scores["marginal_agreement_2way"].meaning
+    columns = [replace(c, role=Role.TARGET) if c.name == "c7" else c for c in schema]
+    notes: list[str] = []
+    scores = by_name(
+        sdmetrics_reports(frame, None, frame, Schema(tuple(columns)), note=notes.append)
+    )
+    shapes, validity = (
+        scores[f"sdmetrics_{name}"].detail for name in ("column_shapes", "data_validity")
+    )
+    assert len(shapes) == 4
+    assert "c7" in shapes
+    assert set(validity) == set(names)
+    assert notes == ["SDMetrics quality: 4 of 9 columns were drawn at random (seed 0)"]
 
 
 def test_sdmetrics_is_silent_seeded_and_survives_awkward_columns(

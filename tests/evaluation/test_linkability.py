@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privsynth.evaluation.attacks import linkability as module
-from privsynth.evaluation.attacks.linkability import linkability, links, near, residual, wilson
+from privsynth.evaluation.attacks import risk
+from privsynth.evaluation.attacks.linkability import linkability, links, near
+from privsynth.evaluation.attacks.risk import residual, wilson
 from privsynth.evaluation.score import Score
 from privsynth.schema import Column, Kind, Role, Schema
 
@@ -95,7 +97,7 @@ def test_the_risk_is_the_gain_over_the_room_that_is_left():
 
 def test_the_interval_adds_the_errors_in_quadrature(monkeypatch: pytest.MonkeyPatch):
     # Rates 0.9 and 0.85, each 0.02 off: 0.02 / 0.15 and 0.02 * 0.1 / 0.15 ** 2 make 0.16.
-    monkeypatch.setattr(module, "wilson", lambda hits, attacks, _: (hits / attacks, 0.02))
+    monkeypatch.setattr(risk, "wilson", lambda hits, attacks, _: (hits / attacks, 0.02))
     assert residual(900, 850, 1000) == pytest.approx((1 / 3, 0.173, 0.494), abs=1e-3)
 
 

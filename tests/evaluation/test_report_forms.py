@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import asdict, replace
 
 import pytest
 from rich.console import Console
 
 from privsynth.evaluation.score import Evaluation, Score
+from privsynth.policy import POLICIES, judge
 from privsynth.report.html import render
-from privsynth.report.layout import figure, headlines, label
+from privsynth.report.layout import figure, headlines, interval, judgement, label
 from privsynth.report.terminal import summary
 
 EVIL = "<script>alert(1)</script>"
@@ -119,3 +121,71 @@ def test_figures() -> None:
 
 def test_headlines_are_those_that_exist(evaluation: Evaluation) -> None:
     assert [score.name for score in headlines(evaluation)] == ["marginal_agreement_2way"]
+
+
+def judged(holdout: int = 3_000, policy: str = "standard") -> Evaluation:
+    """An evaluation of two attacks that a policy was held against, as `evaluate` gives it."""
+    scores = (
+        Score("attacks", "membership_tpr_at_1pct", 0.3, 0.25, 0.375, 0.01, "lower", "found"),
+        Score("attacks", "membership_tpr_at_1pct_minority", None, better="lower", meaning=EVIL),
+        Score("attacks", "exact_replicas", 0.06, 0.02, 0.04, 0.03, "lower", "copied"),
+    )
+    found = Evaluation(scores, {"rows": {"train": 9_000, "holdout": holdout}})
+    gate = POLICIES[policy]
+    findings = judge(found, gate)
+    told = {"policy": gate.to_dict(), "findings": [asdict(finding) for finding in findings]}
+    said = tuple(f"policy {policy}: {finding}" for finding in findings)
+    return replace(found, about={**found.about, **told}, notes=("read this", *said))
+
+
+def test_the_verdict_and_what_it_rests_on_stand_before_every_score() -> None:
+    page = render(Evaluation.from_json(judged().to_json()))
+    assert '<p class="word">FAIL</p>' in page
+    assert "Policy &#39;standard&#39; is not met" in page
+    first = page.index("<h2>")
+    for words in ("at least 25% was found", "2 points was found", "INCONCLUSIVE", "≤ 37.5%"):
+        assert 0 < page.index(words) < first
+    assert page.count("at least 25% was found") == 1  # and not again among the notes
+    assert "read this" in page
+    assert EVIL not in page
+
+
+def test_a_strict_policy_that_nothing_answers_is_not_met() -> None:
+    quiet = judged(policy="strict")
+    quiet = replace(quiet, about={**quiet.about, "findings": quiet.about["findings"][1:2]})
+    told = judgement(quiet)
+    assert told is not None
+    assert str(told.verdict) == "INCONCLUSIVE"
+    assert "is not met" in told.sentence
+
+
+def test_without_a_policy_there_is_no_verdict_but_the_worst_attack_is_told() -> None:
+    bare = Evaluation(judged().scores)
+    assert judgement(bare) is None
+    page = render(bare)
+    assert 'class="verdict' not in page
+    assert "≤ 37.5%" in page
+
+
+def test_the_terminal_begins_with_the_verdict_and_the_worst_attack() -> None:
+    lines = printed(judged()).splitlines()
+    assert lines[0].startswith("FAIL   Policy 'standard' is not met")
+    assert lines[1].startswith("membership_tpr_at_1pct: FAIL: at least 25% was found")
+    assert printed(judged()).count("at least 25% was found") == 1  # and not again among the notes
+    assert printed(judged()).index("INCONCLUSIVE") < printed(judged()).index("≤ 37.5%")
+
+
+def test_an_interval_of_a_difference_is_called_so_and_is_not_drawn_around_the_figure() -> None:
+    score = judged()["exact_replicas"]
+    assert interval(score) == "difference 0.020 to 0.040"
+    assert "spread" not in re.sub(r"svg .spread|--spread", "", render(Evaluation((score,))))
+
+
+def test_an_augmentation_is_not_called_a_synthetic_table() -> None:
+    gains = tuple(
+        Score("minority gain", f"gain_pr_auc_{name}", 0.125, 0.1, 0.2) for name in ("cart", "smote")
+    )
+    page = render(Evaluation(gains, {"splits": {"folds": 5}, "methods": ["cart"]}))
+    assert "<h1>Evaluation of an augmentation</h1>" in page
+    assert "synthetic table" not in page
+    assert page.count('<div class="card">') == 1  # the headline of the method that is judged

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.evaluation.attacks.linkability import (
+from privsynth.evaluation.attacks.risk import (
     ATTACKS,
     BLOCK,
     ERROR,

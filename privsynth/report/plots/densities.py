@@ -253,11 +253,12 @@ def panel(axes: Axes, density: Density) -> None:
 
 
 def _number(value: float, _: object) -> str:
+    value += 0.0  # a tick at -0 is one at 0
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e8 else f"{value:.4g}"
 
 
 def _percent(value: float, _: object) -> str:
-    return f"{100 * value:.3g}%"
+    return f"{100 * value + 0.0:.3g}%"
 
 
 def _few(ticks: int) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from privsynth.report.layout import label
+from privsynth.report.plots.attacks import draw_attacks
 from privsynth.report.plots.densities import Density, draw_densities
 from privsynth.report.plots.minority import draw_curves, draw_differences, draw_thresholds
 
@@ -39,8 +40,9 @@ def pictures(evaluation: Evaluation) -> tuple[Picture, ...]:
     Parameters
     ----------
     evaluation : Evaluation
-        Its `about` may hold ``curves`` and ``verdicts``, as `minority_gain` gives them, and
-        ``densities``: a list of mappings with the fields of `Density`.
+        Its attacks, with what a policy has found of them. `about` may hold ``curves`` and
+        ``verdicts``, as `minority_gain` gives them, and ``densities``: a list of mappings with the
+        fields of `Density`.
 
     Returns
     -------
@@ -52,6 +54,13 @@ def pictures(evaluation: Evaluation) -> tuple[Picture, ...]:
 
 def _drawn(evaluation: Evaluation) -> Iterator[Picture]:
     about = evaluation.about
+    yield Picture(
+        "What the attacks found",
+        draw_attacks(evaluation),
+        "Each figure with its 95% interval (replicas: 99.8%). The circle is what guessing gives, "
+        "or a table that owes nothing to single rows. What was found is what the interval leaves "
+        "out on its left: the lower end is held against the most that the policy allows.",
+    )
     judged = about.get("methods", ())
     if differences := about.get("verdicts", {}).get("pr_auc"):
         yield Picture(
