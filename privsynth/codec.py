@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privsynth.conversion import comparable, readings
 from privsynth.errors import ArtefactError, DataError, SamplingError, known
 from privsynth.infer import clipped, round_numbers
 from privsynth.privacy import Disclosure
@@ -35,6 +36,7 @@ __all__ = [
     "Coding",
     "LevelCodes",
     "SurrogateCodes",
+    "as_type",
     "learn",
     "numbers_of",
     "typed",
@@ -65,6 +67,8 @@ class Cells:
         The grid of an integer or datetime column, in its own unit.
     nullable : bool
         Whether the last code means null.
+    total : bool
+        Whether any value of any type has a code: that of null where it cannot be read.
     """
 
     column: Column
@@ -73,6 +77,7 @@ class Cells:
     mid: npt.NDArray[np.float64]
     step: int = 1
     nullable: bool = False
+    total: bool = False
 
     ordered: ClassVar[bool] = True
 
@@ -93,9 +98,12 @@ class Cells:
 
     def encode(self, values: pa.Array) -> Codes:
         """Give the code of each value: its cell, or the nearest one."""
-        numbers, valid = numbers_of(values, self.low.dtype)
+        if self.total:
+            numbers, valid = readings(self.column, values, self.low.dtype)
+        else:
+            numbers, valid = numbers_of(values, self.low.dtype)
         codes = self._nearest(numbers)
-        if values.null_count:
+        if not valid.all():
             codes[~valid] = self.size - 1 if self.nullable else len(self.low) // 2
         return codes
 
@@ -176,6 +184,7 @@ class Cells:
             "mid": self.mid.tolist(),
             "step": self.step,
             "nullable": self.nullable,
+            **_mark(self.total),
         }
 
     @classmethod
@@ -190,7 +199,8 @@ class Cells:
             raise ArtefactError(
                 f"column {column.name!r}: its cells are damaged; fit the model anew"
             )
-        return cls(column, low, high, mid, int(state["step"]), bool(state["nullable"]))
+        step, nullable = int(state["step"]), bool(state["nullable"])
+        return cls(column, low, high, mid, step, nullable, bool(state.get("total", False)))
 
     @cached_property
     def _switches(self) -> npt.NDArray[Any]:
@@ -300,12 +310,15 @@ class LevelCodes:
         Whether the levels below k rows together have a code, given back as ``"(other)"``.
     nullable : bool
         Whether the last code means null.
+    total : bool
+        Whether any value of any type has a code; without `pooled`, an unknown one that of null.
     """
 
     column: Column
     levels: tuple[Any, ...]
     pooled: bool = False
     nullable: bool = False
+    total: bool = False
 
     @property
     def name(self) -> str:
@@ -326,13 +339,17 @@ class LevelCodes:
     def _values(self) -> pa.Array:
         dtype = _value_type(arrow_type(self.column.dtype))
         levels = [*self.levels, OTHER] if self.pooled else list(self.levels)
-        return _as_type(levels, dtype)
+        return as_type(levels, dtype)
 
     def encode(self, values: pa.Array) -> Codes:
         """Give the code of each value; an unknown level is pooled, or else the most frequent."""
-        plain = _plain(values)
-        found = pc.index_in(plain, value_set=self._values.slice(0, len(self.levels)))
-        rest = len(self.levels) if self.pooled else 0
+        levels = self._values.slice(0, len(self.levels))
+        rest = len(self.levels) if self.pooled or self.total else 0
+        if self.total:
+            plain, levels = (comparable(self.column, array) for array in (values, levels))
+        else:
+            plain = _plain(values)
+        found = pc.index_in(plain, value_set=levels)
         codes = np.array(pc.fill_null(found, rest) if found.null_count else found, dtype=np.int32)
         if self.nullable and plain.null_count:
             codes[np.asarray(plain.is_null())] = self.size - 1
@@ -365,12 +382,18 @@ class LevelCodes:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the levels as JSON values."""
-        return {"levels": list(self.levels), "pooled": self.pooled, "nullable": self.nullable}
+        return {
+            "levels": list(self.levels),
+            "pooled": self.pooled,
+            "nullable": self.nullable,
+            **_mark(self.total),
+        }
 
     @classmethod
     def from_dict(cls, column: Column, state: Mapping[str, Any]) -> LevelCodes:
         """Rebuild the levels of `column`."""
-        return cls(column, tuple(state["levels"]), bool(state["pooled"]), bool(state["nullable"]))
+        levels, pooled, nullable = tuple(state["levels"]), state["pooled"], state["nullable"]
+        return cls(column, levels, bool(pooled), bool(nullable), bool(state.get("total", False)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -650,7 +673,7 @@ def _levels(
 ) -> LevelCodes:
     plain = _plain(values)
     if isinstance(column.domain, Levels):
-        listed = _as_type(list(column.domain.values), plain.type)
+        listed = as_type(list(column.domain.values), plain.type)
         places = pc.index_in(listed, value_set=plain)
         held = np.where(
             np.asarray(places.is_valid()), counts[np.asarray(pc.fill_null(places, 0))], 0
@@ -895,6 +918,11 @@ def _coded(
     return coded.cast(dtype) if pa.types.is_boolean(dtype) else coded
 
 
+def _mark(total: bool) -> dict[str, bool]:
+    """Give the mark of a total coding; one that is learnt has none."""
+    return {"total": True} if total else {}
+
+
 def _value_type(dtype: pa.DataType) -> pa.DataType:
     return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
@@ -906,7 +934,7 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values.cast(_value_type(values.type))
 
 
-def _as_type(levels: list[Any], dtype: pa.DataType) -> pa.Array:
+def as_type(levels: list[Any], dtype: pa.DataType) -> pa.Array:
     """Give levels, as YAML or JSON hold them, as values of a storage type."""
     try:
         return pa.array(levels, type=dtype)

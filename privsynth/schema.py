@@ -167,7 +167,7 @@ class Column:
             state["levels"] = list(self.domain.values)
         elif isinstance(self.domain, Bounds):
             state["bounds"] = [self.domain.low, self.domain.high]
-        if self.domain is not None:
+        if self.domain is not None or self.source is Source.DISCOVERED:
             state["source"] = str(self.source)
         state["nullable"] = self.nullable
         if self.role is not None:

@@ -72,8 +72,14 @@ def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
     return schema, counted[0] if counted else 0, scan
 
 
-def read_adbc(place: Database) -> tuple[pa.Table, dict[str, str]]:
+def read_adbc(place: Database, total: bool = False) -> tuple[pa.Table, dict[str, str]]:
     """Read a table of SQLite or PostgreSQL into memory.
+
+    Parameters
+    ----------
+    place : Database
+    total : bool
+        Give every column of SQLite, which types values and not columns, as text.
 
     Returns
     -------
@@ -91,6 +97,8 @@ def read_adbc(place: Database) -> tuple[pa.Table, dict[str, str]]:
     ):
         cursor.execute(_TABLES[place.scheme])
         _check_table(place, cursor.fetch_arrow_table().column(0).to_pylist())
+        if place.scheme == "sqlite" and total:
+            return _as_texts(cursor, place), {}
         if place.scheme == "sqlite":
             cursor.execute(f"SELECT count(*) FROM {place.quoted}")  # noqa: S608
             # SQLite types values, not columns: the driver must see all rows to type a column.
@@ -100,6 +108,17 @@ def read_adbc(place: Database) -> tuple[pa.Table, dict[str, str]]:
         table = _stored(cursor.fetch_arrow_table())
         texts = [entry.name for entry in table.schema if pa.types.is_string(entry.type)]
         return with_times(table, texts) if place.scheme == "sqlite" else (table, {})
+
+
+def _as_texts(cursor: Any, place: Database) -> pa.Table:
+    """Let SQLite spell every value of a table."""
+    cursor.execute(f"SELECT * FROM {place.quoted} LIMIT 0")  # noqa: S608
+    names = cursor.fetch_arrow_table().column_names
+    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    texts = [f"CASE typeof({c}) WHEN 'blob' THEN NULL ELSE CAST({c} AS TEXT) END" for c in quoted]
+    cursor.execute(f"SELECT {', '.join(texts)} FROM {place.quoted}")  # noqa: S608
+    columns = [column.cast(pa.string()) for column in cursor.fetch_arrow_table().columns]
+    return pa.table(columns, names=names)
 
 
 def _stored(table: pa.Table) -> pa.Table:

@@ -39,7 +39,7 @@ class _Layout:
     blanks: int
 
 
-def read_delimited(file: TextFile, delimiter: str | None = None) -> Table:
+def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = False) -> Table:
     """Read a CSV file, finding each column's type.
 
     Parameters
@@ -47,6 +47,8 @@ def read_delimited(file: TextFile, delimiter: str | None = None) -> Table:
     file : TextFile
     delimiter : str, optional
         None to find it in the header line.
+    total : bool
+        Leave every column as text, and look for the delimiter in the header alone.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def read_delimited(file: TextFile, delimiter: str | None = None) -> Table:
     """
     with reading(file.name, "a text file"):
         quoted = file.survey()
-        layout = _layout(file, delimiter)
+        layout = _layout(file, delimiter, total)
         check_names(layout.names, file.name)
         if quoted:
             _judge(file, layout)
@@ -73,7 +75,7 @@ def read_delimited(file: TextFile, delimiter: str | None = None) -> Table:
             raise _blame(file, layout) from None
         spellings = detect(
             lambda: held if kept else _texts(file, layout, everything),
-            everything,
+            [] if total else everything,
             comma=layout.delimiter == ";",  # as where the comma is the decimal sign
         )
     schema = pa.schema(
@@ -100,7 +102,7 @@ def read_delimited(file: TextFile, delimiter: str | None = None) -> Table:
     return Table(file.name, schema, n_rows, scan, formats=formats)
 
 
-def _layout(file: TextFile, delimiter: str | None) -> _Layout:
+def _layout(file: TextFile, delimiter: str | None, total: bool) -> _Layout:
     headers, failed = {}, False
     for candidate in delimiter or DELIMITERS:
         with file.text() as text, _long_fields():
@@ -112,7 +114,7 @@ def _layout(file: TextFile, delimiter: str | None) -> _Layout:
                 continue
             fits = True
             with suppress(csv.Error):  # the row at fault is told when the whole file is judged
-                fits = len(next(rows, header)) == len(header)
+                fits = total or len(next(rows, header)) == len(header)
         stray = _stray(header, file, candidate)
         headers[candidate] = (fits and len(header) > 1 and not stray, len(header)), header
     # The first of those that split header and first row alike, into the most fields.

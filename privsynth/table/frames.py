@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from privsynth.errors import DataError, UsageError
@@ -12,15 +17,18 @@ from privsynth.table.storage import check_names
 __all__ = ["NAME", "from_frame"]
 
 NAME = "the frame"
+PLAIN = (bool, int, float, Decimal, datetime.date, datetime.time, np.generic)
 
 
-def from_frame(data: Any) -> tuple[pa.Table, str]:
+def from_frame(data: Any, total: bool = False) -> tuple[pa.Table, str]:
     """Turn a frame into an Arrow table and say which kind it was.
 
     Parameters
     ----------
     data : pandas, polars or Arrow frame, or DuckDB relation
         A pandas index is left out; a relation is read once, into memory.
+    total : bool
+        Give every column of Python objects as text, value by value.
 
     Returns
     -------
@@ -36,7 +44,7 @@ def from_frame(data: Any) -> tuple[pa.Table, str]:
     """
     module = type(data).__module__.split(".")[0].lstrip("_")
     if module == "pandas" and hasattr(data, "columns"):
-        return _from_pandas(data), "pandas"
+        return _from_pandas(data, _texts_of if total else _from_series), "pandas"
     if module == "polars":
         return _from_polars(data), "polars"
     if isinstance(data, pa.RecordBatch):
@@ -51,7 +59,7 @@ def from_frame(data: Any) -> tuple[pa.Table, str]:
     )
 
 
-def _from_pandas(frame: Any) -> pa.Table:
+def _from_pandas(frame: Any, read: Callable[[Any, str], Any]) -> pa.Table:
     for name in frame.columns:
         if not isinstance(name, str):
             raise DataError(
@@ -59,7 +67,7 @@ def _from_pandas(frame: Any) -> pa.Table:
                 "frame.columns = frame.columns.map(str)"
             )
     check_names(list(frame.columns), NAME)
-    columns = {name: _from_series(frame[name], name) for name in frame.columns}
+    columns = {name: read(frame[name], name) for name in frame.columns}
     return pa.table(columns)
 
 
@@ -79,6 +87,36 @@ def _from_series(series: Any, name: str) -> pa.ChunkedArray:
             f"give it one type, such as frame[{name!r}].astype('string')"
         ) from None
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+
+
+def _texts_of(series: Any, name: str) -> pa.ChunkedArray | pa.Array:
+    """Take a column's values as they are stored; those that are Python objects as text."""
+    from pandas import CategoricalDtype
+    from pandas.api.types import infer_dtype
+
+    if isinstance(series.dtype, CategoricalDtype):
+        categories = _texts_of(series.cat.categories.to_series(), name)
+        if isinstance(categories, pa.ChunkedArray):
+            categories = categories.combine_chunks()
+        codes = series.cat.codes.to_numpy()
+        indices = pa.array(codes, pa.int32(), mask=codes < 0)
+        return pa.DictionaryArray.from_arrays(indices, categories, ordered=series.cat.ordered)
+    if series.dtype != object or infer_dtype(series) == "string":
+        # What cannot be taken as it is: complex numbers, or text with half a pair of surrogates.
+        with suppress(pa.ArrowException, TypeError, UnicodeError):
+            return pa.array(series, from_pandas=True)
+    return pa.array([_text(value) for value in series.astype(object)], pa.string())
+
+
+def _text(value: Any) -> str | None:
+    """Spell one value of an object column; what is no plain value is missing."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and abs(value) >= 2**64:
+        return "inf" if value > 0 else "-inf"  # Python refuses to spell very long numbers
+    if isinstance(value, PLAIN) and value == value:  # NaN and NaT are missing
+        return str(value)
+    return None
 
 
 def _from_polars(data: Any) -> pa.Table:

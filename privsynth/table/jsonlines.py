@@ -15,7 +15,7 @@ from privsynth.table.bytestream import TextFile
 from privsynth.table.places import reading
 from privsynth.table.spelling import EXACT, detect, typed
 
-__all__ = ["read_json_lines", "with_times"]
+__all__ = ["read_json_lines", "read_json_texts", "with_times"]
 
 BLOCK = 1 << 24
 
@@ -60,6 +60,49 @@ def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
         if rounded:
             _judge(file, rounded)
         return with_times(table, [e.name for e in table.schema if pa.types.is_string(e.type)])
+
+
+def read_json_texts(file: TextFile) -> pa.Table:
+    """Read a file of JSON lines into memory: every plain value as the text that spells it.
+
+    Raises
+    ------
+    DataError
+        A line is no JSON object (with its line number).
+    """
+    with reading(file.name, "JSON lines"):
+        file.survey()
+        columns: dict[str, list[str | None]] = {}
+        rows = 0
+        with file.text() as text:
+            for number, line in enumerate(text, 1):
+                if line.strip():
+                    for name, value in _spelled(line, f"{file.name}, line {number}").items():
+                        values = columns.setdefault(name, [])
+                        values += [None] * (rows - len(values))
+                        values.append(_text(value))
+                    rows += 1
+        for values in columns.values():
+            values += [None] * (rows - len(values))
+        return pa.table({name: pa.array(columns[name], pa.string()) for name in columns})
+
+
+def _spelled(line: str, place: str) -> dict[str, Any]:
+    """Read one line, its numbers as text."""
+    try:
+        row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+    except (json.JSONDecodeError, RecursionError):
+        raise DataError(f"{place}: is not JSON; write one object a line") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: is not a JSON object; write one object a line")
+    return row
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # Half of a pair of surrogates can be escaped in JSON and is no character.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def with_times(table: pa.Table, columns: list[str]) -> tuple[pa.Table, dict[str, str]]:

@@ -26,7 +26,7 @@ MOST_HELD = 4_000_000
 """The most cells of a table that is read into memory at once."""
 
 
-def read(data: Any, *, encoding: str = "utf-8") -> Table:
+def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
     """Read a table, its rows in their file order.
 
     Parameters
@@ -38,13 +38,17 @@ def read(data: Any, *, encoding: str = "utf-8") -> Table:
         polars or Arrow frame, or a DuckDB relation.
     encoding : str
         How the characters of a text file are stored: a Python codec.
+    total : bool
+        Learn nothing from the rows: all columns of text files, of SQLite and of Python objects
+        stay text, other columns keep the types that they are stored in, infinite values stay,
+        and a table may be without rows. A file whose rows cannot be told apart is still refused.
 
     Returns
     -------
     Table
-        Without infinite values, and with NaN as null. In text files a column has a type only
-        where every value spells it; an empty field is null, and so are NA, NaN, null and their
-        like among numbers, booleans and times. In a column of text they are values.
+        NaN is null and, unless `total`, no value is infinite. In text files a column has a type
+        only where every value spells it; an empty field is null, and so are NA, NaN, null and
+        their like among numbers, booleans and times. In a column of text they are values.
 
     Raises
     ------
@@ -58,27 +62,29 @@ def read(data: Any, *, encoding: str = "utf-8") -> Table:
         The database's driver is not installed.
     """
     check_encoding(encoding)
-    table = _read(data, encoding)
-    if not table.n_rows:
+    table = _read(data, encoding, total)
+    if not table.n_rows and not total:
         raise DataError(f"{table.name}: has no rows; at least one is wanted")
     if table.n_rows * len(table.schema) <= MOST_HELD:
         # Columns are counted one by one: a small file is cheaper to keep than to read so often.
         table = table.held()
-    _refuse_infinite(table)
+    if not total:
+        _refuse_infinite(table)
     return table
 
 
-def _read(data: Any, encoding: str) -> Table:
+def _read(data: Any, encoding: str, total: bool) -> Table:
     if isinstance(data, Table):
         return data
     if not isinstance(data, str | Path):
-        return _from_frame(data)
+        return _from_frame(data, total)
     place = database(data) if isinstance(data, str) else None
     if place is not None:
-        return _from_database(place)
+        return _from_database(place, total)
     name = str(data)
     if name == "-":
-        return _from_text(TextFile(io.BytesIO(sys.stdin.buffer.read()), "standard input", encoding))
+        held = io.BytesIO(sys.stdin.buffer.read())
+        return _from_text(TextFile(held, "standard input", encoding), "csv", total)
     path = Path(data)
     if path.is_dir():
         files = sorted(
@@ -97,35 +103,35 @@ def _read(data: Any, encoding: str) -> Table:
         return _from_parquet([path], name)
     if kind == "arrow":
         return _from_arrow_file(path, name)
-    return _from_text(TextFile(path, name, encoding), kind)
+    return _from_text(TextFile(path, name, encoding), kind, total)
 
 
-def _from_frame(data: Any) -> Table:
+def _from_frame(data: Any, total: bool) -> Table:
     from privsynth.table.frames import NAME, from_frame
 
     with reading(NAME, "a frame"):
-        table, frame = from_frame(data)
+        table, frame = from_frame(data, total)
         return _held(table, NAME, frame)
 
 
-def _from_database(place: Database) -> Table:
+def _from_database(place: Database, total: bool) -> Table:
     from privsynth.table.databases import read_adbc, read_duckdb
 
     if place.scheme == "duckdb":
         schema, n_rows, scan = read_duckdb(place)
         return Table(place.name, schema, n_rows, scan)
-    table, formats = read_adbc(place)
+    table, formats = read_adbc(place, total)
     return _held(table, place.name, formats=formats)
 
 
-def _from_text(file: TextFile, kind: str = "csv") -> Table:
+def _from_text(file: TextFile, kind: str, total: bool) -> Table:
     from privsynth.table.delimited import read_delimited
-    from privsynth.table.jsonlines import read_json_lines
+    from privsynth.table.jsonlines import read_json_lines, read_json_texts
 
     if kind == "jsonl":
-        table, formats = read_json_lines(file)
+        table, formats = (read_json_texts(file), {}) if total else read_json_lines(file)
         return _held(table, file.name, formats=formats)
-    return read_delimited(file, "\t" if kind == "tsv" else None)
+    return read_delimited(file, "\t" if kind == "tsv" else None, total)
 
 
 def _from_parquet(files: list[Path], name: str, folder: Path | None = None) -> Table:

@@ -48,7 +48,7 @@ class Table:
 
     Notes
     -----
-    Infinite values were refused when it was read, and NaN is null.
+    NaN is null; infinite values were refused when it was read, unless it was read as `total`.
     """
 
     name: str
@@ -91,10 +91,12 @@ class Table:
         return pa.Table.from_batches(batches, schema).unify_dictionaries()
 
     def held(self) -> Table:
-        """Give the same table, read into memory; it has rows."""
+        """Give the same table, read into memory."""
         import pyarrow as pa
 
-        rows = pa.Table.from_batches(self.scan(list(self.names)))
+        batches = list(self.scan(list(self.names)))
+        # Text may come coded, and then is kept so.
+        rows = pa.Table.from_batches(batches) if batches else self.schema.empty_table()
         return replace(self, scan=lambda names: iter(rows.select(names).to_batches()))
 
     def value_counts(self, column: str) -> tuple[pa.Array, np.ndarray, int]:
@@ -118,7 +120,10 @@ class Table:
         return counted
 
     def _count(self, column: str) -> Counted:
-        parts: list[tuple[pa.Array, np.ndarray]] = []
+        import pyarrow as pa
+
+        empty = pa.array([], _value_type(self.schema.field(column).type))
+        parts = [(empty, np.empty(0, dtype=np.int64))]
         held, limit, nulls = 0, MERGE_ROWS, 0
         for batch in self.scan([column]):
             array = batch.column(0)
@@ -192,6 +197,12 @@ def _tally(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
         return pa.array(values).view(array.type), counts
     found = plain.value_counts()
     return _merge([(found.field(0), np.asarray(found.field(1)))])
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _merge(parts: list[tuple[pa.Array, np.ndarray]]) -> tuple[pa.Array, np.ndarray]:
