@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import (
     ArtefactError,
+    BudgetExceeded,
     ConfigError,
     DataError,
     MachineError,
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
         propose_schema,
         sample,
     )
+    from privsynth.privacy import Budget
     from privsynth.schema import Schema
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ArtefactError",
+    "Budget",
+    "BudgetExceeded",
     "ConfigError",
     "DataError",
     "FittedModel",
@@ -68,6 +72,7 @@ __all__ = [
 
 # Loaded when first asked for: importing privsynth costs no pandas, no torch and no half a second.
 _HOMES = {
+    "Budget": "privsynth.privacy",
     "FittedModel": "privsynth.artefact",
     "MinoritySampler": "privsynth.oversampling",
     "Report": "privsynth.pipeline",

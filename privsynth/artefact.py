@@ -23,7 +23,13 @@ import numpy.typing as npt
 
 from privsynth.codec import Codec
 from privsynth.engines import Model, engine
-from privsynth.errors import ArtefactError, PrivsynthError, StorageError, UsageError
+from privsynth.errors import (
+    ArtefactError,
+    PrivsynthError,
+    SamplingError,
+    StorageError,
+    UsageError,
+)
 from privsynth.privacy import Ledger
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema
@@ -106,11 +112,27 @@ class FittedModel:
         import pyarrow as pa
 
         chosen = chosen_seed(seed)
-        classes = None if balance is None else self.balanced(balance)
+        classes = self.weights(balance)
         table = pa.concat_tables(
             rows(self.codec, self.model, n, seed=chosen, where=where, classes=classes)
         )
         return to_frame(table.cast(self.codec.schema), self.card["frame"])
+
+    def weights(self, balance: float | None = None) -> dict[int, float] | None:
+        """Give the classes to draw, by code, with their weights; None for the model's own.
+
+        A model of the minority that was fitted under a budget knows all classes.
+        """
+        if balance is not None:
+            return self.balanced(balance)
+        shares = self.card.get("class_shares")
+        if not (shares and self.card.get("minority") and self.ledger.budget is not None):
+            return None
+        rare = {c: share for c, share in enumerate(shares) if share > 0}
+        del rare[max(rare, key=rare.__getitem__)]
+        if not rare:
+            raise SamplingError("the model has one class, and no minority to draw")
+        return rare
 
     def balanced(self, ratio: float) -> dict[int, float]:
         """Give each class the weight that balances it against the most frequent one.

@@ -34,7 +34,9 @@ from privsynth.errors import (
 from privsynth.storage import check_writable, replacing
 
 if TYPE_CHECKING:
+    from privsynth.config import RunConfig
     from privsynth.pipeline import FittedModel, Report
+    from privsynth.privacy import Budget
 
 __all__ = ["main"]
 
@@ -417,6 +419,30 @@ def schema(
 )
 @_encoding
 @click.option(
+    "--epsilon",
+    type=float,
+    metavar="E",
+    help="Keep to differential privacy with this epsilon, such as 1; needs a declared --schema.",
+)
+@click.option("--delta", type=float, metavar="D", help="Its delta.  [default: 1e-6]")
+@click.option(
+    "--unit",
+    metavar="COL",
+    help="Hide all rows that share a value of this column, not a row alone.  [default: row]",
+)
+@click.option(
+    "--rows-per-unit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most rows of one unit to learn from; chance leaves the others out.  [default: 1]",
+)
+@click.option(
+    "--ledger",
+    type=_FILE,
+    metavar="FILE",
+    help="File in which the owner of the data counts what every fit spends; it may refuse.",
+)
+@click.option(
     "--minority",
     is_flag=True,
     default=None,
@@ -439,7 +465,8 @@ def fit(
     """Learn a model of DATA and save it.
 
     The model file holds parameters alone, under disclosure control: nothing in it rests on fewer
-    than k rows. It carries no formal guarantee, and says so.
+    than k rows. It carries no formal guarantee, and says so. With --epsilon it carries one: what
+    is learnt are noisy counts, and the schema declares the domain of every column.
     """
     from privsynth.config import RunConfig, parse_setting
 
@@ -447,9 +474,10 @@ def fit(
     run = run.override(dict(parse_setting(text) for text in assignments), **given)
     if (run.holdout is None) != (run.holdout_output is None):
         raise UsageError("--holdout and --holdout-output belong together; give both or neither")
+    budget = _budget(run)
     _distinct(
         {"DATA": data, "--schema": run.schema, "--config": config},
-        {"--output": output, "--holdout-output": run.holdout_output},
+        {"--output": output, "--holdout-output": run.holdout_output, "--ledger": run.ledger},
     )
     check_writable(output)
     from privsynth import pipeline
@@ -468,6 +496,8 @@ def fit(
             holdout=run.holdout,
             holdout_output=run.holdout_output,
             minority=run.minority,
+            budget=budget,
+            ledger=run.ledger,
             progress=progress,
         )
         model.save(output, allow_rows=allow_rows)
@@ -476,6 +506,24 @@ def fit(
     if run.seed is None:
         voice.say_seed(model.card["seed"])
     voice.say(f"{output}: saved")
+
+
+def _budget(run: RunConfig) -> Budget | None:
+    """Give the budget that a run asks for."""
+    from privsynth.privacy import Budget
+
+    if run.epsilon is not None:
+        rows = run.rows_per_unit
+        return Budget(float(run.epsilon), float(run.delta), run.unit, rows)
+    for option, value, default in (
+        ("--delta", run.delta, 1e-6),
+        ("--unit", run.unit, "row"),
+        ("--rows-per-unit", run.rows_per_unit, 1),
+        ("--ledger", run.ledger, None),
+    ):
+        if value != default:
+            raise UsageError(f"{option} is part of a privacy budget; give --epsilon too")
+    return None
 
 
 @main.command()

@@ -45,6 +45,16 @@ class RunConfig:
         Which rows `augment` learns from.
     selection : {"auto", "classifiers", "none"}
         Whether `augment` lets classifiers choose among the rows drawn.
+    epsilon : float, optional
+        Differential privacy's epsilon; with one, a fit works under a budget.
+    delta : float, default=1e-6
+        Differential privacy's delta.
+    unit : str, default="row"
+        Whose presence is hidden: a row's, or that of a value of the column named.
+    rows_per_unit : int, default=1
+        The most rows of one unit that are learnt from.
+    ledger : pathlib.Path, optional
+        The file in which the owner of the table counts what every fit may spend.
     settings : mapping of str to value
         The engine's hyper-parameters; the engine checks them.
 
@@ -66,6 +76,11 @@ class RunConfig:
     sampling_strategy: float | str | Mapping[str, int] = "auto"
     fit_on: str = "auto"
     selection: str = "auto"
+    epsilon: float | None = None
+    delta: float = 1e-6
+    unit: str = "row"
+    rows_per_unit: int = 1
+    ledger: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,7 +137,7 @@ class RunConfig:
         """
         path = Path(path)
         state = read_settings(path, [key.name for key in fields(cls)])
-        for key in ("schema", "holdout_output"):
+        for key in ("schema", "holdout_output", "ledger"):
             if isinstance(state.get(key), str):
                 state[key] = path.parent / state[key]
         try:
@@ -191,6 +206,11 @@ _WANTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "sampling_strategy": ((int, float, str, Mapping), "a ratio, a word or rows by class"),
     "fit_on": _TEXT,
     "selection": _TEXT,
+    "epsilon": ((int, float), "a number above 0"),
+    "delta": ((int, float), "a number between 0 and 0.001"),
+    "unit": _TEXT,
+    "rows_per_unit": ((int,), "a whole number"),
+    "ledger": _PATH,
     "settings": ((Mapping,), "a mapping of hyper-parameters"),
 }
 

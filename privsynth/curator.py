@@ -1,28 +1,35 @@
 """The one door from an engine to the private rows; every answer is charged before it is given.
 
 The name is differential privacy's *trusted curator* (Dwork & Roth, 2014, section 2). Engines
-never hold the table: they ask here, in codes. In this release every answer is exact, and charged
-as not private.
+never hold the table: they ask here, in codes. Exact answers are charged as not private, and
+refused under a budget; noisy ones come from an accountant, which holds the table then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.accountant import Accountant
 from privsynth.codec import Codec, Codes
-from privsynth.privacy import Disclosure, Event, Ledger
+from privsynth.errors import BudgetExceeded
+from privsynth.privacy import Budget, Disclosure, Event, Ledger
 from privsynth.table import Table, count
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Curator", "Score"]
+__all__ = ["Curator", "Measurement", "PrivateCurator", "Score"]
 
 Floats = npt.NDArray[np.float64]
+Clique: TypeAlias = tuple[int, ...]
 
 Score: TypeAlias = tuple[int, Floats]
 """A column's position and a value for each of its codes, shape (classes, codes); one row where
@@ -31,6 +38,27 @@ the target is not discrete."""
 MOST_KEPT = 2**28
 BLOCK = 4_096
 FEW_CODES = 48
+RESOLUTION = 1_000
+"""Into how many parts a row is cut where an answer compares counts with fractions of rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """The noisy counts of a clique.
+
+    Parameters
+    ----------
+    clique : tuple of int
+        Column positions.
+    values : ndarray of int64
+        One axis a column.
+    scale : float
+        The standard deviation of the noise.
+    """
+
+    clique: Clique
+    values: npt.NDArray[np.int64]
+    scale: float
 
 
 class Curator:
@@ -197,3 +225,222 @@ class Curator:
                 kept.append(codes)
             yield codes
         self._kept = tuple(kept)
+
+
+class PrivateCurator:
+    """Answers questions about one table under a privacy budget.
+
+    Parameters
+    ----------
+    accountant : Accountant
+        Holds the table, adds the noise and keeps to the budget.
+    codec : Codec
+        How rows become codes: declared, or discovered by charged queries.
+
+    Notes
+    -----
+    Counts are taken once, all at a time, so that neither time nor memory of what an engine asks
+    for depends on the rows. A row counts in one cell of a clique, so that a clique's counts have
+    a sensitivity of 1 in the Euclidean norm, and those of m cliques together of sqrt(m).
+    """
+
+    def __init__(self, accountant: Accountant, codec: Codec) -> None:
+        self._accountant = accountant
+        self._counts = _Counts(codec)
+        self.codec = codec
+
+    @property
+    def budget(self) -> Budget:
+        """What the user allows."""
+        return self._accountant.budget
+
+    @property
+    def rho(self) -> float:
+        """What may be spent in all."""
+        return self._accountant.rho
+
+    @property
+    def left(self) -> float:
+        """What is left to be spent."""
+        return self._accountant.left
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many codes, or groups of them, each column has in cliques of two and more."""
+        return self._counts.sizes
+
+    def group(self, groups: Sequence[npt.NDArray[np.integer]]) -> None:
+        """Count cliques of two and more columns in groups of codes from now on.
+
+        Parameters
+        ----------
+        groups : sequence of ndarray
+            For each column, the group of each code. They may rest on answers alone.
+        """
+        self._counts = _Counts(self.codec, groups)
+
+    def measure(
+        self, cliques: Sequence[Clique], rho: float, weights: Sequence[float] | None = None
+    ) -> list[Measurement]:
+        """Count the rows in each cell of each clique, with discrete Gaussian noise.
+
+        Parameters
+        ----------
+        cliques : sequence of tuple of int
+            Column positions; a clique of one column is counted in codes until `group` is called.
+        rho : float
+            What all of them cost together.
+        weights : sequence of float, optional
+            In which proportion it is shared among them; equally by default.
+
+        Returns
+        -------
+        list of Measurement
+
+        Raises
+        ------
+        BudgetExceeded
+            Before any noise is drawn.
+        """
+        if rho > self.left * (1 + 1e-12):
+            raise BudgetExceeded(
+                f"{len(cliques)} marginals cost rho {rho:.3g}, and {self.left:.3g} is left of the "
+                f"budget of epsilon {self.budget.epsilon:g}; measure fewer, or allow more"
+            )
+        shares = np.ones(len(cliques)) if weights is None else np.asarray(weights, dtype=float)
+        costs = rho * shares / shares.sum()
+        found = []
+        for clique, cost in zip(cliques, costs.tolist(), strict=True):
+            scale = self._accountant.scale(1.0, min(cost, self.left))
+            values = self._accountant.gaussian(
+                "marginals",
+                " x ".join(self.codec.codings[j].name for j in clique),
+                partial(self._counts.of, clique),
+                1.0,
+                scale,
+            )
+            found.append(Measurement(clique, values.reshape(self._counts.shape(clique)), scale))
+        return found
+
+    def errors(self, estimates: Mapping[Any, Floats], rho: float) -> tuple[Floats, float]:
+        """Tell how far expected counts lie from the exact ones, in one joint answer.
+
+        Parameters
+        ----------
+        estimates : mapping of tuple of int to ndarray
+            Expected counts of each cell.
+        rho : float
+            What all of them cost together.
+
+        Returns
+        -------
+        errors : ndarray, shape (cliques,)
+            The sum of absolute differences over the cells, in rows, with noise.
+        scale : float
+            The standard deviation of the noise.
+        """
+        rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
+        sensitivity = RESOLUTION * math.sqrt(len(rounded))
+        scale = self._accountant.scale(sensitivity, rho)
+        counts = self._counts
+        answer = self._accountant.gaussian(
+            "errors",
+            f"of {len(rounded)} marginals",
+            lambda table: _distances(counts, table, rounded),
+            sensitivity,
+            scale,
+        )
+        return answer / RESOLUTION, scale / RESOLUTION
+
+    def worst(
+        self, estimates: Mapping[Any, Floats], weights: Floats, penalties: Floats, rho: float
+    ) -> int:
+        """Choose the clique whose weighted error, less a penalty, is (nearly) the greatest.
+
+        Parameters
+        ----------
+        estimates : mapping of tuple of int to ndarray
+            Expected counts of each cell.
+        weights, penalties : ndarray, shape (cliques,)
+            The choice is by weight * (sum of absolute differences - penalty).
+        rho : float
+            What the answer costs.
+
+        Returns
+        -------
+        int
+            A position in `estimates`.
+        """
+        rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
+        whole = np.maximum(np.rint(weights / weights.max() * RESOLUTION), 1).astype(np.int64)
+        less = whole * _parts(penalties)
+        sensitivity = RESOLUTION * int(whole.max())
+        counts = self._counts
+        return self._accountant.greatest(
+            "selection",
+            f"one of {len(rounded)} marginals",
+            lambda table: whole * _distances(counts, table, rounded) - less,
+            sensitivity,
+            self._accountant.scale(sensitivity, rho),
+        )
+
+
+class _Counts:
+    """Exact counts of one table, kept once they are taken."""
+
+    def __init__(
+        self, codec: Codec, groups: Sequence[npt.NDArray[np.integer]] | None = None
+    ) -> None:
+        self._codec = codec
+        self._groups = groups
+        self._taken: dict[Clique, npt.NDArray[np.int64]] = {}
+        self._narrow: npt.NDArray[np.integer] | None = None
+        self.sizes = codec.sizes if groups is None else tuple(int(g.max()) + 1 for g in groups)
+
+    def shape(self, clique: Clique) -> tuple[int, ...]:
+        """Tell how many cells a clique has along each column."""
+        return tuple(self.sizes[j] for j in clique)
+
+    def of(self, clique: Clique, table: Table) -> npt.NDArray[np.int64]:
+        """Give the counts of a clique."""
+        if clique not in self._taken:
+            codes = self._codes(table)
+            wanted = [clique] if len(clique) != 2 else list(combinations(range(len(self.sizes)), 2))
+            for asked in dict.fromkeys([clique, *wanted]):
+                self._taken[asked] = count(codes, self.sizes, asked)
+        return self._taken[clique]
+
+    def _codes(self, table: Table) -> npt.NDArray[np.integer]:
+        """Give every row in groups, as narrow as their sizes allow."""
+        if self._narrow is None:
+            fine = np.min_scalar_type(max(self._codec.sizes, default=1) - 1)
+            narrow = np.min_scalar_type(max(self.sizes, default=1) - 1)
+            codes = np.empty((table.n_rows, len(self.sizes)), dtype=narrow, order="F")
+            start = 0
+            for batch in table.batches():
+                told = self._codec.encode(batch, fine)
+                block = codes[start : start + batch.num_rows]
+                for j in range(len(self.sizes)):
+                    column = told[:, j]
+                    block[:, j] = column if self._groups is None else self._groups[j].take(column)
+                start += batch.num_rows
+            self._narrow = codes
+        return self._narrow
+
+
+def _parts(rows: Floats) -> npt.NDArray[np.int64]:
+    """Give fractions of rows in whole parts."""
+    return np.asarray(np.rint(rows * RESOLUTION)).astype(np.int64)
+
+
+def _distances(
+    counts: _Counts, table: Any, expected: Mapping[Clique, npt.NDArray[np.int64]]
+) -> npt.NDArray[np.int64]:
+    """Sum the absolute differences of exact and expected counts, in parts of rows."""
+    return np.array(
+        [
+            np.abs(RESOLUTION * counts.of(clique, table) - parts).sum()
+            for clique, parts in expected.items()
+        ],
+        dtype=np.int64,
+    )

@@ -1,6 +1,7 @@
 """Every error that privsynth raises on purpose.
 
 PrivsynthError                  what a caller can catch to catch them all
+├── BudgetExceeded (ValueError) an answer that the privacy budget does not allow: exit 2
 ├── UsageError (ValueError)     a wrong option, name or setting: exit 2
 │   ├── ConfigError             a configuration file or ``--set`` that cannot be used
 │   └── SchemaError             a schema that is wrong, or does not fit the table
@@ -22,6 +23,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "ArtefactError",
+    "BudgetExceeded",
     "ConfigError",
     "DataError",
     "MachineError",
@@ -42,6 +44,10 @@ class PrivsynthError(Exception):
 
 class UsageError(PrivsynthError, ValueError):
     """A wrong option, name or setting."""
+
+
+class BudgetExceeded(PrivsynthError, ValueError):  # noqa: N818  (the field's own word)
+    """An answer that the privacy budget does not allow; no noise was drawn for it."""
 
 
 class ConfigError(UsageError):

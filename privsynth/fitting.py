@@ -21,9 +21,19 @@ from privsynth.privacy import Disclosure, Event, Ledger
 from privsynth.schema import Column, Kind, Schema
 from privsynth.table import Table
 
-__all__ = ["fit_table", "minority_rows"]
+__all__ = ["fit_table", "minority_rows", "versions"]
 
-PACKAGES = ("privsynth", "numpy", "scipy", "scikit-learn", "torch", "copulas", "ctgan", "sdv")
+PACKAGES = (
+    "privsynth",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "copulas",
+    "ctgan",
+    "sdv",
+    "opendp",
+)
 
 
 def fit_table(
@@ -114,7 +124,7 @@ def fit_table(
         "frame": train.frame,
         "disclosure": {"k": k, "rules": list(disclosure.rules)},
         "holds_rows": model.holds_rows,
-        "versions": _versions(),
+        "versions": versions(),
     }
     return FittedModel(full, codec, model, ledger, json.loads(json.dumps(card)))
 
@@ -167,7 +177,8 @@ def _warn(codec: Codec, k: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Give the versions of the packages that a fit rests on, for the card."""
     return {package: version(package) for package in PACKAGES}
 
 

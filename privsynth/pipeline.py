@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.artefact import FittedModel, load
-from privsynth.engines import DEFAULT, OVERSAMPLERS, Progress, recipe
+from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, OVERSAMPLERS, Progress, recipe
 from privsynth.errors import DataError, UsageError
 from privsynth.evaluation import Evaluation, Score
 from privsynth.fitting import fit_table, minority_rows
 from privsynth.infer import infer
-from privsynth.privacy import Disclosure
+from privsynth.privacy import Budget, Disclosure
+from privsynth.private import check_private, fit_privately, set_aside
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema, Source
 from privsynth.storage import check_writable, replacing
@@ -83,6 +84,8 @@ def fit(
     holdout: float | None = None,
     holdout_output: str | Path | None = None,
     minority: bool = False,
+    budget: Budget | None = None,
+    ledger: str | Path | None = None,
     progress: Progress | None = None,
 ) -> FittedModel:
     """Fit a model to a table.
@@ -92,7 +95,7 @@ def fit(
     data : path, frame or relation
         A file, a database table, a pandas, polars or Arrow frame, or a DuckDB relation.
     engine : str, optional
-        An engine's name; ``"cart"`` by default.
+        An engine's name; ``"cart"`` by default, and ``"marginals"`` under a budget.
     target : str, optional
         The column to be predicted; its classes can then be asked for exactly.
     schema : Schema or path, optional
@@ -100,7 +103,8 @@ def fit(
     k : int
         Disclosure control: nothing in the model rests on fewer rows than this.
     seed : int, optional
-        Same seed, same versions, same model; drawn afresh by default and kept in the card.
+        Same seed, same versions, same model; drawn afresh by default and kept in the card. Under
+        a budget models differ all the same: noise has no seed.
     settings : mapping of str to value, optional
         The engine's hyper-parameters.
     encoding : str
@@ -110,7 +114,13 @@ def fit(
     holdout_output : str or Path, optional
         Where to write them; wanted with `holdout`.
     minority : bool
-        Whether to learn only the rows of the classes below the most frequent one.
+        Whether to learn only the rows of the classes below the most frequent one. Under a budget
+        all rows are learnt, and those of these classes drawn.
+    budget : Budget, optional
+        The privacy loss allowed. The schema then declares every column: kind, storage type, and
+        a domain that is not inferred.
+    ledger : str or Path, optional
+        The file in which the owner of the table counts what every fit under a budget may spend.
     progress : callable, optional
         Called with a phase, the steps done and the steps in all.
 
@@ -124,9 +134,14 @@ def fit(
         An option, setting or schema is wrong.
     DataError
         The table cannot be used as it is.
+    BudgetExceeded
+        The ledger does not allow the budget.
     """
-    name = engine or DEFAULT
+    name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     synthesizer = recipe(name, settings)
+    check_private(name, synthesizer, budget)
+    if ledger is not None and budget is None:
+        raise UsageError("a ledger counts what is spent under a budget; give --epsilon too")
     Disclosure(k)
     declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
     chosen = chosen_seed(seed)
@@ -135,22 +150,40 @@ def fit(
     if holdout_output is not None:
         check_output(holdout_output)
     streams = np.random.SeedSequence(chosen).spawn(2)
-    table = read(data, encoding=encoding)
     aim = _target_name(target, declared)
-    train, aside = _split(table, holdout, aim, streams[0])
-    model = fit_table(
-        minority_rows(train, aim) if minority and name not in OVERSAMPLERS else train,
-        name,
-        synthesizer,
-        target=target,
-        declared=declared,
-        k=k,
-        seed=chosen,
-        stream=streams[1],
-        minority=minority,
-        holdout=holdout,
-        progress=progress,
-    )
+    if budget is not None:
+        table = read(data, encoding=encoding, total=True)
+        train, aside = set_aside(table, holdout, budget)
+        model = fit_privately(
+            train,
+            name,
+            synthesizer,
+            target=target,
+            declared=declared,
+            budget=budget,
+            account=ledger,
+            seed=chosen,
+            stream=streams[1],
+            minority=minority,
+            holdout=holdout,
+            progress=progress,
+        )
+    else:
+        table = read(data, encoding=encoding)
+        train, aside = _split(table, holdout, aim, streams[0])
+        model = fit_table(
+            minority_rows(train, aim) if minority and name not in OVERSAMPLERS else train,
+            name,
+            synthesizer,
+            target=target,
+            declared=declared,
+            k=k,
+            seed=chosen,
+            stream=streams[1],
+            minority=minority,
+            holdout=holdout,
+            progress=progress,
+        )
     if aside is not None and holdout_output is not None:
         write(aside.to_arrow(), holdout_output, aside.formats)
     return model
@@ -199,7 +232,7 @@ def sample(
         return model.sample(n, seed=seed, where=where, balance=balance)
     check_output(output)
     chosen = chosen_seed(seed)
-    classes = None if balance is None else model.balanced(balance)
+    classes = model.weights(balance)
     drawn = rows(
         model.codec, model.model, n, seed=chosen, where=where, classes=classes, progress=progress
     )

@@ -1,20 +1,27 @@
-"""What was taken from the private rows, and what that proves.
+"""What may be taken from the private rows, what was taken, and what that proves.
 
-An `Event` is the price of one answer, as plain data. The `Ledger` is the list of them, in the
-order in which they were charged; the `Guarantee` is what the list proves. In this release every
-answer is charged as not private, so that no guarantee can be claimed by accident; `Disclosure`
-is the rule that holds instead.
+A `Budget` is what is allowed. An `Event` is the price of one answer, as plain data; the `Ledger`
+is the list of them, in the order in which they were charged; the `Guarantee` is what the list
+proves. An exact answer is charged as not private, so that no guarantee can be claimed by
+accident; without a budget `Disclosure` is the rule that holds instead.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, get_args
 
-from privsynth.errors import ArtefactError, UsageError
+from privsynth.errors import ArtefactError, BudgetExceeded, UsageError
 
-__all__ = ["Disclosure", "Event", "Guarantee", "Ledger"]
+__all__ = ["Budget", "Disclosure", "Event", "Guarantee", "Ledger", "epsilon_of", "rho_of"]
+
+SLACK = 1e-9
+"""The part of a budget that is left for the rounding of sums."""
+MOST_DELTA = 1e-3
+MOST_EPSILON = 100.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,127 @@ class Disclosure:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """The privacy loss that a fit may cause.
+
+    Parameters
+    ----------
+    epsilon : float
+        Differential privacy's bound on what one unit's presence can change; above 0.
+    delta : float, default=1e-6
+        The chance that the bound does not hold; above 0, below 1e-3, and below one in `n_rows`.
+    unit : str, default="row"
+        Whose presence is hidden: a row, or all rows that share a value of the column named.
+    rows_per_unit : int, default=1
+        The most rows of one unit that are learnt from; the others are left out by chance.
+    n_rows : int, optional
+        How many rows there are, where that is public.
+
+    Raises
+    ------
+    UsageError
+        A value is out of range.
+
+    Notes
+    -----
+    Neighbouring tables differ by all rows of one unit, added or removed. The account is kept in
+    zero-concentrated differential privacy (Bun & Steinke 2016), whose `rho` adds up.
+    """
+
+    epsilon: float
+    delta: float = 1e-6
+    unit: str = "row"
+    rows_per_unit: int = 1
+    n_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epsilon", "delta"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UsageError(f"{name} is given as {type(value).__name__}; give a number")
+        if not 0 < self.epsilon < math.inf:
+            raise UsageError(
+                f"epsilon is {self.epsilon}, but a number above 0 is wanted, such as 1"
+            )
+        if not 0 < self.delta < MOST_DELTA:
+            raise UsageError(
+                f"delta is {self.delta}, but a number above 0 and below {MOST_DELTA} is wanted, "
+                "such as 1e-6"
+            )
+        if not isinstance(self.unit, str) or not self.unit:
+            raise UsageError("the privacy unit is 'row' or the name of a column; give one of them")
+        for name, least in (("rows_per_unit", 1), ("n_rows", 1)):
+            value = getattr(self, name)
+            if name == "n_rows" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise UsageError(f"{name} is {value!r}, but a whole number from 1 is wanted")
+        if self.unit == "row" and self.rows_per_unit != 1:
+            raise UsageError(
+                "a row is the privacy unit, so rows_per_unit is 1; name a column as the unit"
+            )
+        if self.n_rows is not None and self.delta >= 1 / self.n_rows:
+            raise UsageError(
+                f"delta is {self.delta}, but below one in {self.n_rows} rows is wanted: a larger "
+                "one allows that a whole row is told; give a smaller one"
+            )
+
+    def rho(self, delta: float = 0.0) -> float:
+        """Give the zero-concentrated privacy loss that the budget allows.
+
+        Parameters
+        ----------
+        delta : float
+            The part of delta that is spent otherwise.
+        """
+        return rho_of(self.epsilon, self.delta - delta)
+
+
+@lru_cache(maxsize=64)
+def epsilon_of(rho: float, delta: float) -> float:
+    """Give the epsilon that a zero-concentrated privacy loss has at a delta.
+
+    Notes
+    -----
+    OpenDP's conversion; Canonne, Kamath & Steinke (2020), Proposition 7.
+    """
+    from opendp import combinators, domains, measurements, measures, metrics, mod
+
+    mod.enable_features("contrib", "honest-but-curious")
+    if rho == 0:
+        return 0.0
+    lossy: Any = measurements.make_user_measurement(
+        domains.atom_domain(T="bool"),
+        metrics.discrete_distance(),
+        measures.zero_concentrated_divergence(),
+        lambda _: 0,
+        lambda _: rho,
+        TO="i32",
+    )
+    curve: Any = combinators.make_zCDP_to_approxDP(lossy)
+    return float(curve.map(1).epsilon(delta))
+
+
+@lru_cache(maxsize=64)
+def rho_of(epsilon: float, delta: float) -> float:
+    """Give the greatest zero-concentrated privacy loss whose epsilon at `delta` is as allowed.
+
+    Above an epsilon of 100 it no longer grows: noise is far below one row there.
+    """
+    epsilon = min(epsilon, MOST_EPSILON)
+    low, high = 0.0, 1e-12
+    while epsilon_of(high, delta) <= epsilon:
+        low, high = high, 4 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if epsilon_of(middle, delta) <= epsilon else (low, middle)
+    return low
+
+
+Mechanism = Literal["exact", "discrete gaussian", "noisy max", "gaussian threshold"]
+
+
+@dataclass(frozen=True)
 class Event:
     """One answer about the private rows.
 
@@ -60,16 +188,31 @@ class Event:
     ----------
     query : str
         What was asked, in the field's words: ``"rows"``, ``"codec"``, ``"marginals"``, ``"sums"``,
-        ``"products"``.
+        ``"products"``, ``"errors"``, ``"selection"``, ``"domain"``.
     detail : str
         What it was asked for, without any value of the table.
-    mechanism : {"exact"}
+    mechanism : {"exact", "discrete gaussian", "noisy max", "gaussian threshold"}
         How it was answered. An exact answer is not private: its epsilon is infinite.
+    rho, delta : float
+        The privacy loss of a private answer, for one unit.
+    sensitivity, scale : float
+        The most that one unit can change the exact answer (in the mechanism's own norm), and the
+        scale of the noise.
     """
 
     query: str
     detail: str = ""
-    mechanism: Literal["exact"] = "exact"
+    mechanism: Mechanism = "exact"
+    rho: float = 0.0
+    delta: float = 0.0
+    sensitivity: float = 0.0
+    scale: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON values."""
+        state = asdict(self)
+        exact = {key: state[key] for key in ("query", "detail", "mechanism")}
+        return exact if self.mechanism == "exact" else state
 
 
 @dataclass(frozen=True)
@@ -84,12 +227,18 @@ class Guarantee:
         Whose presence is hidden.
     not_covered : tuple of str
         What lies outside, one sentence each.
+    adjacency : str
+        How neighbouring tables differ: by one unit that is added or removed.
+    rows_per_unit : int
+        The most rows of one unit that were learnt from.
     """
 
     epsilon: float
     delta: float
     unit: str = "row"
     not_covered: tuple[str, ...] = ()
+    adjacency: str = "add/remove"
+    rows_per_unit: int = 1
 
     @property
     def formal(self) -> bool:
@@ -99,17 +248,62 @@ class Guarantee:
     def __str__(self) -> str:
         if not self.formal:
             return "no formal guarantee"
-        return f"({self.epsilon:g}, {self.delta:g})-differential privacy, unit: {self.unit}"
+        return (
+            f"({self.epsilon:g}, {self.delta:g})-differential privacy, unit: {self.unit}, "
+            f"{self.adjacency}"
+        )
 
 
 @dataclass
 class Ledger:
-    """The answers given about one table, in order; it is only ever added to."""
+    """The answers given about one table, in order; it is only ever added to.
+
+    Parameters
+    ----------
+    events : list of Event
+    budget : Budget, optional
+        What may be spent in all. Without one, every answer is allowed.
+    """
 
     events: list[Event] = field(default_factory=list)
+    budget: Budget | None = None
+
+    @property
+    def rho(self) -> float:
+        """The zero-concentrated privacy loss of all answers."""
+        return math.fsum(event.rho for event in self.events)
+
+    @property
+    def delta(self) -> float:
+        """The part of delta that answers have spent."""
+        return math.fsum(event.delta for event in self.events)
+
+    @property
+    def left(self) -> float:
+        """What is left of the budget's rho."""
+        if self.budget is None:
+            return math.inf
+        return max(self.budget.rho(self.delta) * (1 - SLACK) - self.rho, 0.0)
 
     def charge(self, event: Event) -> None:
-        """Write down an answer; the curator does so before it gives it."""
+        """Write down an answer; the curator does so before it gives it.
+
+        Raises
+        ------
+        BudgetExceeded
+            The budget does not allow the answer; nothing is written down.
+        """
+        if self.budget is not None:
+            if event.mechanism == "exact":
+                raise BudgetExceeded(
+                    f"an exact answer ({event.query}) leaves no guarantee, and a budget is set; "
+                    "use an engine that works under one, such as marginals, or drop --epsilon"
+                )
+            if not _within(self.budget, self.rho + event.rho, self.delta + event.delta):
+                raise BudgetExceeded(
+                    f"{event.query}: costs rho {event.rho:.3g}, and {self.left:.3g} is left of the "
+                    f"budget of epsilon {self.budget.epsilon:g}; ask for less, or allow more"
+                )
         self.events.append(event)
 
     def guarantee(self) -> Guarantee:
@@ -118,35 +312,82 @@ class Ledger:
         Returns
         -------
         Guarantee
-            Nothing asked costs nothing; an exact answer makes epsilon infinite.
+            Nothing asked costs nothing; an exact answer makes epsilon infinite. Under a budget
+            it is the budget: what is asked next may depend on what was answered, and the bound
+            that held from the start is the one that is proven (Whitehouse et al. 2023).
         """
         if not self.events:
             return Guarantee(0.0, 0.0)
+        if self.budget is None:
+            return Guarantee(
+                float("inf"),
+                0.0,
+                not_covered=("everything: the engine read exact answers about the training rows",),
+            )
+        budget = self.budget
         return Guarantee(
-            float("inf"),
-            0.0,
-            not_covered=("everything: the engine read exact answers about the training rows",),
+            float(budget.epsilon),
+            budget.delta,
+            budget.unit,
+            not_covered=_not_covered(budget),
+            rows_per_unit=budget.rows_per_unit,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the ledger as JSON values."""
         guarantee = self.guarantee()
-        return {
+        state: dict[str, Any] = {
             "guarantee": str(guarantee),
             "formal": guarantee.formal,
             "not_covered": list(guarantee.not_covered),
-            "events": [asdict(event) for event in self.events],
+            "events": [event.to_dict() for event in self.events],
         }
+        if self.budget is not None:
+            state["budget"] = asdict(self.budget)
+        return state
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Ledger:
-        """Rebuild a ledger; an event of a mechanism unknown here is refused."""
+        """Rebuild a ledger.
+
+        Raises
+        ------
+        ArtefactError
+            An event is of a mechanism unknown here, or the events are not within the budget.
+        """
+        budget = Budget(**state["budget"]) if state.get("budget") else None
         events = []
         for entry in state["events"]:
-            if entry.get("mechanism") != "exact":
+            if entry.get("mechanism") not in get_args(Mechanism):
                 raise ArtefactError(
                     "the ledger names a mechanism that this version does not know; "
                     "install a newer privsynth"
                 )
             events.append(Event(**entry))
-        return cls(events)
+        if any((event.mechanism == "exact") == (budget is not None) for event in events):
+            raise ArtefactError("the ledger mixes private and exact answers; fit the model anew")
+        if any(not (0 <= event.rho < math.inf and 0 <= event.delta < 1) for event in events):
+            raise ArtefactError("the ledger holds a damaged price; fit the model anew")
+        ledger = cls(events, budget)
+        if budget is not None and not _within(budget, ledger.rho, ledger.delta):
+            raise ArtefactError("the ledger has spent more than its budget; fit the model anew")
+        return ledger
+
+
+def _within(budget: Budget, rho: float, delta: float) -> bool:
+    """Tell whether a privacy loss is allowed."""
+    return delta < budget.delta and rho <= budget.rho(delta)
+
+
+def _not_covered(budget: Budget) -> tuple[str, ...]:
+    """Say what the guarantee does not speak of."""
+    whose = "row" if budget.unit == "row" else f"value of {budget.unit!r}"
+    told = [
+        "what the schema declares: kinds, levels and bounds are taken as public",
+        f"what is true of the population: the guarantee hides one {whose}, not what many share",
+        "figures, reports and verdicts of 'evaluate', which are read from the real rows",
+        "other releases made from the same rows, unless one --ledger counts them all",
+    ]
+    if budget.unit == "row":
+        told.append("a person or event with several rows: the privacy unit is one row")
+    return tuple(told)

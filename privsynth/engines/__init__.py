@@ -18,14 +18,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from privsynth.codec import Codes
-from privsynth.curator import Curator
+from privsynth.curator import Curator, PrivateCurator
 from privsynth.errors import ConfigError, DataError, SamplingError, UsageError, known
 
 __all__ = [
     "DEFAULT",
+    "DEFAULT_PRIVATE",
     "ENGINES",
     "OVERSAMPLERS",
+    "PRIVATE",
     "Model",
+    "PrivateModel",
+    "PrivateSynthesizer",
     "Progress",
     "Synthesizer",
     "check_rows",
@@ -105,6 +109,31 @@ class Synthesizer(Protocol):
         ...
 
 
+class PrivateModel(Model, Protocol):
+    """A model that was learnt under a privacy budget: what it tells of the rows is noisy."""
+
+    @property
+    def n_rows(self) -> float:
+        """About how many rows were learnt from."""
+        ...
+
+    def shares(self, column: int) -> npt.NDArray[np.float64]:
+        """Give about the share of each code of a column."""
+        ...
+
+
+class PrivateSynthesizer(Protocol):
+    """A recipe that can work under a privacy budget."""
+
+    model: ClassVar[type[PrivateModel]]
+
+    def fit_privately(
+        self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> PrivateModel:
+        """Learn a model from the curator's noisy answers, and from nothing else."""
+        ...
+
+
 ENGINES: Mapping[str, str] = {
     "cart": "privsynth.engines.cart:Cart",
     "copula": "privsynth.engines.copula:Copula",
@@ -124,7 +153,16 @@ OVERSAMPLERS: Mapping[str, str] = {
 }
 """Engines for the minority alone: their models hold training rows."""
 
+PRIVATE: Mapping[str, str] = {
+    "marginals": "privsynth.engines.marginal:Marginals",
+    "mst": "privsynth.engines.marginal:MST",
+    "aim": "privsynth.engines.marginal:AIM",
+    "independent": "privsynth.engines.marginal:Independent",
+}
+"""Engines that work under a privacy budget alone."""
+
 DEFAULT = "cart"
+DEFAULT_PRIVATE = "marginals"
 
 
 def engine(name: str) -> type[Synthesizer]:
@@ -135,7 +173,7 @@ def engine(name: str) -> type[Synthesizer]:
     UsageError
         No engine has that name.
     """
-    every = {**ENGINES, **OVERSAMPLERS}
+    every = {**ENGINES, **PRIVATE, **OVERSAMPLERS}
     if name not in every:
         raise UsageError(f"no engine {name!r}{known(name, every)}")
     module, attribute = every[name].split(":")

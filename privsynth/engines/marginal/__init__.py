@@ -1,0 +1,283 @@
+"""Engines that select marginals, measure them with noise, and estimate what they tell of.
+
+Under a privacy budget the one way from rows to a model are noisy counts of cliques (McKenna,
+Miklau & Sheldon 2021). `Marginals` measures every column beside the target, scores all pairs at
+once and measures the best set that a junction tree can hold; `MST`, `AIM` and `Independent` are
+the field's own, in the same house.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import ClassVar
+
+import numpy as np
+
+from privsynth.curator import Measurement, PrivateCurator
+from privsynth.engines import Progress
+from privsynth.engines.marginal.estimation import PULL, Estimate, estimate
+from privsynth.engines.marginal.junction import Clique
+from privsynth.engines.marginal.model import MarginalModel
+from privsynth.engines.marginal.selection import affordable, best_set, spanning
+from privsynth.engines.marginal.survey import Survey, survey
+from privsynth.errors import ConfigError
+
+__all__ = ["AIM", "MST", "Independent", "Marginals"]
+
+
+@dataclass(frozen=True)
+class Independent:
+    """Columns that know nothing of each other: the baseline."""
+
+    model: ClassVar[type[MarginalModel]] = MarginalModel
+
+    def fit_privately(
+        self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> MarginalModel:
+        """Measure each column alone."""
+        found = survey(curator, curator.left, 2**31, 1e-9, labelled=False, whole=True)
+        return _model(found, _estimated(found, ()), ())
+
+
+@dataclass(frozen=True)
+class Marginals:
+    """The bounded-treewidth engine.
+
+    Parameters
+    ----------
+    codes, target, errors : float
+        The parts of the budget for codes beside the target, for groups beside the target, and
+        for the choice of pairs; the rest measures what is chosen.
+    batches : int
+        In how many batches pairs are chosen and measured.
+    most_groups : int
+        How many groups of codes a column may have.
+    most_cells : int
+        How many cells the junction tree may have.
+    pull : float
+        How much the estimate is drawn toward columns without bonds.
+    """
+
+    codes: float = 0.2
+    target: float = 0.4
+    errors: float = 0.1
+    batches: int = 1
+    most_groups: int = 24
+    most_cells: int = 400_000
+    pull: float = PULL
+
+    model: ClassVar[type[MarginalModel]] = MarginalModel
+
+    def __post_init__(self) -> None:
+        parts = (self.codes, self.target, self.errors)
+        if min(parts) <= 0 or sum(parts) >= 1:
+            raise ConfigError(
+                "marginals: 'codes', 'target' and 'errors' are parts of the budget; give numbers "
+                "above 0 that leave a rest"
+            )
+        _check_sizes("marginals", self.batches, self.most_groups, self.most_cells)
+
+    def fit_privately(
+        self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> MarginalModel:
+        """Measure codes, then columns beside the target, then the pairs that are worth it."""
+        rho, unit = curator.rho, curator.budget.rows_per_unit
+        others = max(len(curator.codec.sizes) - 1, 1)
+        later = unit * math.sqrt(others / (2 * self.target * rho))
+        found = survey(curator, self.codes * curator.left, self.most_groups, later)
+        measured: list[Measurement] = []
+        features = [j for j in found.columns if j != found.label]
+        if found.label is not None:
+            measured += curator.measure([(j, found.label) for j in features], self.target * rho)
+        if len(features) < 2:
+            if found.label is None and features:
+                measured += curator.measure([(features[0],)], curator.left)
+            return _model(found, _estimated(found, measured, self.pull), measured)
+        known = _estimated(found, measured, self.pull)
+        errors = self.errors * rho / self.batches
+        left = curator.left
+        for batch in range(self.batches):
+            _tell(progress, batch, self.batches)
+            chosen = self._chosen(curator, found, known, measured, errors, left)
+            if chosen:
+                spend = (left - self.errors * rho) / self.batches
+                last = batch == self.batches - 1
+                measured += curator.measure(chosen, curator.left if last else spend)
+                known = _estimated(found, measured, self.pull, known)
+        return _model(found, known, measured)
+
+    def _chosen(
+        self,
+        curator: PrivateCurator,
+        found: Survey,
+        estimated: Estimate,
+        measured: list[Measurement],
+        rho: float,
+        left: float,
+    ) -> list[Clique]:
+        features = [j for j in found.columns if j != found.label]
+        known = {tuple(sorted(m.clique)) for m in measured}
+        expected = estimated.beliefs.pairs(found.columns)
+        pairs = [p for p in combinations(features, 2) if p not in known]
+        if not pairs:
+            return []
+        wrong, _ = curator.errors({p: found.total * expected[p] for p in pairs}, rho)
+        return best_set(
+            found.sizes,
+            found.columns,
+            [m.clique for m in measured],
+            dict(zip(pairs, wrong.tolist(), strict=True)),
+            (left - self.errors * curator.rho) / self.batches,
+            curator.budget.rows_per_unit,
+            self.most_cells,
+            len(pairs),
+        )
+
+
+@dataclass(frozen=True)
+class MST:
+    """A maximum spanning tree of pairs (McKenna, Miklau & Sheldon 2021).
+
+    Parameters
+    ----------
+    most_groups : int
+        How many groups of codes a column may have.
+    pull : float
+        How much the estimate is drawn toward columns without bonds.
+    """
+
+    most_groups: int = 32
+    pull: float = 0.01
+
+    model: ClassVar[type[MarginalModel]] = MarginalModel
+
+    def __post_init__(self) -> None:
+        _check_sizes("mst", 1, self.most_groups, 1)
+
+    def fit_privately(
+        self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> MarginalModel:
+        """Spend a third of the budget each on columns, on choosing pairs, and on the pairs."""
+        rho = curator.rho
+        later = curator.budget.rows_per_unit * math.sqrt(3 * len(curator.codec.sizes) / (2 * rho))
+        found = survey(curator, rho / 3, self.most_groups, later, labelled=False)
+        expected = _estimated(found, (), self.pull).beliefs.pairs(found.columns)
+        chosen: list[Clique] = []
+        for _ in range(len(found.columns) - 1):
+            joined = spanning(found.columns, dict.fromkeys(chosen, 1.0))
+            part = _parts(found.columns, joined)
+            open_pairs = [p for p in expected if part[p[0]] != part[p[1]]]
+            estimates = {p: found.total * expected[p] for p in open_pairs}
+            ones = np.ones(len(open_pairs))
+            step = rho / 3 / (len(found.columns) - 1)
+            chosen.append(open_pairs[curator.worst(estimates, ones, 0 * ones, step)])
+            _tell(progress, len(chosen), len(found.columns) - 1)
+        measured = curator.measure(chosen, curator.left) if chosen else []
+        return _model(found, _estimated(found, measured, self.pull), measured)
+
+
+@dataclass(frozen=True)
+class AIM:
+    """Adaptive and iterative: the worst pair first (McKenna, Mullins, Sheldon & Miklau 2022).
+
+    Parameters
+    ----------
+    most_groups : int
+        How many groups of codes a column may have.
+    most_cells : int
+        How many cells the junction tree may have.
+    pull : float
+        How much the estimate is drawn toward columns without bonds.
+    """
+
+    most_groups: int = 32
+    most_cells: int = 400_000
+    pull: float = 0.01
+
+    model: ClassVar[type[MarginalModel]] = MarginalModel
+
+    def __post_init__(self) -> None:
+        _check_sizes("aim", 1, self.most_groups, self.most_cells)
+
+    def fit_privately(
+        self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
+    ) -> MarginalModel:
+        """Measure columns, then the worst pair, again and again, with less noise where it pays."""
+        unit = curator.budget.rows_per_unit
+        d = max(len(curator.codec.sizes), 1)
+        later = unit * math.sqrt(16 * d / (2 * 0.9 * curator.rho))
+        found = survey(
+            curator, curator.rho * d / (16 * d), self.most_groups, later / 4, labelled=False
+        )
+        measured: list[Measurement] = []
+        estimated = _estimated(found, measured, self.pull)
+        pairs = list(combinations(found.columns, 2))
+        step = curator.rho / (16 * d)
+        known: list[Clique] = []
+        while pairs and curator.left > 1e-6 * curator.rho:
+            step = curator.left if curator.left < 2 * step else step
+            scale = unit / math.sqrt(2 * 0.9 * step)
+            share = 1.0 if not known else min(1.0, 1 - curator.left / curator.rho + 1 / (16 * d))
+            open_pairs = [
+                p
+                for p in pairs
+                if p in known
+                or affordable(found.sizes, found.columns, [*known, p], int(share * self.most_cells))
+            ]
+            expected = estimated.beliefs.pairs(found.columns)
+            estimates = {p: found.total * expected[p] for p in open_pairs}
+            sizes = np.array([expected[p].size for p in open_pairs], dtype=float)
+            penalties = math.sqrt(2 / math.pi) * scale * sizes
+            weights = np.ones(len(open_pairs))
+            pair = open_pairs[curator.worst(estimates, weights, penalties, 0.1 * step)]
+            measured += curator.measure([pair], min(0.9 * step, curator.left))
+            known.append(pair)
+            estimated = _estimated(found, measured, self.pull, estimated)
+            change = np.abs(estimated.beliefs.marginal(pair) - expected[pair]).sum() * found.total
+            if change <= math.sqrt(2 / math.pi) * scale * expected[pair].size:
+                step *= 4
+            _tell(progress, round(1000 * (1 - curator.left / curator.rho)), 1000)
+        return _model(found, estimated, measured)
+
+
+def _estimated(
+    found: Survey,
+    measured: Sequence[Measurement],
+    pull: float = PULL,
+    start: Estimate | None = None,
+) -> Estimate:
+    every = [*found.gathered, *measured]
+    return estimate(found.sizes, every, found.total, found.columns, pull=pull, start=start)
+
+
+def _model(found: Survey, known: Estimate, measured: Sequence[Measurement]) -> MarginalModel:
+    return MarginalModel(
+        found.total, found.label, found.groups, known.beliefs, found.measurements, tuple(measured)
+    )
+
+
+def _parts(columns: tuple[int, ...], joined: list[Clique]) -> dict[int, int]:
+    """Give each column the part of the forest that it is in."""
+    part = {j: j for j in columns}
+    for i, j in joined:
+        old, new = part[i], part[j]
+        part = {k: new if p == old else p for k, p in part.items()}
+    return part
+
+
+def _tell(progress: Progress | None, done: int, steps: int) -> None:
+    if progress is not None:
+        progress("measuring marginals", done, steps)
+
+
+def _check_sizes(name: str, batches: int, groups: int, cells: int) -> None:
+    for what, value, least in (
+        ("batches", batches, 1),
+        ("most_groups", groups, 2),
+        ("most_cells", cells, 1),
+    ):
+        if value < least:
+            raise ConfigError(f"{name}: {what!r} is {value}; {least} or more is wanted")

@@ -1,0 +1,305 @@
+"""Distributions that factor over a junction tree: their marginals, conditioned and stored.
+
+One pass of messages up the tree and one down give the marginal of each clique (Jensen, Lauritzen
+& Olesen, *Computational Statistics Quarterly* 4, 1990). Messages go up as logarithms; what stays
+behind is each clique's conditional distribution, which the pass down multiplies by the marginal
+of its separator: one exponential a cell, and nothing that underflows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from string import ascii_letters
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.engines.marginal.junction import Clique, Junction
+from privsynth.engines.stored import reading, stored
+from privsynth.errors import ArtefactError, SamplingError
+
+__all__ = ["Beliefs", "along", "calibrate", "onto"]
+
+Floats = npt.NDArray[np.float64]
+
+AXES = ascii_letters[:-1]
+
+
+def calibrate(tree: Junction, logs: Sequence[Floats]) -> tuple[list[Floats], float]:
+    """Give the marginal of each clique under a product of factors.
+
+    Parameters
+    ----------
+    tree : Junction
+    logs : sequence of ndarray
+        The logarithm of each clique's factor, of its shape; ``-inf`` for 0. They are used up.
+
+    Returns
+    -------
+    tables : list of ndarray
+        Each adds up to 1.
+    log_total : float
+        The logarithm of the sum of the product over all cells; ``-inf`` where it is 0.
+    """
+    separators, cliques = tree.separators, tree.cliques
+    sums: list[Floats] = []
+    for i in reversed(range(len(cliques))):
+        rows = logs[i].reshape(math.prod(tree.shape(separators[i])), -1)
+        most = rows.max(axis=1)
+        most[most == -np.inf] = 0
+        rows -= most[:, None]
+        np.exp(rows, out=rows)
+        total = np.einsum("sf->s", rows)
+        with np.errstate(divide="ignore"):
+            told = most + np.log(total)
+        sums.append(total)
+        if i:
+            parent = tree.parents[i]
+            message = told.reshape(tree.shape(separators[i]))
+            np.add(logs[parent], along(message, separators[i], cliques[parent]), out=logs[parent])
+    log_total = float(told[0])
+    for i, total in enumerate(reversed(sums)):
+        held = np.ones(1)
+        if i:
+            parent = tree.parents[i]
+            held = onto(logs[parent], cliques[parent], separators[i]).ravel()
+        share = np.divide(held, total, out=np.zeros_like(total), where=total > 0)
+        rows = logs[i].reshape(len(total), -1)
+        rows *= share[:, None]
+    return list(logs), log_total
+
+
+@dataclass(frozen=True, eq=False)
+class Beliefs:
+    """A calibrated junction tree: a distribution, by the marginals of its cliques.
+
+    Parameters
+    ----------
+    tree : Junction
+    tables : tuple of ndarray
+        The marginal of each clique; they agree on their separators.
+    """
+
+    tree: Junction
+    tables: tuple[Floats, ...]
+
+    def marginal(self, clique: Clique) -> Floats:
+        """Give the marginal of columns that one clique of the tree holds, in their order.
+
+        Raises
+        ------
+        KeyError
+            None holds them; of two columns, `pairs` gives it all the same.
+        """
+        home = self.tree.home(clique)
+        return onto(self.tables[home], self.tree.cliques[home], clique)
+
+    def given(self, clique: Clique, likelihood: Floats) -> Beliefs:
+        """Give the distribution times a likelihood of columns that one clique holds.
+
+        Parameters
+        ----------
+        clique : tuple of int
+        likelihood : ndarray
+            One axis a column; 0 for what cannot be.
+
+        Raises
+        ------
+        SamplingError
+            Nothing is left.
+        """
+        home = self.tree.home(clique)
+        with np.errstate(divide="ignore"):
+            logs = [np.log(chances) for chances in self.conditionals]
+            logs[home] += along(np.log(likelihood), clique, self.tree.cliques[home])
+        tables, log_total = calibrate(self.tree, logs)
+        if log_total == -math.inf:
+            raise SamplingError(
+                "the model has no row that meets the conditions together; drop one of them"
+            )
+        return Beliefs(self.tree, tuple(tables))
+
+    @cached_property
+    def conditionals(self) -> tuple[Floats, ...]:
+        """The chance of each cell of a clique, given its separator; 0 where that has none."""
+        found = []
+        for table, clique, separator in zip(
+            self.tables, self.tree.cliques, self.tree.separators, strict=True
+        ):
+            held = along(onto(table, clique, separator), separator, clique)
+            found.append(np.divide(table, held, out=np.zeros_like(table), where=held > 0))
+        return tuple(found)
+
+    def pairs(self, columns: Iterable[int]) -> dict[Clique, Floats]:
+        """Give the marginal of every pair of columns, whether a clique holds it or not.
+
+        Parameters
+        ----------
+        columns : iterable of int
+
+        Returns
+        -------
+        dict of (int, int) to ndarray
+            The lower position first.
+
+        Notes
+        -----
+        What lies behind a separator travels on through the tree, all columns at a time, as their
+        tables with the separator: down to each clique comes all that its subtree does not hold.
+        """
+        tree, wanted = self.tree, set(columns)
+        found: dict[Clique, Floats] = {}
+        for i, clique in enumerate(tree.cliques):
+            for j in clique[len(tree.separators[i]) :]:
+                for c in wanted.intersection(clique) - {j} if j in wanted else ():
+                    _keep(found, j, c, onto(self.tables[i], clique, (j, c)))
+        ups: list[_Message] = []
+        for i in reversed(range(len(tree.cliques))):
+            below = [up for up in ups if tree.parents[up.clique] == i]
+            ups.append(self._message(i, i, below, wanted))
+        downs = {0: _Message(0, (), (), np.zeros(0))}
+        for i, parent in enumerate(tree.parents[1:], start=1):
+            siblings = [up for up in ups if tree.parents[up.clique] == parent and up.clique != i]
+            downs[i] = self._message(parent, i, [downs[parent], *siblings], wanted)
+            new = tree.cliques[i][len(tree.separators[i]) :]
+            for j in wanted.intersection(new):
+                joint = self._carried(downs[i], i, (j,))
+                ends = np.cumsum([tree.sizes[c] for c in downs[i].columns])
+                for c, end in zip(downs[i].columns, ends.tolist(), strict=True):
+                    _keep(found, j, c, joint[:, end - tree.sizes[c] : end])
+        return found
+
+    def _message(
+        self, inside: int, edge: int, others: Iterable[_Message], wanted: set[int]
+    ) -> _Message:
+        """Gather what lies behind a clique's upper edge, on the side of the clique `inside`."""
+        tree = self.tree
+        separator, clique = tree.separators[edge], tree.cliques[inside]
+        columns: list[int] = []
+        parts = [np.zeros((*tree.shape(separator), 0))]
+        for other in others:
+            if other.columns:
+                columns += other.columns
+                parts.append(self._carried(other, inside, separator))
+        for j in clique:
+            if j in wanted and j not in separator:
+                columns.append(j)
+                parts.append(onto(self.tables[inside], clique, (*separator, j)))
+        return _Message(edge, separator, tuple(columns), np.concatenate(parts, axis=-1))
+
+    def _carried(self, message: _Message, i: int, kept: Clique) -> Floats:
+        """Take a message through a clique, from its separator on to other columns."""
+        known = message.separator
+        new = tuple(c for c in kept if c not in known)
+        table = onto(self.tables[i], self.tree.cliques[i], (*known, *new))
+        rows = table.reshape(math.prod(self.tree.shape(known)), -1)
+        total = rows.sum(axis=1, keepdims=True)
+        share = np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
+        letter = dict(zip((*known, *new), AXES, strict=False))
+        told, asked = ("".join(letter[c] for c in columns) for columns in (known, kept))
+        return np.asarray(
+            np.einsum(
+                f"{told}Z,{''.join(letter.values())}->{asked}Z",
+                message.table,
+                share.reshape(table.shape),
+                optimize=not set(known) & set(kept),  # then it is a product of matrices
+            )
+        )
+
+    def state(self, name: str = "") -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Give JSON values and arrays from which `from_state` rebuilds the distribution."""
+        tree = self.tree
+        meta = {
+            "sizes": list(tree.sizes),
+            "cliques": [list(clique) for clique in tree.cliques],
+            "parents": list(tree.parents),
+        }
+        flat = np.concatenate([np.zeros(0), *(table.ravel() for table in self.tables)])
+        return meta, {f"{name}tables": flat}
+
+    @classmethod
+    def from_state(
+        cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], name: str = ""
+    ) -> Self:
+        """Rebuild a distribution.
+
+        Raises
+        ------
+        ArtefactError
+            The state is incomplete, the tree is none, or the tables do not agree.
+        """
+        with reading("junction tree"):
+            tree = Junction(
+                tuple(int(size) for size in meta["sizes"]),
+                tuple(tuple(int(j) for j in clique) for clique in meta["cliques"]),
+                tuple(int(parent) for parent in meta["parents"]),
+            )
+            tree.check()
+            flat = stored(arrays, f"{name}tables", (tree.cells,), np.float64)
+            shapes = [tree.shape(clique) for clique in tree.cliques]
+            ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+            parts = [] if not shapes else np.split(flat, ends)
+            tables = tuple(x.reshape(shape) for x, shape in zip(parts, shapes, strict=True))
+            sound = bool((flat >= 0).all()) and all(
+                np.isclose(table.sum(), 1, rtol=1e-6) for table in tables[:1]
+            )
+            for i, parent in enumerate(tree.parents[1:], start=1):
+                own, above = ((tables[k], tree.cliques[k]) for k in (i, parent))
+                shared = tree.separators[i]
+                sound = sound and np.allclose(onto(*own, shared), onto(*above, shared), atol=1e-6)
+            if not sound:
+                raise ArtefactError(
+                    "the tables of the junction tree contradict each other; fit the model anew"
+                )
+        return cls(tree, tables)
+
+
+@dataclass(frozen=True, eq=False)
+class _Message:
+    """What lies on one side of a clique's upper edge: columns, each beside the separator.
+
+    Parameters
+    ----------
+    clique : int
+    separator : tuple of int
+    columns : tuple of int
+    table : ndarray
+        The separator's axes, then the codes of all columns, one after the other.
+    """
+
+    clique: int
+    separator: Clique
+    columns: tuple[int, ...]
+    table: Floats
+
+
+def _keep(found: dict[Clique, Floats], j: int, c: int, table: Floats) -> None:
+    """Note the table of a pair, the lower position first."""
+    found[min(j, c), max(j, c)] = table if j < c else table.T
+
+
+def onto(table: Floats, clique: Clique, kept: Clique) -> Floats:
+    """Sum a clique's table onto some of its columns, in the order of `kept`."""
+    return np.array(np.einsum(_summed(clique, kept), table), order="C")
+
+
+def along(table: Floats, own: Clique, clique: Clique) -> Floats:
+    """Shape a table of some of a clique's columns so that it can be added to the clique's."""
+    order, axes = _spread(own, clique)
+    return table.transpose(order).reshape([1 if a is None else table.shape[a] for a in axes])
+
+
+@lru_cache(2**14)
+def _summed(clique: Clique, kept: Clique) -> str:
+    asked = "".join(AXES[clique.index(j)] for j in kept)
+    return f"{AXES[: len(clique)]}->{asked}"
+
+
+@lru_cache(2**14)
+def _spread(own: Clique, clique: Clique) -> tuple[list[int], list[int | None]]:
+    order = sorted(range(len(own)), key=lambda a: clique.index(own[a]))
+    return order, [own.index(j) if j in own else None for j in clique]

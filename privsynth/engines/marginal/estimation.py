@@ -1,0 +1,266 @@
+"""The distribution that noisy marginals tell of.
+
+Of all distributions over a junction tree the one is wanted that weighs two things: how far its
+marginals lie from the noisy counts, in standard deviations of the noise, and how far it is, in
+relative entropy, from one whose columns know nothing of each other. This is maximum entropy with
+a Gaussian slack (Dudik, Phillips & Schapire, *JMLR* 8, 2007); as its pull grows small, it is the
+estimate of Private-PGM (McKenna, Sheldon & Miklau, *ICML* 2019). Its dual is smooth and strictly
+convex, one variable a measured cell, and each of its gradients is one calibration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.engines.marginal.calibration import Beliefs, along, calibrate, onto
+from privsynth.engines.marginal.junction import Clique, Junction, junction
+
+__all__ = ["PULL", "Estimate", "Measured", "estimate"]
+
+Floats = npt.NDArray[np.float64]
+
+PULL = 0.03
+"""The weight of the relative entropy, in rows, beside the squared standardised residuals."""
+STEPS = 300
+EXACT = 0.1
+"""The least standard deviation, in rows, that noise is taken to have."""
+
+
+class Measured(Protocol):
+    """Noisy counts of a clique."""
+
+    @property
+    def clique(self) -> Clique:
+        """Column positions."""
+
+    @property
+    def values(self) -> npt.NDArray[np.int64]:
+        """One axis a column."""
+
+    @property
+    def scale(self) -> float:
+        """The standard deviation of the noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What was estimated.
+
+    Parameters
+    ----------
+    beliefs : Beliefs
+    bonds : dict of tuple of int to ndarray
+        The logarithm of each measured clique's factor: where the next estimate may start.
+    misfit : float
+        Half the sum of squared standardised residuals: Private-PGM's objective.
+    """
+
+    beliefs: Beliefs
+    bonds: Mapping[Clique, Floats]
+    misfit: float
+
+
+def estimate(
+    sizes: Sequence[int],
+    measurements: Iterable[Measured],
+    total: float,
+    columns: Iterable[int] | None = None,
+    cliques: Iterable[Clique] = (),
+    *,
+    pull: float = PULL,
+    start: Estimate | None = None,
+    steps: int = STEPS,
+) -> Estimate:
+    """Estimate a distribution from noisy marginals.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Codes of each column.
+    measurements : iterable of Measured
+        Noisy counts.
+    total : float
+        About how many rows there are.
+    columns : iterable of int, optional
+        The columns that the distribution is over; all by default.
+    cliques : iterable of tuple of int
+        Cliques that the tree is to hold beside those that are measured.
+    pull : float
+        The weight of the relative entropy, above 0.
+    start : Estimate, optional
+        An estimate from some of the measurements, near to which this one will lie.
+    steps : int
+        The most calibrations that are tried.
+    """
+    from scipy.optimize import minimize
+
+    pooled = _pooled(measurements)
+    tree = junction(sizes, [*pooled, *cliques], columns)
+    base = _alone(tree, pooled)
+    scheme = _Scheme.of(tree, list(pooled))
+    values = np.concatenate([np.zeros(0), *(m.values.ravel() for m in pooled.values())])
+    scales = np.concatenate(
+        [np.zeros(0), *(np.full(m.values.size, m.scale) for m in pooled.values())]
+    )
+    # slack is a standardised residual; steep is how much its own cell bends the dual
+    steep = 1 / np.sqrt(1 + np.maximum(values, scales) / (pull * scales**2))
+    factor = steep / (pull * scales)
+    weight = pull * total
+
+    def tables(point: Floats) -> tuple[list[Floats], float]:
+        return calibrate(tree, scheme.logs(point * factor, base))
+
+    def dual(point: Floats) -> tuple[float, Floats]:
+        found, log_total = tables(point)
+        slack = point * steep
+        value = weight * log_total + slack @ slack / 2 - slack @ (values / scales)
+        slope = slack + (total * scheme.marginals(found) - values) / scales
+        return float(value), slope * steep
+
+    first = np.zeros(len(values))
+    if start is not None:
+        known = [start.bonds.get(c, np.zeros(m.values.shape)).ravel() for c, m in pooled.items()]
+        first = np.concatenate([np.zeros(0), *known]) / factor
+    found = minimize(
+        dual,
+        first,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxfun": steps, "maxiter": steps, "maxcor": 10, "ftol": 1e-9, "gtol": 3e-3},
+    )
+    last = tables(found.x)[0]
+    residual = (total * scheme.marginals(last) - values) / scales
+    bonds = dict(zip(pooled, scheme.split(found.x * factor), strict=True))
+    return Estimate(Beliefs(tree, tuple(last)), bonds, float(residual @ residual / 2))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pooled:
+    values: Floats
+    scale: float
+
+
+def _pooled(measurements: Iterable[Measured]) -> dict[Clique, _Pooled]:
+    """Average what was measured of the same columns, weighted by precision."""
+    sums: dict[Clique, Floats] = {}
+    precisions: dict[Clique, float] = {}
+    for m in measurements:
+        clique = tuple(sorted(m.clique))
+        values = onto(m.values.astype(np.float64), m.clique, clique)
+        precision = 1 / max(m.scale, EXACT) ** 2
+        sums[clique] = sums.get(clique, np.zeros(values.shape)) + values * precision
+        precisions[clique] = precisions.get(clique, 0.0) + precision
+    return {c: _Pooled(sums[c] / precisions[c], precisions[c] ** -0.5) for c in sums if c}
+
+
+def _alone(tree: Junction, pooled: Mapping[Clique, _Pooled]) -> list[Floats]:
+    """Give the logarithms of factors of a distribution whose columns are independent.
+
+    Each column has the mean of what its cliques tell of it, by precision, and half a row of
+    noise's scale more in each code, so that none is ruled out.
+    """
+    base = [np.zeros(tree.shape(clique)) for clique in tree.cliques]
+    for i, (clique, separator) in enumerate(zip(tree.cliques, tree.separators, strict=True)):
+        for j in clique[len(separator) :]:
+            told, precision = np.zeros(tree.sizes[j]), 0.0
+            for own, m in pooled.items():
+                if j in own:
+                    weight = tree.sizes[j] / (m.values.size * m.scale**2)
+                    told += weight * onto(m.values, own, (j,))
+                    precision += weight
+            if precision:
+                least = max(precision**-0.5, 1.0) / 2
+                share = np.maximum(told / precision, 0) + least
+                base[i] += along(np.log(share / share.sum()), (j,), clique)
+            else:
+                base[i] -= math.log(tree.sizes[j])
+    return base
+
+
+@dataclass(frozen=True, eq=False)
+class _Scheme:
+    """Where the factors of measured cliques lie in the tree's.
+
+    Parameters
+    ----------
+    cliques : list of tuple of int
+        What is measured.
+    ends : list of int
+        Where the cells of each begin and end in a vector of all.
+    inner : list of (int, int)
+        Measured cliques that lie in another one, the smallest first, and in which.
+    outer : list of list of int
+        The others, by the clique of the tree that holds them, in the order of their last axes.
+    """
+
+    tree: Junction
+    cliques: list[Clique]
+    ends: list[int]
+    inner: list[tuple[int, int]]
+    outer: list[list[int]]
+
+    @classmethod
+    def of(cls, tree: Junction, cliques: list[Clique]) -> _Scheme:
+        sizes = [math.prod(tree.shape(c)) for c in cliques]
+        inner: list[tuple[int, int]] = []
+        outer: list[list[int]] = [[] for _ in tree.cliques]
+        for i in sorted(range(len(cliques)), key=lambda i: len(cliques[i])):
+            own = set(cliques[i])
+            above = [k for k, other in enumerate(cliques) if own < set(other)]
+            if above:
+                inner.append((i, min(above, key=sizes.__getitem__)))
+            else:
+                outer[tree.home(own)].append(i)
+        for home, mine in enumerate(outer):
+            mine.sort(key=lambda i: _deepest(cliques[i], tree.cliques[home]))
+        return cls(tree, cliques, np.cumsum([0, *sizes]).tolist(), inner, outer)
+
+    def split(self, flat: Floats) -> list[Floats]:
+        """Cut a vector of all measured cells into one table a clique."""
+        return [
+            flat[a:b].reshape(self.tree.shape(c))
+            for c, a, b in zip(self.cliques, self.ends, self.ends[1:], strict=False)
+        ]
+
+    def logs(self, bonds: Floats, base: list[Floats]) -> list[Floats]:
+        """Add the factors' logarithms up, on top of `base`.
+
+        Those of a clique's first columns are added up before its last, and widest, are spread.
+        """
+        parts = self.split(bonds.copy())
+        for i, host in self.inner:
+            parts[host] += along(parts[i], self.cliques[i], self.cliques[host])
+        found = []
+        for clique, mine, start in zip(self.tree.cliques, self.outer, base, strict=True):
+            sum_ = np.zeros(())
+            for i in mine:
+                depth = _deepest(self.cliques[i], clique) + 1
+                sum_ = sum_.reshape(sum_.shape + (1,) * (depth - sum_.ndim))
+                sum_ = sum_ + along(parts[i], self.cliques[i], clique[:depth])
+            found.append(start + sum_.reshape(sum_.shape + (1,) * (start.ndim - sum_.ndim)))
+        return found
+
+    def marginals(self, tables: Sequence[Floats]) -> Floats:
+        """Give the marginals of all measured cliques in one vector."""
+        found: list[Floats] = [np.zeros(0)] * len(self.cliques)
+        for clique, mine, table in zip(self.tree.cliques, self.outer, tables, strict=True):
+            rest = table
+            for i in reversed(mine):
+                depth = _deepest(self.cliques[i], clique) + 1
+                if depth < rest.ndim:
+                    rest = onto(rest, clique[: rest.ndim], clique[:depth])
+                found[i] = onto(rest, clique[:depth], self.cliques[i])
+        for i, host in reversed(self.inner):
+            found[i] = onto(found[host], self.cliques[host], self.cliques[i])
+        return np.concatenate([np.zeros(0), *(table.ravel() for table in found)])
+
+
+def _deepest(own: Clique, clique: Clique) -> int:
+    """Give the last axis of a clique that another one has a column on."""
+    return max(clique.index(j) for j in own)

@@ -1,0 +1,223 @@
+"""Junction trees: overlapping cliques of columns, along which a joint distribution factorises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+from privsynth.errors import ArtefactError
+
+__all__ = ["Clique", "Junction", "footprint", "junction"]
+
+Clique: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Junction:
+    """A tree of cliques; the cliques that hold a column hang together in it.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Codes of each column.
+    cliques : tuple of tuple of int
+        Column positions, a parent before its children; in each the separator comes first, in
+        ascending order, then the columns that no earlier clique holds, the widest last.
+    parents : tuple of int
+        Position of each clique's parent; -1 for the first clique, which is the root.
+
+    Notes
+    -----
+    Parts of the graph that do not touch hang together by empty separators, so that a forest
+    needs no care of its own.
+    """
+
+    sizes: tuple[int, ...]
+    cliques: tuple[Clique, ...]
+    parents: tuple[int, ...]
+
+    @cached_property
+    def separators(self) -> tuple[Clique, ...]:
+        """The columns that each clique shares with its parent, ascending."""
+        return tuple(
+            tuple(sorted(set(clique) & set(self.cliques[parent]))) if parent >= 0 else ()
+            for clique, parent in zip(self.cliques, self.parents, strict=True)
+        )
+
+    @property
+    def cells(self) -> int:
+        """How many cells all cliques have together."""
+        return sum(math.prod(self.shape(clique)) for clique in self.cliques)
+
+    def shape(self, clique: Clique) -> tuple[int, ...]:
+        """Tell how many codes a clique has along each column."""
+        return tuple(self.sizes[j] for j in clique)
+
+    def home(self, columns: Iterable[int]) -> int:
+        """Find the smallest clique of the tree that holds all of some columns.
+
+        Raises
+        ------
+        KeyError
+            There is none.
+        """
+        wanted = set(columns)
+        homes = [i for i, clique in enumerate(self.cliques) if wanted.issubset(clique)]
+        if not homes:
+            raise KeyError(tuple(wanted))
+        return min(homes, key=lambda i: math.prod(self.shape(self.cliques[i])))
+
+    def check(self) -> None:
+        """Refuse a tree that is none.
+
+        Raises
+        ------
+        ArtefactError
+        """
+        for i, (clique, parent) in enumerate(zip(self.cliques, self.parents, strict=True)):
+            sound = parent == -1 if i == 0 else 0 <= parent < i
+            held = len(set(clique)) == len(clique) and set(clique) <= set(range(len(self.sizes)))
+            earlier = {j for before in self.cliques[:i] for j in before}
+            if (
+                not sound
+                or not held
+                or tuple(clique[: len(earlier.intersection(clique))]) != (self.separators[i])
+            ):
+                raise ArtefactError("the model's tree of cliques is damaged; fit the model anew")
+
+
+def junction(
+    sizes: Sequence[int], cliques: Iterable[Clique], columns: Iterable[int] | None = None
+) -> Junction:
+    """Build a junction tree whose cliques hold those that are given.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Codes of each column.
+    cliques : iterable of tuple of int
+        Each is to be held by one clique of the tree.
+    columns : iterable of int, optional
+        Columns that are to be in the tree, whether a clique names them or not; all by default.
+
+    Notes
+    -----
+    The graph is triangulated greedily (Koller & Friedman, *Probabilistic Graphical Models*, 2009,
+    section 9.4), and its maximal cliques are joined by the widest separators.
+    """
+    open_ = dict.fromkeys(_triangulate(sizes, cliques, columns, thorough=True), (0, -1))
+    placed: list[int] = []
+    found: list[Clique] = []
+    parents: list[int] = []
+    while open_:  # Prim's maximum spanning tree
+        mask = max(open_, key=lambda mask: (open_[mask][0], _cells(mask, sizes)))
+        shared, parent = open_.pop(mask)
+        separator = mask & placed[parent] if shared else 0
+        free = sorted(_columns(mask & ~separator), key=lambda j: (sizes[j], j))
+        parents.append(parent if shared else min(len(placed), 1) - 1)
+        found.append((*_columns(separator), *free))
+        for other, (width, _) in open_.items():
+            if (other & mask).bit_count() > width:
+                open_[other] = ((other & mask).bit_count(), len(placed))
+        placed.append(mask)
+    return Junction(tuple(int(size) for size in sizes), tuple(found), tuple(parents))
+
+
+def footprint(
+    sizes: Sequence[int], cliques: Iterable[Clique], columns: Iterable[int] | None = None
+) -> tuple[int, int]:
+    """Tell, quickly, how many cells the junction tree of some cliques has at most.
+
+    Parameters
+    ----------
+    sizes, cliques, columns
+        As for `junction`.
+
+    Returns
+    -------
+    total, largest : int
+        Cells of all the tree's cliques, and of its largest; `junction` tries harder, and its
+        tree may have a smaller total.
+    """
+    found = _triangulate(sizes, cliques, columns, thorough=False)
+    cells = [_cells(mask, sizes) for mask in found]
+    return sum(cells), max(cells, default=0)
+
+
+def _columns(mask: int) -> Iterator[int]:
+    """Give the positions of a mask's bits, in order."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+def _cells(mask: int, sizes: Sequence[int]) -> int:
+    """Tell how many cells a set of columns has."""
+    return math.prod(sizes[j] for j in _columns(mask))
+
+
+def _triangulate(
+    sizes: Sequence[int],
+    cliques: Iterable[Clique],
+    columns: Iterable[int] | None,
+    *,
+    thorough: bool,
+) -> list[int]:
+    """Give the maximal cliques, as bits, of a greedy triangulation, or the cheaper of two."""
+    near = {j: 1 << j for j in (range(len(sizes)) if columns is None else columns)}
+    for clique in cliques:
+        mask = sum(1 << j for j in clique)
+        for j in clique:
+            near[j] |= mask
+    found = [_eliminate(sizes, dict(near), by_fill=False)]
+    if thorough:
+        found.append(_eliminate(sizes, dict(near), by_fill=True))
+    return min(found, key=lambda masks: sum(_cells(mask, sizes) for mask in masks))
+
+
+def _eliminate(sizes: Sequence[int], near: dict[int, int], by_fill: bool) -> list[int]:
+    """Take columns out one by one, the cheapest first, tying together what each leaves behind.
+
+    Parameters
+    ----------
+    near : dict of int to int
+        Each column's neighbours and itself, as bits; it is used up.
+    by_fill : bool
+        Whether the edges to be added are weighed, by cells, before the cells of the clique.
+    """
+    cells = {j: _cells(near[j], sizes) for j in near}
+
+    def cost(j: int) -> tuple[int, int]:
+        fill = 0
+        if by_fill:
+            rest = near[j] & ~(1 << j)
+            fill = sum(sizes[i] * _sum(sizes, rest & ~near[i]) for i in _columns(rest))
+        return fill, cells[j]
+
+    costs = {j: cost(j) for j in near}
+    found: list[int] = []
+    while costs:
+        j = min(costs, key=costs.__getitem__)
+        del costs[j]
+        clique = near[j]
+        if all(clique & ~other for other in found):
+            found.append(clique)
+        rest = stale = clique & ~(1 << j)
+        for i in _columns(rest):
+            added = rest & ~near[i]
+            if by_fill and added:
+                stale |= near[i]
+            cells[i] = cells[i] // sizes[j] * _cells(added, sizes)
+            near[i] = (near[i] | rest) & ~(1 << j)
+        for i in _columns(stale & ~(1 << j)):
+            costs[i] = cost(i)
+    return found
+
+
+def _sum(sizes: Sequence[int], mask: int) -> int:
+    """Add up the codes of a set of columns."""
+    return sum(sizes[j] for j in _columns(mask))

@@ -1,0 +1,194 @@
+"""From a table to a fitted model under a privacy budget.
+
+What is learnt comes from the accountant's noisy answers alone: no kind, level, bound, refusal or
+message rests on the rows in any other way. Whatever could be wrong is checked on names and
+declarations, before any noise is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from privsynth.account import reserve
+from privsynth.accountant import Accountant
+from privsynth.artefact import FittedModel
+from privsynth.curator import PrivateCurator
+from privsynth.declared import check_declared, declared_codec
+from privsynth.discovery import DISCOVERY_DELTA, discover, to_discover
+from privsynth.engines import PRIVATE, PrivateModel, Progress, Synthesizer
+from privsynth.errors import UsageError, known
+from privsynth.fitting import versions
+from privsynth.privacy import Budget, Disclosure, Ledger
+from privsynth.schema import Schema
+from privsynth.table import Table
+
+__all__ = ["bounded", "check_private", "fit_privately", "set_aside"]
+
+
+def check_private(name: str, synthesizer: Synthesizer, budget: Budget | None) -> None:
+    """Refuse an engine that cannot keep a promise, or that makes none without a budget.
+
+    Raises
+    ------
+    UsageError
+    """
+    if budget is None and name in PRIVATE:
+        raise UsageError(
+            f"{name} works under a privacy budget alone; give one with --epsilon, or choose "
+            "another engine, such as cart"
+        )
+    if budget is not None and not hasattr(synthesizer, "fit_privately"):
+        raise UsageError(
+            f"{name} carries no formal guarantee, and a budget is given; choose one of "
+            f"{', '.join([*PRIVATE, 'copula'])}, or drop --epsilon"
+        )
+
+
+def fit_privately(
+    train: Table,
+    name: str,
+    synthesizer: Any,
+    *,
+    target: str | None,
+    declared: Schema | None,
+    budget: Budget,
+    account: str | Path | None = None,
+    seed: int,
+    stream: np.random.SeedSequence,
+    minority: bool = False,
+    holdout: float | None = None,
+    progress: Progress | None = None,
+    accountant: Callable[[Any, Ledger, float], Accountant] = Accountant,
+) -> FittedModel:
+    """Fit an engine to the rows of a table, under a privacy budget.
+
+    Parameters
+    ----------
+    train : Table
+    name : str
+        The engine's name.
+    synthesizer : PrivateSynthesizer
+        Its recipe.
+    target : str, optional
+        The column to be predicted.
+    declared : Schema
+        Names every column, its kind and storage type, and its domain or that it is to be
+        discovered.
+    budget : Budget
+    account : str or Path, optional
+        The file in which the owner of the table counts what every fit may spend.
+    seed : int
+        For the card; it governs what is done with the answers, never the noise.
+    stream : numpy.random.SeedSequence
+    minority : bool
+        Whether the model is to draw the classes below the most frequent one alone.
+    holdout : float, optional
+        The share that was set aside, for the card.
+    progress : callable, optional
+    accountant : callable
+        Makes the accountant from table, ledger and the delta for discovered levels.
+
+    Returns
+    -------
+    FittedModel
+
+    Raises
+    ------
+    UsageError
+        The schema does not declare all that is needed, or names other columns than the table.
+    BudgetExceeded
+        The account does not allow the budget.
+    """
+    schema = check_declared(declared, train.names, train.name)
+    if target is not None:
+        schema = schema.with_target(target)
+    if budget.unit != "row" and budget.unit not in train.names:
+        raise UsageError(
+            f"the privacy unit is 'row' or the name of a column, and {budget.unit!r} is none"
+            f"{known(budget.unit, train.names)}"
+        )
+    levels = any(not column.kind.continuous for column in to_discover(schema))
+    delta = DISCOVERY_DELTA * budget.delta if levels else 0.0
+    if account is not None:
+        reserve(account, budget, delta, f"{name} on {Path(train.name).name}")
+    ledger = Ledger(budget=budget)
+    asked = accountant(bounded(train, budget), ledger, delta)
+    if progress is not None:
+        progress("measuring under the budget", 0, 0)
+    schema = discover(asked, schema)
+    codec = declared_codec(schema)
+    with threadpool_limits(1):
+        model: PrivateModel = synthesizer.fit_privately(
+            PrivateCurator(asked, codec), np.random.default_rng(stream), progress
+        )
+    shares = None if codec.target is None or not codec.classes else model.shares(codec.target)
+    card = {
+        "engine": name,
+        "settings": asdict(synthesizer),
+        "seed": seed,
+        "rows": max(round(model.n_rows), 0),
+        "target": schema.target.name if schema.target else None,
+        "class_shares": None if shares is None else [float(share) for share in shares],
+        "minority": minority,
+        "holdout": holdout,
+        "frame": train.frame,
+        "disclosure": {"k": 1, "rules": list(Disclosure(1).rules[3:])},
+        "holds_rows": model.holds_rows,
+        "versions": versions(),
+    }
+    return FittedModel(schema, codec, model, ledger, json.loads(json.dumps(card)))
+
+
+def bounded(table: Table, budget: Budget) -> Table:
+    """Keep as many rows of each unit as the budget allows, chosen by chance that has no seed.
+
+    Rows without a value in the unit's column are those of one unit.
+    """
+    if budget.unit == "row":
+        return table
+    units = _numbered(table, budget.unit)
+    order = np.random.default_rng().permutation(len(units))
+    order = order[np.argsort(units[order], kind="stable")]
+    first = np.flatnonzero(np.diff(units[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    return table.take(np.sort(order[place < budget.rows_per_unit]))
+
+
+def set_aside(table: Table, share: float | None, budget: Budget) -> tuple[Table, Table | None]:
+    """Set each unit aside by a coin of its own, so that one unit decides on no other.
+
+    Parameters
+    ----------
+    table : Table
+    share : float or None
+        The chance of a unit to be set aside.
+    budget : Budget
+        Names the unit.
+
+    Returns
+    -------
+    train, holdout : Table
+    """
+    if share is None:
+        return table, None
+    if not 0 < share < 1:
+        raise UsageError(f"a holdout share of {share} was given; give one between 0 and 1")
+    units = np.arange(table.n_rows) if budget.unit == "row" else _numbered(table, budget.unit)
+    coins = np.random.default_rng().random(int(units.max(initial=0)) + 1) < share
+    aside = coins[units]
+    return table.take(np.flatnonzero(~aside)), table.take(np.flatnonzero(aside))
+
+
+def _numbered(table: Table, name: str) -> npt.NDArray[np.int64]:
+    """Give each row the number of its value in a column, missing values one of their own."""
+    column = table.to_arrow([name]).column(0).combine_chunks()
+    encoded = column.dictionary_encode(null_encoding="encode")
+    return np.asarray(encoded.indices).astype(np.int64)
