@@ -18,7 +18,7 @@ import numpy as np
 
 from privsynth.curator import Measurement, PrivateCurator
 from privsynth.engines import Progress
-from privsynth.engines.marginal.estimation import PULL, Estimate, estimate
+from privsynth.engines.marginal.estimation import PULL, ROUNDS, Estimate, Measured, estimate
 from privsynth.engines.marginal.junction import Clique
 from privsynth.engines.marginal.model import MarginalModel
 from privsynth.engines.marginal.selection import affordable, best_set, spanning
@@ -61,11 +61,11 @@ class Marginals:
         How much the estimate is drawn toward columns without bonds.
     """
 
-    codes: float = 0.2
-    target: float = 0.4
+    codes: float = 0.3
+    target: float = 0.3
     errors: float = 0.1
     batches: int = 1
-    most_groups: int = 24
+    most_groups: int = 40
     most_cells: int = 400_000
     pull: float = PULL
 
@@ -150,7 +150,7 @@ class MST:
     """
 
     most_groups: int = 32
-    pull: float = 0.01
+    pull: float = PULL
 
     model: ClassVar[type[MarginalModel]] = MarginalModel
 
@@ -195,7 +195,7 @@ class AIM:
 
     most_groups: int = 32
     most_cells: int = 400_000
-    pull: float = 0.01
+    pull: float = PULL
 
     model: ClassVar[type[MarginalModel]] = MarginalModel
 
@@ -235,7 +235,7 @@ class AIM:
             pair = open_pairs[curator.worst(estimates, weights, penalties, 0.1 * step)]
             measured += curator.measure([pair], min(0.9 * step, curator.left))
             known.append(pair)
-            estimated = _estimated(found, measured, self.pull, estimated)
+            estimated = _estimated(found, measured, self.pull, estimated, rounds=1)
             change = np.abs(estimated.beliefs.marginal(pair) - expected[pair]).sum() * found.total
             if change <= math.sqrt(2 / math.pi) * scale * expected[pair].size:
                 step *= 4
@@ -248,9 +248,12 @@ def _estimated(
     measured: Sequence[Measurement],
     pull: float = PULL,
     start: Estimate | None = None,
+    rounds: int = ROUNDS,
 ) -> Estimate:
-    every = [*found.gathered, *measured]
-    return estimate(found.sizes, every, found.total, found.columns, pull=pull, start=start)
+    every: list[Measured] = [*found.gathered, *measured]
+    return estimate(
+        found.sizes, every, found.total, found.columns, pull=pull, start=start, rounds=rounds
+    )
 
 
 def _model(found: Survey, known: Estimate, measured: Sequence[Measurement]) -> MarginalModel:

@@ -25,9 +25,12 @@ __all__ = ["PULL", "Estimate", "Measured", "estimate"]
 
 Floats = npt.NDArray[np.float64]
 
-PULL = 0.03
+PULL = 0.06
 """The weight of the relative entropy, in rows, beside the squared standardised residuals."""
-STEPS = 300
+ROUNDS = 2
+STEPS = 200
+LOOSE, TIGHT = 3e-2, 3e-3
+"""Where a round and the last one stop: the largest slope, in standard deviations."""
 EXACT = 0.1
 """The least standard deviation, in rows, that noise is taken to have."""
 
@@ -44,8 +47,8 @@ class Measured(Protocol):
         """One axis a column."""
 
     @property
-    def scale(self) -> float:
-        """The standard deviation of the noise."""
+    def scale(self) -> float | Floats:
+        """The standard deviation of the noise: of all cells, or of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,7 @@ def estimate(
     cliques: Iterable[Clique] = (),
     *,
     pull: float = PULL,
+    rounds: int = ROUNDS,
     start: Estimate | None = None,
     steps: int = STEPS,
 ) -> Estimate:
@@ -93,10 +97,22 @@ def estimate(
         Cliques that the tree is to hold beside those that are measured.
     pull : float
         The weight of the relative entropy, above 0.
+    rounds : int
+        How often the pull is toward the last estimate, once it was toward independent columns:
+        with each the measurements are fitted more closely.
     start : Estimate, optional
         An estimate from some of the measurements, near to which this one will lie.
     steps : int
-        The most calibrations that are tried.
+        The most calibrations of a round.
+
+    Returns
+    -------
+    Estimate
+
+    Notes
+    -----
+    Several rounds with a strong pull (Osher et al., *Multiscale Modeling & Simulation* 4, 2005)
+    find bonds that one round with a weak pull buys with more of the noise.
     """
     from scipy.optimize import minimize
 
@@ -105,57 +121,65 @@ def estimate(
     base = _alone(tree, pooled)
     scheme = _Scheme.of(tree, list(pooled))
     values = np.concatenate([np.zeros(0), *(m.values.ravel() for m in pooled.values())])
-    scales = np.concatenate(
-        [np.zeros(0), *(np.full(m.values.size, m.scale) for m in pooled.values())]
-    )
+    scales = np.concatenate([np.zeros(0), *(m.scale.ravel() for m in pooled.values())])
     # slack is a standardised residual; steep is how much its own cell bends the dual
     steep = 1 / np.sqrt(1 + np.maximum(values, scales) / (pull * scales**2))
     factor = steep / (pull * scales)
     weight = pull * total
 
-    def tables(point: Floats) -> tuple[list[Floats], float]:
-        return calibrate(tree, scheme.logs(point * factor, base))
+    def tables(bonds: Floats) -> tuple[list[Floats], float]:
+        return calibrate(tree, scheme.logs(bonds, base))
 
     def dual(point: Floats) -> tuple[float, Floats]:
-        found, log_total = tables(point)
+        found, log_total = tables(held + point * factor)
         slack = point * steep
         value = weight * log_total + slack @ slack / 2 - slack @ (values / scales)
         slope = slack + (total * scheme.marginals(found) - values) / scales
         return float(value), slope * steep
 
-    first = np.zeros(len(values))
-    if start is not None:
-        known = [start.bonds.get(c, np.zeros(m.values.shape)).ravel() for c, m in pooled.items()]
-        first = np.concatenate([np.zeros(0), *known]) / factor
-    found = minimize(
-        dual,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxfun": steps, "maxiter": steps, "maxcor": 10, "ftol": 1e-9, "gtol": 3e-3},
-    )
-    last = tables(found.x)[0]
-    residual = (total * scheme.marginals(last) - values) / scales
-    bonds = dict(zip(pooled, scheme.split(found.x * factor), strict=True))
-    return Estimate(Beliefs(tree, tuple(last)), bonds, float(residual @ residual / 2))
+    held = np.zeros(len(values))
+    known = {} if start is None else start.bonds
+    parts = [known.get(c, np.zeros(m.values.shape)).ravel() for c, m in pooled.items()]
+    point = np.concatenate([held[:0], *parts]) / factor / rounds
+    for last in (*[False] * (rounds - 1), True):
+        point = minimize(
+            dual,
+            point,
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxfun": steps,
+                "maxiter": steps,
+                "ftol": 1e-9,
+                "gtol": TIGHT if last else LOOSE,
+            },
+        ).x
+        held = held + point * factor
+        point = point / 2  # about how much of the misfit a round leaves
+    final = tables(held)[0]
+    residual = (total * scheme.marginals(final) - values) / scales
+    bonds = dict(zip(pooled, scheme.split(held), strict=True))
+    return Estimate(Beliefs(tree, tuple(final)), bonds, float(residual @ residual / 2))
 
 
 @dataclass(frozen=True, eq=False)
 class _Pooled:
     values: Floats
-    scale: float
+    scale: Floats
 
 
 def _pooled(measurements: Iterable[Measured]) -> dict[Clique, _Pooled]:
     """Average what was measured of the same columns, weighted by precision."""
     sums: dict[Clique, Floats] = {}
-    precisions: dict[Clique, float] = {}
+    precisions: dict[Clique, Floats] = {}
     for m in measurements:
         clique = tuple(sorted(m.clique))
         values = onto(m.values.astype(np.float64), m.clique, clique)
-        precision = 1 / max(m.scale, EXACT) ** 2
-        sums[clique] = sums.get(clique, np.zeros(values.shape)) + values * precision
-        precisions[clique] = precisions.get(clique, 0.0) + precision
+        scale = np.broadcast_to(np.asarray(m.scale, dtype=np.float64), m.values.shape)
+        precision = 1 / np.maximum(onto(scale, m.clique, clique), EXACT) ** 2
+        none = np.zeros(values.shape)
+        sums[clique] = sums.get(clique, none) + values * precision
+        precisions[clique] = precisions.get(clique, none) + precision
     return {c: _Pooled(sums[c] / precisions[c], precisions[c] ** -0.5) for c in sums if c}
 
 
@@ -168,14 +192,14 @@ def _alone(tree: Junction, pooled: Mapping[Clique, _Pooled]) -> list[Floats]:
     base = [np.zeros(tree.shape(clique)) for clique in tree.cliques]
     for i, (clique, separator) in enumerate(zip(tree.cliques, tree.separators, strict=True)):
         for j in clique[len(separator) :]:
-            told, precision = np.zeros(tree.sizes[j]), 0.0
+            told, precision = np.zeros(tree.sizes[j]), np.zeros(tree.sizes[j])
             for own, m in pooled.items():
                 if j in own:
-                    weight = tree.sizes[j] / (m.values.size * m.scale**2)
+                    weight = 1 / onto(m.scale**2, own, (j,))
                     told += weight * onto(m.values, own, (j,))
                     precision += weight
-            if precision:
-                least = max(precision**-0.5, 1.0) / 2
+            if precision.all():
+                least = np.maximum(precision**-0.5, 1.0) / 2
                 share = np.maximum(told / precision, 0) + least
                 base[i] += along(np.log(share / share.sum()), (j,), clique)
             else:

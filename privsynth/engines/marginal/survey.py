@@ -13,7 +13,7 @@ from privsynth.codec import Cells, Coding, LevelCodes, SurrogateCodes
 from privsynth.curator import Measurement, PrivateCurator
 from privsynth.engines.marginal.grouping import Groups, gather, keep_all
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Gathered", "Survey", "survey"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,6 +21,23 @@ FEWEST = 4
 LIKELY = 4.0
 """How many standard deviations of noise a group is to hold of the rarer classes."""
 MOST_CLASSES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """The noisy counts of a clique in groups: sums of noisy counts of codes.
+
+    Parameters
+    ----------
+    clique : tuple of int
+    values : ndarray of int64
+    scale : ndarray
+        The standard deviation of the noise of each cell.
+    """
+
+    clique: tuple[int, ...]
+    values: npt.NDArray[np.int64]
+    scale: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +56,7 @@ class Survey:
         The target, where it is one of few classes.
     measurements : tuple of Measurement
         What was measured, in codes: the release.
-    gathered : tuple of Measurement
+    gathered : tuple of Gathered
         The same, in groups.
     """
 
@@ -48,7 +65,7 @@ class Survey:
     columns: tuple[int, ...]
     label: int | None
     measurements: tuple[Measurement, ...]
-    gathered: tuple[Measurement, ...]
+    gathered: tuple[Gathered, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -142,10 +159,11 @@ def _gathered(counts: Floats, of: npt.NDArray[np.intp], axis: int) -> Floats:
     return np.moveaxis(total, 0, axis)
 
 
-def _in_groups(measured: Measurement, groups: Sequence[Groups]) -> Measurement:
-    """Give a measurement of codes as one of groups, whose noise is that of several codes."""
+def _in_groups(measured: Measurement, groups: Sequence[Groups]) -> Gathered:
+    """Give a measurement of codes as one of groups, whose noise is that of all its codes."""
     values = measured.values.astype(float)
+    codes = np.ones(values.shape)
     for axis, j in enumerate(measured.clique):
         values = _gathered(values, groups[j].of, axis)
-    wider = np.sqrt(measured.values.size / max(values.size, 1))
-    return Measurement(measured.clique, values.astype(np.int64), measured.scale * float(wider))
+        codes = _gathered(codes, groups[j].of, axis)
+    return Gathered(measured.clique, values.astype(np.int64), measured.scale * np.sqrt(codes))
