@@ -503,7 +503,7 @@ def fit(
         model.save(output, allow_rows=allow_rows)
     for line in _summary(model):
         voice.say(line)
-    if run.seed is None:
+    if run.seed is None and budget is None:
         voice.say_seed(model.card["seed"])
     voice.say(f"{output}: saved")
 
@@ -1040,11 +1040,13 @@ def _summary(model: FittedModel) -> Iterator[str]:
     card = model.card
     target = f"; target {card['target']!r}" if card["target"] else ""
     columns = "1 column" if len(model.schema) == 1 else f"{len(model.schema)} columns"
-    yield f"{card['engine']} learnt {columns} of {card['rows']:,} rows{target}"
+    about = "" if model.ledger.budget is None else "about "
+    yield f"{card['engine']} learnt {columns} of {about}{card['rows']:,} rows{target}"
     invented = [column.name for column in model.schema if column.kind.surrogate]
     if invented:
         yield f"invented, not learnt: {', '.join(map(repr, invented))}"
-    yield f"disclosure control: nothing rests on fewer than {card['disclosure']['k']} rows"
+    if model.ledger.budget is None:
+        yield f"disclosure control: nothing rests on fewer than {card['disclosure']['k']} rows"
     yield f"guarantee: {model.ledger.guarantee()}"
 
 

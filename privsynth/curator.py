@@ -307,20 +307,32 @@ class PrivateCurator:
                 f"{len(cliques)} marginals cost rho {rho:.3g}, and {self.left:.3g} is left of the "
                 f"budget of epsilon {self.budget.epsilon:g}; measure fewer, or allow more"
             )
+        if not cliques:
+            return []
         shares = np.ones(len(cliques)) if weights is None else np.asarray(weights, dtype=float)
         costs = rho * shares / shares.sum()
-        found = []
-        for clique, cost in zip(cliques, costs.tolist(), strict=True):
-            scale = self._accountant.scale(1.0, min(cost, self.left))
+        found: dict[int, Measurement] = {}
+        for cost in np.unique(costs).tolist():
+            # Those of one price are one answer: OpenDP goes through all answers before each.
+            alike = np.flatnonzero(costs == cost).tolist()
+            asked = [cliques[i] for i in alike]
+            sensitivity = math.sqrt(len(asked))
+            scale = self._accountant.scale(sensitivity, min(cost * len(asked), self.left))
             values = self._accountant.gaussian(
                 "marginals",
-                " x ".join(self.codec.codings[j].name for j in clique),
-                partial(self._counts.of, clique),
-                1.0,
+                ", ".join(self._words(clique) for clique in asked),
+                partial(self._counts.joint, asked),
+                sensitivity,
                 scale,
             )
-            found.append(Measurement(clique, values.reshape(self._counts.shape(clique)), scale))
-        return found
+            shapes = [self._counts.shape(clique) for clique in asked]
+            ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+            for i, shape, part in zip(alike, shapes, np.split(values, ends), strict=True):
+                found[i] = Measurement(cliques[i], part.reshape(shape), scale)
+        return [found[i] for i in range(len(cliques))]
+
+    def _words(self, clique: Clique) -> str:
+        return " x ".join(self.codec.codings[j].name for j in clique) or "rows"
 
     def errors(self, estimates: Mapping[Any, Floats], rho: float) -> tuple[Floats, float]:
         """Tell how far expected counts lie from the exact ones, in one joint answer.
@@ -409,6 +421,10 @@ class _Counts:
             for asked in dict.fromkeys([clique, *wanted]):
                 self._taken[asked] = count(codes, self.sizes, asked)
         return self._taken[clique]
+
+    def joint(self, cliques: Sequence[Clique], table: Table) -> npt.NDArray[np.int64]:
+        """Give the counts of several cliques in one vector."""
+        return np.concatenate([self.of(clique, table).ravel() for clique in cliques])
 
     def _codes(self, table: Table) -> npt.NDArray[np.integer]:
         """Give every row in groups, as narrow as their sizes allow."""

@@ -66,7 +66,7 @@ class Marginals:
     errors: float = 0.1
     batches: int = 1
     most_groups: int = 40
-    most_cells: int = 400_000
+    most_cells: int = 200_000
     pull: float = PULL
 
     model: ClassVar[type[MarginalModel]] = MarginalModel
@@ -194,7 +194,7 @@ class AIM:
     """
 
     most_groups: int = 32
-    most_cells: int = 400_000
+    most_cells: int = 200_000
     pull: float = PULL
 
     model: ClassVar[type[MarginalModel]] = MarginalModel

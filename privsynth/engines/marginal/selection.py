@@ -14,6 +14,8 @@ __all__ = ["affordable", "best_set", "spanning"]
 
 Floats = npt.NDArray[np.float64]
 
+PATIENCE = 20
+"""How many cliques in a row may be too much for the tree before no more are tried."""
 TOLD = 0.5
 """The part of the noise of its counts that a clique keeps once it is fitted with the others."""
 
@@ -58,17 +60,21 @@ def best_set(
         noise = TOLD * rows_per_unit * math.sqrt(count / (2 * rho)) * math.sqrt(2 / math.pi)
         gains = {clique: errors[clique] - noise * cells[clique] for clique in errors}
         chosen: list[Clique] = []
+        refused = 0
         for clique in sorted(gains, key=lambda c: (-gains[c], c)):
-            if len(chosen) == count or gains[clique] <= 0:
+            if len(chosen) == count or gains[clique] <= 0 or refused > PATIENCE:
                 break
             if affordable(sizes, columns, [*fixed, *chosen, clique], most_cells):
                 chosen.append(clique)
+                refused = 0
+            else:
+                refused += 1
         gain = sum(gains[clique] for clique in chosen)
         if gain > best[0]:
             best = (gain, chosen)
         if len(chosen) < count:
             break
-        count = max(count + 1, math.ceil(1.15 * count))
+        count = max(count + 1, math.ceil(1.4 * count))
     return best[1]
 
 
