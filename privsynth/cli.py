@@ -503,7 +503,7 @@ def fit(
         model.save(output, allow_rows=allow_rows)
     for line in _summary(model):
         voice.say(line)
-    if run.seed is None and budget is None:
+    if run.seed is None and model.ledger.budget is None:
         voice.say_seed(model.card["seed"])
     voice.say(f"{output}: saved")
 

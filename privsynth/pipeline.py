@@ -22,7 +22,7 @@ from privsynth.evaluation import Evaluation, Score
 from privsynth.fitting import fit_table, minority_rows
 from privsynth.infer import infer
 from privsynth.privacy import Budget, Disclosure
-from privsynth.private import check_private, fit_privately, set_aside
+from privsynth.private import check_private, fit_privately, refitted, set_aside
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema, Source
 from privsynth.storage import check_writable, replacing
@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 MOST_STRATA = 50
+MODEL = ".psyn"
 
 
 def propose_schema(
@@ -93,7 +94,9 @@ def fit(
     Parameters
     ----------
     data : path, frame or relation
-        A file, a database table, a pandas, polars or Arrow frame, or a DuckDB relation.
+        A file, a database table, a pandas, polars or Arrow frame, or a DuckDB relation; or a model
+        that was fitted under a budget (a file ending in ``.psyn``), to what was measured for which
+        another engine is fitted at no cost, all other options left as they were.
     engine : str, optional
         An engine's name; ``"cart"`` by default, and ``"marginals"`` under a budget.
     target : str, optional
@@ -137,6 +140,11 @@ def fit(
     BudgetExceeded
         The ledger does not allow the budget.
     """
+    if isinstance(data, FittedModel) or str(data).endswith(MODEL):
+        name = engine or DEFAULT_PRIVATE
+        return refitted(
+            load(data) if isinstance(data, str | Path) else data, name, recipe(name, settings)
+        )
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     synthesizer = recipe(name, settings)
     check_private(name, synthesizer, budget)

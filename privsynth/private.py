@@ -30,7 +30,7 @@ from privsynth.privacy import Budget, Disclosure, Ledger
 from privsynth.schema import Schema
 from privsynth.table import Table
 
-__all__ = ["bounded", "check_private", "fit_privately", "set_aside"]
+__all__ = ["bounded", "check_private", "fit_privately", "refitted", "set_aside"]
 
 
 def check_private(name: str, synthesizer: Synthesizer, budget: Budget | None) -> None:
@@ -145,6 +145,39 @@ def fit_privately(
         "versions": versions(),
     }
     return FittedModel(schema, codec, model, ledger, json.loads(json.dumps(card)))
+
+
+def refitted(fitted: FittedModel, name: str, synthesizer: Any) -> FittedModel:
+    """Fit another engine to what was measured for a model: it costs no privacy.
+
+    Parameters
+    ----------
+    fitted : FittedModel
+        Was fitted under a budget by an engine of marginals.
+    name : str
+        The other engine's name.
+    synthesizer : PrivateSynthesizer
+        Its recipe.
+
+    Raises
+    ------
+    UsageError
+        The model holds no noisy marginals, or the engine cannot use them.
+    """
+    if fitted.card["engine"] not in PRIVATE or not hasattr(synthesizer, "refit"):
+        raise UsageError(
+            f"{name} cannot be fitted to a model of {fitted.card['engine']}; give a model that "
+            f"one of {', '.join(PRIVATE)} made, and choose one of them"
+        )
+    with threadpool_limits(1):
+        model = synthesizer.refit(fitted.model)
+    shares = fitted.card["class_shares"]
+    if shares is not None and fitted.codec.target is not None:
+        shares = [float(share) for share in model.shares(fitted.codec.target)]
+    card = {**fitted.card, "engine": name, "settings": asdict(synthesizer), "class_shares": shares}
+    return FittedModel(
+        fitted.schema, fitted.codec, model, fitted.ledger, json.loads(json.dumps(card))
+    )
 
 
 def bounded(table: Table, budget: Budget) -> Table:

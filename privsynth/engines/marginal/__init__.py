@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ from privsynth.engines.marginal.estimation import PULL, ROUNDS, Estimate, Measur
 from privsynth.engines.marginal.junction import Clique
 from privsynth.engines.marginal.model import MarginalModel
 from privsynth.engines.marginal.selection import affordable, best_set, spanning
-from privsynth.engines.marginal.survey import Survey, survey
+from privsynth.engines.marginal.survey import Gathered, Survey, in_groups, survey
 from privsynth.errors import ConfigError
 
 __all__ = ["AIM", "MST", "Independent", "Marginals"]
@@ -40,6 +40,10 @@ class Independent:
         """Measure each column alone."""
         found = survey(curator, curator.left, 2**31, 1e-9, labelled=False, whole=True)
         return _model(found, _estimated(found, ()), ())
+
+    def refit(self, known: MarginalModel) -> MarginalModel:
+        """Learn from what was measured for another model, at no cost."""
+        return _refitted(known, _alone(known), PULL)
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,10 @@ class Marginals:
                 measured += curator.measure(chosen, curator.left if last else spend)
                 known = _estimated(found, measured, self.pull, known)
         return _model(found, known, measured)
+
+    def refit(self, known: MarginalModel) -> MarginalModel:
+        """Learn from what was measured for another model, at no cost."""
+        return _refitted(known, _everything(known), self.pull)
 
     def _chosen(
         self,
@@ -178,6 +186,15 @@ class MST:
         measured = curator.measure(chosen, curator.left) if chosen else []
         return _model(found, _estimated(found, measured, self.pull), measured)
 
+    def refit(self, known: MarginalModel) -> MarginalModel:
+        """Learn from what was measured for another model, at no cost: its most telling tree."""
+        pairs: dict[Clique, Measured] = {
+            m.clique: m for m in _everything(known) if len(m.clique) == 2
+        }
+        told = {clique: _information(m) for clique, m in pairs.items()}
+        chosen = spanning(tuple(known.answers), told)
+        return _refitted(known, [*_alone(known), *(pairs[clique] for clique in chosen)], self.pull)
+
 
 @dataclass(frozen=True)
 class AIM:
@@ -241,6 +258,40 @@ class AIM:
                 step *= 4
             _tell(progress, round(1000 * (1 - curator.left / curator.rho)), 1000)
         return _model(found, estimated, measured)
+
+    def refit(self, known: MarginalModel) -> MarginalModel:
+        """Learn from what was measured for another model, at no cost."""
+        return _refitted(known, _everything(known), self.pull)
+
+
+def _everything(known: MarginalModel) -> list[Measured]:
+    """Give all that was measured for a model, in groups."""
+    return [*(in_groups(m, known.groups) for m in known.codes), *known.cliques]
+
+
+def _alone(known: MarginalModel) -> list[Measured]:
+    """Give what was measured of each column, without what it says of others."""
+    told: list[Measured] = []
+    for m in _everything(known):
+        noise = np.broadcast_to(np.asarray(m.scale) ** 2, m.values.shape)
+        for axis, j in enumerate(m.clique):
+            others = tuple(a for a in range(len(m.clique)) if a != axis)
+            told.append(Gathered((j,), m.values.sum(axis=others), np.sqrt(noise.sum(axis=others))))
+    return told
+
+
+def _information(measured: Measured) -> float:
+    """Estimate the mutual information of a pair, in nats, from noisy counts."""
+    joint = np.maximum(measured.values, 0) + 0.5
+    joint = joint / joint.sum()
+    apart = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+    return float((joint * np.log(joint / apart)).sum())
+
+
+def _refitted(known: MarginalModel, told: Sequence[Measured], pull: float) -> MarginalModel:
+    sizes = tuple(own.size for own in known.groups)
+    columns = sorted(known.answers)
+    return replace(known, beliefs=estimate(sizes, told, known.total, columns, pull=pull).beliefs)
 
 
 def _estimated(

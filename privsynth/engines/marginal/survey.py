@@ -13,7 +13,7 @@ from privsynth.codec import Cells, Coding, LevelCodes, SurrogateCodes
 from privsynth.curator import Measurement, PrivateCurator
 from privsynth.engines.marginal.grouping import Groups, gather, keep_all
 
-__all__ = ["Gathered", "Survey", "survey"]
+__all__ = ["Gathered", "Survey", "in_groups", "survey"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -131,7 +131,7 @@ def survey(
     every = tuple(groups[j] for j in range(len(codings)))
     curator.group([g.of for g in every])
     return Survey(
-        total, every, columns, label, tuple(measured), tuple(_in_groups(m, every) for m in measured)
+        total, every, columns, label, tuple(measured), tuple(in_groups(m, every) for m in measured)
     )
 
 
@@ -159,7 +159,7 @@ def _gathered(counts: Floats, of: npt.NDArray[np.intp], axis: int) -> Floats:
     return np.moveaxis(total, 0, axis)
 
 
-def _in_groups(measured: Measurement, groups: Sequence[Groups]) -> Gathered:
+def in_groups(measured: Measurement, groups: Sequence[Groups]) -> Gathered:
     """Give a measurement of codes as one of groups, whose noise is that of all its codes."""
     values = measured.values.astype(float)
     codes = np.ones(values.shape)
