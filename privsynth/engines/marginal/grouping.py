@@ -171,6 +171,8 @@ def gather(
     core = n - spare
     rows = np.maximum(counts.sum(axis=1), 0)
     noise = scale * np.sqrt(classes)
+    if core == 0:  # no level was found
+        return keep_all(counts.sum(axis=1), noise, spare)
     there = rows[core:] > SURE * noise
     total = max(float(counts.sum()) - float(rows[core:][there].sum()), 1.0)
     mass = simplex(counts[:core].sum(axis=1), total)
