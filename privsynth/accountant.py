@@ -114,7 +114,8 @@ class Accountant:
 
         Notes
         -----
-        Permute-and-flip's noisy max (McKenna & Sheldon 2020).
+        Gumbel noise, which is the exponential mechanism (McSherry & Talwar 2007); its price is
+        that of bounded range (Cesar & Rogers 2021).
         """
         from opendp import measurements, measures, metrics
 

@@ -1,0 +1,182 @@
+"""The loss between neighbours is within the ledger; nothing but answers enters a model."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from audits import (
+    ENGINES,
+    NAMES,
+    OPEN,
+    SCHEMA,
+    WORST,
+    Case,
+    Recording,
+    Replaying,
+    Row,
+    check_loss,
+    check_silence,
+    check_spread,
+    check_units,
+    recorded,
+    rows,
+    table,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privsynth import pipeline, private
+from privsynth.artefact import packed
+from privsynth.privacy import Budget, Ledger
+
+VALUES = (
+    st.sampled_from(["p0", "p1", None]),
+    st.sampled_from(["clerk", "nurse", "smith", "CLERK", "", "\u2603", None]),
+    st.sampled_from(["0", "3", "9", "-1", "10", "1e400", "x", None]),
+    st.sampled_from(["true", "false", "maybe", None]),
+    st.sampled_from(["0", "2.5", "5", "-0.0", "inf", "nan", "6", None]),
+    st.sampled_from(["no", "yes", "perhaps", None]),
+)
+ROWS = st.lists(st.tuples(*VALUES), max_size=25)
+KEYED = Budget(4.0, unit="who", rows_per_unit=2)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_row_more_or_less_costs_what_the_ledger_says(name: str) -> None:
+    case, made = Case(name), rows(120)
+    for odd in (WORST, made[3]):
+        check_loss(case, table(made), table([*made, odd]))
+    check_loss(case, table(made), table(made[1:]))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@given(made=ROWS, odd=st.tuples(*VALUES), epsilon=st.sampled_from([0.1, 1.0, 30.0]))
+@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+def test_any_row_of_any_table_costs_what_the_ledger_says(
+    name: str, made: list[Row], odd: Row, epsilon: float
+) -> None:
+    check_loss(Case(name, Budget(epsilon)), table(made), table([*made, odd]))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_discovered_domains_are_paid_for(name: str) -> None:
+    made = rows(300)
+    case = Case(name, Budget(4.0, 1e-5), OPEN)
+    check_loss(case, table(made), table([*made, WORST]))
+    check_loss(case, table([*made, WORST]), table(made))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_all_rows_of_a_unit_cost_what_the_ledger_says(name: str) -> None:
+    made = rows(90, per_unit=6)
+    check_units(Case(name, KEYED), table(made), "p3")
+    mixed: list[Row] = [*rows(500, per_unit=3), *[("p3", *WORST[1:])] * 5]
+    check_units(Case(name, Budget(4.0, 1e-5, "who", 3), OPEN), table(mixed), "p3")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_table_too_small_for_any_level_to_be_found_is_fitted(name: str) -> None:
+    check_loss(Case(name, Budget(0.5), OPEN), table(rows(9)), table(rows(9)[1:]))
+
+
+def test_ten_thousand_rows_of_one_person_count_as_few() -> None:
+    made: list[Row] = [*rows(60), *[("crowd", *WORST[1:])] * 10_000]
+    check_units(Case("independent", KEYED), table(made), "crowd")
+
+
+def test_rows_without_a_unit_are_those_of_one() -> None:
+    made: list[Row] = [*rows(20), *[(None, *row[1:]) for row in rows(40)]]
+    kept = private.bounded(table(made), KEYED).to_arrow(["who"])[0].to_pylist()
+    assert kept.count(None) == 2
+    assert len(kept) == 22
+
+
+def test_who_stays_of_a_unit_is_left_to_chance() -> None:
+    made: list[Row] = [("p", *row[1:]) for row in rows(400)]
+    kept = {
+        tuple(private.bounded(table(made), KEYED).to_arrow()["age"].to_pylist()) for _ in range(20)
+    }
+    assert len(kept) > 3
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("schema", [SCHEMA, OPEN], ids=["declared", "discovered"])
+def test_the_artefact_rests_on_the_answers_alone(name: str, schema: Any) -> None:
+    case = Case(name, Budget(4.0, 1e-5), schema)
+    check_silence(case, table(rows(150)), [table([WORST] * 9), table(rows(7, seed=1))])
+
+
+def test_the_artefact_rests_on_the_answers_alone_where_a_unit_is_bounded() -> None:
+    check_silence(Case(budget=KEYED), table(rows(60, per_unit=3)), [table([WORST] * 9)])
+
+
+def test_nothing_enters_around_the_curator_from_a_file(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Recording] = []
+
+    def fitted(text: str, accountant: Any) -> bytes:
+        path = tmp_path / "t.csv"
+        path.write_text(text)
+        fit = partial(private.fit_privately, accountant=accountant)
+        monkeypatch.setattr(pipeline, "fit_privately", fit)
+        return packed(pipeline.fit(path, schema=SCHEMA, budget=Budget(2.0), seed=5))
+
+    def record(rows: Any, ledger: Ledger, delta: float) -> Recording:
+        made.append(Recording(rows, ledger, delta))
+        return made[-1]
+
+    def replay(rows: Any, ledger: Ledger, delta: float) -> Replaying:
+        return Replaying(made[0].answers, rows, ledger, delta, True)
+
+    header = ",".join(NAMES) + "\n"
+    lines = [",".join(value or "" for value in row) + "\n" for row in rows(80)]
+    first = fitted(header + "".join(lines), record)
+    assert fitted(header, replay) == first
+    assert fitted(header + ",".join(value or "" for value in WORST) + "\n", replay) == first
+
+
+def test_the_card_tells_noisy_figures() -> None:
+    made = rows(200)
+    cards = [recorded(Case("independent", Budget(0.3)), table(made))[0].card for _ in range(6)]
+    assert len({card["rows"] for card in cards}) > 1
+    assert len({tuple(card["class_shares"]) for card in cards}) > 1
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_noise_of_a_pipeline_is_as_wide_as_charged(name: str) -> None:
+    answers = []
+    for seed in range(4):
+        answers += recorded(Case(name), table(rows(120, seed)))[1].answers
+    check_spread(answers)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_questions_and_answers_are_plain_and_charged_in_order(name: str) -> None:
+    model, spent = recorded(Case(name), table(rows(120)))
+    for event, answer in zip(model.ledger.events, spent.answers, strict=True):
+        assert (event.query, event.detail, event.mechanism) == answer.asked[:3]
+        assert (event.sensitivity, event.scale) == answer.asked[3:]
+        assert np.isclose(event.rho, (answer.sensitivity / answer.scale) ** 2 / 2)
+
+
+def test_a_saved_release_tells_the_same_as_the_model(tmp_path: Any) -> None:
+    from privsynth.artefact import load
+
+    model, _ = recorded(Case(), table(rows(120)))
+    model.save(tmp_path / "m.psyn")
+    again = load(tmp_path / "m.psyn")
+    assert packed(again) == packed(model)
+    assert again.sample(20, seed=1).equals(model.sample(20, seed=1))
+
+
+def test_a_unit_is_set_aside_as_a_whole() -> None:
+    train, aside = private.set_aside(table(rows(300, per_unit=3)), 0.3, KEYED)
+    assert aside is not None
+    sides = [set(part.to_arrow(["who"])[0].to_pylist()) for part in (train, aside)]
+    assert not sides[0] & sides[1]
+    assert len(sides[0] | sides[1]) == 100
+    assert 10 < len(sides[1]) < 55
