@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from privsynth.config import RunConfig
-from privsynth.engines import ENGINES, OVERSAMPLERS, engine, recipe
+from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE, engine, recipe
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(str(files("privsynth") / "data"))
@@ -99,7 +99,7 @@ def test_a_configuration_names_a_known_engine_and_its_settings(path: Path) -> No
     recipe(config.engine, config.settings)
 
 
-@pytest.mark.parametrize("name", [*ENGINES, *OVERSAMPLERS])
+@pytest.mark.parametrize("name", [*ENGINES, *PRIVATE, *OVERSAMPLERS])
 def test_each_engine_has_a_configuration_with_every_setting_at_its_default(name: str) -> None:
     config = RunConfig.from_yaml(ROOT / "configs" / f"{name}.yaml")
     assert config.engine == name
