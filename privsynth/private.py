@@ -48,7 +48,7 @@ def check_private(name: str, synthesizer: Synthesizer, budget: Budget | None) ->
     if budget is not None and not hasattr(synthesizer, "fit_privately"):
         raise UsageError(
             f"{name} carries no formal guarantee, and a budget is given; choose one of "
-            f"{', '.join([*PRIVATE, 'copula'])}, or drop --epsilon"
+            f"{', '.join(PRIVATE)}, or drop --epsilon"
         )
 
 
