@@ -46,6 +46,8 @@ def calibrate(tree: Junction, logs: Sequence[Floats]) -> tuple[list[Floats], flo
         The logarithm of the sum of the product over all cells; ``-inf`` where it is 0.
     """
     separators, cliques = tree.separators, tree.cliques
+    if not cliques:
+        return [], 0.0
     sums: list[Floats] = []
     for i in reversed(range(len(cliques))):
         rows = logs[i].reshape(math.prod(tree.shape(separators[i])), -1)
