@@ -117,10 +117,12 @@ def test_a_table_without_rows_is_not_refused() -> None:
 
 
 @pytest.mark.parametrize("names", [["id"], ["id", "age"], ["age"], ["sick"]])
-def test_narrow_tables_are_learnt(names: list[str]) -> None:
+def test_narrow_tables_are_learnt(names: list[str], tmp_path: Path) -> None:
     schema = Schema(tuple(column for column in SCHEMA if column.name in names))
     for engine in PRIVATE:
         model = privsynth.fit(
             people()[names], engine=engine, schema=schema, budget=privsynth.Budget(1.0), seed=1
         )
-        assert model.sample(100, seed=1).shape == (100, len(names))
+        model.save(tmp_path / "m.psyn")
+        rows = privsynth.load(tmp_path / "m.psyn").sample(100, seed=1)
+        assert rows.shape == (100, len(names))

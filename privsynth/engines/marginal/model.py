@@ -133,22 +133,13 @@ class MarginalModel:
             beliefs = Beliefs.from_state(meta["beliefs"], arrays)
             if beliefs.tree.sizes != sizes:
                 raise ArtefactError("its groups and its tree do not fit; fit the model anew")
-            spread = {
+            spread: dict[str, tuple[int, ...]] = {
                 "codes": tuple(len(own.of) for own in groups),
                 "cliques": sizes,
             }
             released = {
                 kind: tuple(
-                    Measurement(
-                        tuple(entry["clique"]),
-                        stored(
-                            arrays,
-                            f"{kind}{i}",
-                            tuple(spread[kind][j] for j in entry["clique"]),
-                            np.int64,
-                        ),
-                        float(entry["scale"]),
-                    )
+                    _measured(arrays, f"{kind}{i}", entry, spread[kind])
                     for i, entry in enumerate(meta["release"][kind])
                 )
                 for kind in spread
@@ -169,3 +160,16 @@ class MarginalModel:
         if chance.shape[1] == 1 or self.label is None:
             return beliefs.given((column,), chance[:, 0])
         return beliefs.given((column, self.label), chance)
+
+
+def _measured(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    name: str,
+    entry: Mapping[str, Any],
+    sizes: tuple[int, ...],
+) -> Measurement:
+    """Rebuild a measurement; that of no column, the rows, is saved as one number."""
+    clique = tuple(int(j) for j in entry["clique"])
+    shape = tuple(sizes[j] for j in clique)
+    values = stored(arrays, name, shape or (1,), np.int64).reshape(shape)
+    return Measurement(clique, values, float(entry["scale"]))
