@@ -256,8 +256,8 @@ _engine = click.option(
     "--engine",
     metavar="NAME",
     help="Engine to fit: cart, copula, sdv-gaussian-copula, sdv-ctgan, sdv-tvae or sdv-copula-gan; "
-    "under a budget marginals, aim, mst or independent; for the minority also smote, smotenc, "
-    "borderline-smote, adasyn or random.  [default: cart]",
+    "under a budget marginals, copula, aim, mst or independent; for the minority also smote, "
+    "smotenc, borderline-smote, adasyn or random.  [default: cart]",
 )
 _encoding = click.option(
     "--encoding",

@@ -26,7 +26,7 @@ from privsynth.table import Table, count
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Curator", "Measurement", "PrivateCurator", "Score"]
+__all__ = ["SCORE_PARTS", "Curator", "Measurement", "PrivateCurator", "Score"]
 
 Floats = npt.NDArray[np.float64]
 Clique: TypeAlias = tuple[int, ...]
@@ -40,6 +40,10 @@ BLOCK = 4_096
 FEW_CODES = 48
 RESOLUTION = 1_000
 """Into how many parts a row is cut where an answer compares counts with fractions of rows."""
+SCORE_PARTS = 64
+"""Into how many parts a score is cut where products of scores are summed with noise."""
+MOST_OF_A_ROW = 1.5
+"""A row's squared scores add up to at most so much a score; they are mostly below 1 each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,6 +368,42 @@ class PrivateCurator:
         )
         return answer / RESOLUTION, scale / RESOLUTION
 
+    def products(self, scores: Sequence[Score], rho: float) -> Measurement:
+        """Sum the products of all pairs of scores in each class, in one joint answer.
+
+        Parameters
+        ----------
+        scores : sequence of Score
+            Two or more. They are cut into `SCORE_PARTS` whole parts, and a row whose squared
+            scores add up to more than `MOST_OF_A_ROW` a score is drawn in.
+        rho : float
+            What the answer costs.
+
+        Returns
+        -------
+        Measurement
+            Of no clique; its values have shape (classes, pairs), the pairs as
+            `numpy.triu_indices` gives them, in squared parts.
+
+        Notes
+        -----
+        The squared products of a row's scores s add up to (sum(s**2)**2 - sum(s**4)) / 2, and
+        sum(s**4) is at least sum(s**2)**2 / d: that bounds the sensitivity.
+        """
+        width = len(scores)
+        most = int(MOST_OF_A_ROW * width * SCORE_PARTS**2)
+        parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
+        sensitivity = most * math.sqrt((1 - 1 / width) / 2) * (1 + 1e-9)
+        scale = self._accountant.scale(sensitivity, rho)
+        answer = self._accountant.gaussian(
+            "products",
+            f"all pairs of {width} scores",
+            lambda table: self._counts.products(parts, most, table),
+            sensitivity,
+            scale,
+        )
+        return Measurement((), answer.reshape(-1, width * (width - 1) // 2), scale)
+
     def worst(
         self, estimates: Mapping[Any, Floats], weights: Floats, penalties: Floats, rho: float
     ) -> int:
@@ -425,6 +465,26 @@ class _Counts:
     def joint(self, cliques: Sequence[Clique], table: Table) -> npt.NDArray[np.int64]:
         """Give the counts of several cliques in one vector."""
         return np.concatenate([self.of(clique, table).ravel() for clique in cliques])
+
+    def products(
+        self, scores: Sequence[tuple[int, npt.NDArray[np.int64]]], most: int, table: Table
+    ) -> npt.NDArray[np.int64]:
+        """Sum the products of all pairs of scores, class by class, in one vector."""
+        codes, width = self._codes(table), len(scores)
+        classes = len(scores[0][1])
+        target = self._codec.target if classes > 1 else None
+        total = np.zeros((classes, width, width), dtype=np.int64)
+        for start in range(0, len(codes), BLOCK):
+            block = codes[start : start + BLOCK]
+            label = np.zeros(len(block), np.intp) if target is None else block[:, target]
+            told = np.stack([values[label, block[:, j]] for j, values in scores]).astype(float)
+            squares = (told**2).sum(axis=0)
+            told = np.trunc(told * np.sqrt(np.minimum(1, most / np.maximum(squares, 1))))
+            for c in range(classes):
+                # Whole numbers below 2**53, which floats add without loss.
+                held = told if target is None else told[:, label == c]
+                total[c] += np.rint(held @ held.T).astype(np.int64)
+        return np.ascontiguousarray(total[:, *np.triu_indices(width, 1)]).ravel()
 
     def _codes(self, table: Table) -> npt.NDArray[np.integer]:
         """Give every row in groups, as narrow as their sizes allow."""

@@ -48,7 +48,7 @@ def check_private(name: str, synthesizer: Synthesizer, budget: Budget | None) ->
     if budget is not None and not hasattr(synthesizer, "fit_privately"):
         raise UsageError(
             f"{name} carries no formal guarantee, and a budget is given; choose one of "
-            f"{', '.join(PRIVATE)}, or drop --epsilon"
+            f"{', '.join(PRIVATE)}, copula, or drop --epsilon"
         )
 
 
@@ -129,7 +129,7 @@ def fit_privately(
         model: PrivateModel = synthesizer.fit_privately(
             PrivateCurator(asked, codec), np.random.default_rng(stream), progress
         )
-    shares = None if codec.target is None or not codec.classes else model.shares(codec.target)
+    shares = None if codec.target is None or not codec.classes else model.marginal(codec.target)
     card = {
         "engine": name,
         "settings": asdict(synthesizer),
@@ -173,7 +173,7 @@ def refitted(fitted: FittedModel, name: str, synthesizer: Any) -> FittedModel:
         model = synthesizer.refit(fitted.model)
     shares = fitted.card["class_shares"]
     if shares is not None and fitted.codec.target is not None:
-        shares = [float(share) for share in model.shares(fitted.codec.target)]
+        shares = [float(share) for share in model.marginal(fitted.codec.target)]
     card = {**fitted.card, "engine": name, "settings": asdict(synthesizer), "class_shares": shares}
     return FittedModel(
         fitted.schema, fitted.codec, model, fitted.ledger, json.loads(json.dumps(card))

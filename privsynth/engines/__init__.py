@@ -117,7 +117,7 @@ class PrivateModel(Model, Protocol):
         """About how many rows were learnt from."""
         ...
 
-    def shares(self, column: int) -> npt.NDArray[np.float64]:
+    def marginal(self, column: int) -> npt.NDArray[np.float64]:
         """Give about the share of each code of a column."""
         ...
 

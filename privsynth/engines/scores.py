@@ -16,7 +16,18 @@ import numpy.typing as npt
 from privsynth.codec import Codec
 from privsynth.curator import Curator, Score
 
-__all__ = ["FARTHEST", "Latent", "Moments", "Scale", "bounds", "positive", "steady"]
+__all__ = [
+    "FARTHEST",
+    "Latent",
+    "Moments",
+    "Scale",
+    "bounds",
+    "latents_of",
+    "positive",
+    "solve",
+    "steady",
+    "waves",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -154,7 +165,7 @@ class Scale:
         adult, bank_marketing, nass_cds or vehicle_fraud by as much as their seeds did.
         """
         codec = curator.codec
-        latents = _latents(codec)
+        latents = latents_of(codec, codec.target if codec.classes else None)
         by = (codec.target,) if codec.target is not None and codec.classes else ()
         columns = [latent.column for latent in latents]
         first, *marginals = curator.exact_marginals([by, *[(*by, j) for j in columns]])
@@ -296,11 +307,11 @@ class Scale:
         return np.concatenate(blocks, axis=1)
 
 
-def _latents(codec: Codec) -> tuple[Latent, ...]:
-    """Give the dimensions of all columns that vary, but for a discrete target."""
+def latents_of(codec: Codec, label: int | None) -> tuple[Latent, ...]:
+    """Give the dimensions of all columns that vary, but for the one that divides the rows."""
     latents = []
     for j, coding in enumerate(codec.codings):
-        if coding.size < 2 or (codec.classes and j == codec.target):
+        if coding.size < 2 or j == label:
             continue
         if coding.ordered and coding.nullable and coding.size > 2:
             null = coding.size - 1

@@ -21,7 +21,10 @@ from scipy.stats import chi2, norm
 from privsynth import private
 from privsynth.accountant import Accountant
 from privsynth.artefact import FittedModel, packed
-from privsynth.engines import PRIVATE, engine, recipe
+from privsynth.codec import Codec
+from privsynth.curator import SCORE_PARTS, PrivateCurator
+from privsynth.declared import declared_codec
+from privsynth.engines import PRIVATE, recipe
 from privsynth.privacy import Budget, Event, Ledger
 from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
 from privsynth.table import Table, read
@@ -30,7 +33,7 @@ Row = tuple[str | None, ...]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-ENGINES = [*PRIVATE, *(["copula"] if hasattr(engine("copula"), "fit_privately") else [])]
+ENGINES = [*PRIVATE, "copula"]
 
 CHANCE = 1e-7
 """The chance with which a test of a distribution fails though nothing is wrong."""
@@ -419,6 +422,38 @@ def check_keys(many: int = 2000) -> None:
     kept = chances[values >= least]
     expected = np.append(1 - kept.sum(), kept)
     assert goodness(found.astype(float), many * expected) > CHANCE
+
+
+def check_products() -> None:
+    """Products are those of the scores, and no row changes them by more than it is said to."""
+    codec = declared_codec(SCHEMA)
+    rng = np.random.default_rng(0)
+    made = rows(30)
+    columns = [1, 2, 3, 4]
+    classes = codec.sizes[5]
+    for size in (0.3, 1.2, 40.0):
+        scores = [(j, rng.choice([-size, size], (classes, codec.sizes[j]))) for j in columns]
+        found = [_products(scores, [*made, *more]) for more in ([], [WORST], [made[0]])]
+        for told, more in zip(found[1:], (WORST, made[0]), strict=True):
+            moved = float(np.linalg.norm(told.exact - found[0].exact))
+            assert moved <= told.sensitivity, (size, more)
+        if size < 1.2:
+            assert np.array_equal(found[0].exact, _products_by_row(scores, codec, made))
+
+
+def _products(scores: list[Any], made: Sequence[Row]) -> Answer:
+    asked = Recording(table(made), Ledger(budget=Budget(4.0)))
+    PrivateCurator(asked, declared_codec(SCHEMA)).products(scores, asked.left)
+    return asked.answers[0]
+
+
+def _products_by_row(scores: list[Any], codec: Codec, made: Sequence[Row]) -> Ints:
+    codes = codec.encode(table(made).to_arrow())
+    total = np.zeros((codec.sizes[5], len(scores), len(scores)))
+    for row in codes:
+        told = [np.rint(values[row[5], row[j]] * SCORE_PARTS) for j, values in scores]
+        total[row[5]] += np.outer(told, told)
+    return np.ravel(total[:, *np.triu_indices(len(scores), 1)]).astype(np.int64)
 
 
 def check_spread(answers: Sequence[Answer]) -> None:

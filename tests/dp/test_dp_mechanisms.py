@@ -18,6 +18,7 @@ from audits import (
     check_greatest,
     check_keys,
     check_one_run,
+    check_products,
     check_refits,
     check_unlike,
     check_unseeded,
@@ -43,6 +44,10 @@ def test_the_choice_has_the_exponential_mechanism_s_chances() -> None:
 
 def test_keys_pass_a_threshold_as_delta_asks() -> None:
     check_keys()
+
+
+def test_products_change_by_no_more_than_their_sensitivity() -> None:
+    check_products()
 
 
 def test_noise_is_fresh_and_has_no_seed() -> None:

@@ -25,6 +25,7 @@ from audits import (
     check_keys,
     check_loss,
     check_one_run,
+    check_products,
     check_refits,
     check_silence,
     check_spread,
@@ -259,6 +260,20 @@ def test_a_sensitivity_that_is_too_small(
 ) -> None:
     plant(monkeypatch, PrivateCurator, method, old, new)
     red(lambda: neighbours(name))
+
+
+@pytest.mark.parametrize(
+    ("owner", "old", "new"),
+    [
+        (PrivateCurator, "sensitivity = most * ", "sensitivity = 0.05 * most * "),
+        (curator._Counts, "np.minimum(1, most / np.maximum(squares, 1))", "1"),
+    ],
+)
+def test_products_that_a_row_may_change_by_more(
+    monkeypatch: Patch, owner: Any, old: str, new: str
+) -> None:
+    plant(monkeypatch, owner, "products", old, new)
+    red(check_products)
 
 
 def test_a_row_that_counts_twice(monkeypatch: Patch) -> None:

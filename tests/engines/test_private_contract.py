@@ -43,7 +43,7 @@ def people(n: int = 4_000) -> pd.DataFrame:
     )
 
 
-@pytest.fixture(scope="module", params=list(PRIVATE))
+@pytest.fixture(scope="module", params=[*PRIVATE, "copula"])
 def fitted(request: pytest.FixtureRequest) -> privsynth.FittedModel:
     budget = privsynth.Budget(3.0)
     return privsynth.fit(people(), engine=request.param, schema=SCHEMA, budget=budget, seed=1)
@@ -93,7 +93,7 @@ def test_what_is_known_of_the_rows_is_noisy_and_within_the_budget(
     assert not fitted.model.holds_rows
 
 
-@pytest.mark.parametrize("engine", list(PRIVATE))
+@pytest.mark.parametrize("engine", [*PRIVATE, "copula"])
 def test_two_fits_with_one_seed_differ(engine: str) -> None:
     one, two = (
         privsynth.fit(
@@ -119,7 +119,7 @@ def test_a_table_without_rows_is_not_refused() -> None:
 @pytest.mark.parametrize("names", [["id"], ["id", "age"], ["age"], ["sick"]])
 def test_narrow_tables_are_learnt(names: list[str], tmp_path: Path) -> None:
     schema = Schema(tuple(column for column in SCHEMA if column.name in names))
-    for engine in PRIVATE:
+    for engine in (*PRIVATE, "copula"):
         model = privsynth.fit(
             people()[names], engine=engine, schema=schema, budget=privsynth.Budget(1.0), seed=1
         )

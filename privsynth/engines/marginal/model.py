@@ -57,7 +57,7 @@ class MarginalModel:
         """The columns whose conditions are met exactly: all that are modelled."""
         return frozenset(j for clique in self.beliefs.tree.cliques for j in clique)
 
-    def shares(self, column: int) -> npt.NDArray[np.float64]:
+    def marginal(self, column: int) -> npt.NDArray[np.float64]:
         """Give about the share of each code of a column."""
         own = self.groups[column]
         if column not in self.answers:

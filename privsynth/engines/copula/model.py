@@ -1,7 +1,8 @@
-"""The Gaussian copula: counts by class, and sums of products of normal scores."""
+"""A fitted Gaussian copula, and how rows are drawn from it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.codec import Codes
-from privsynth.curator import Curator
-from privsynth.engines import Progress, check_rows, labels_to_draw
+from privsynth.curator import Curator, Measurement
+from privsynth.engines import labels_to_draw
 from privsynth.engines.evidence import Evidence
 from privsynth.engines.guide import Guide
 from privsynth.engines.scores import FARTHEST, Latent, Scale, bounds
 from privsynth.engines.stored import reading, stored
-from privsynth.errors import ArtefactError, ConfigError, SamplingError
+from privsynth.errors import ArtefactError, SamplingError
 
-__all__ = ["Copula", "CopulaModel", "check_shrinkage"]
+__all__ = ["CopulaModel", "Release"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,62 +31,49 @@ LEAST_DRAWS = 500_000
 MOST_DRAWS = 100_000
 
 
-@dataclass(frozen=True)
-class Copula:
-    """A Gaussian copula of codes.
+@dataclass(frozen=True, eq=False)
+class Release:
+    """What noisy answers a model was learnt from.
 
     Parameters
     ----------
-    shrinkage : float
-        How many rows the pooled within-class correlation counts for beside a class's own.
-
-    Notes
-    -----
-    A discrete target divides the rows: each class has its own marginals and correlation, so the
-    target's share and its pairs with other columns are kept, and rows of a class cost no more
-    than others. A nullable number has two latent normals, one for its value and one for whether
-    it is there. All that is asked of the curator are counts and sums, which need no row in memory
-    and can be answered with noise as well.
+    rows : float
+        About how many rows there are.
+    counts : tuple of Measurement
+        The codes of each column, beside the target where it divides the rows.
+    products : Measurement or None
+        The products of scores, shape (classes, pairs), in parts (`privsynth.curator.SCORE_PARTS`)
+        of theirs; None where there is one dimension at most.
     """
 
-    shrinkage: float = 100.0
+    rows: float
+    counts: tuple[Measurement, ...]
+    products: Measurement | None
 
-    model: ClassVar[type[CopulaModel]]
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Give JSON values and arrays."""
+        every = [*self.counts, *([] if self.products is None else [self.products])]
+        meta = {
+            "rows": self.rows,
+            "products": self.products is not None,
+            "measured": [
+                {"clique": list(m.clique), "shape": list(m.values.shape), "scale": m.scale}
+                for m in every
+            ],
+        }
+        return meta, {f"measured{i}": np.atleast_1d(m.values) for i, m in enumerate(every)}
 
-    def __post_init__(self) -> None:
-        check_shrinkage(self.shrinkage)
-
-    def fit(
-        self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
-    ) -> CopulaModel:
-        """Learn marginals and correlations.
-
-        Raises
-        ------
-        DataError
-            The table has fewer rows than k.
-        """
-        k = curator.disclosure.k
-        check_rows("copula", curator.n_rows, k)
-        tell = progress or (lambda *_: None)
-        tell("counting", 0, 2)
-        scale = Scale.learn(curator)
-        tell("correlating", 1, 2)
-        moments = scale.moments(curator.products(scale.scores()))
-        correlation = scale.correlation(moments, k=k, shrinkage=self.shrinkage)
-        tell("correlating", 2, 2)
-        return CopulaModel.of(curator, scale, scale.shares(scale.counts, k), correlation)
-
-
-def check_shrinkage(shrinkage: float) -> None:
-    """Refuse a number of rows below 0.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if not 0 <= shrinkage < np.inf:
-        raise ConfigError(f"shrinkage is {shrinkage}; give 0 or more rows")
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild what `state` gave."""
+        every = []
+        for i, entry in enumerate(meta["measured"]):
+            shape = tuple(int(size) for size in entry["shape"])
+            values = stored(arrays, f"measured{i}", shape or (1,), np.int64).reshape(shape)
+            clique = tuple(int(j) for j in entry["clique"])
+            every.append(Measurement(clique, values, float(entry["scale"])))
+        products = every.pop() if meta["products"] else None
+        return cls(float(meta["rows"]), tuple(every), products)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +95,8 @@ class CopulaModel:
         Share of each code in that order, class by class.
     correlation : ndarray, shape (classes with rows, latents, latents)
         Of the latent normals.
+    release : Release, optional
+        The noisy answers that it was learnt from, under a privacy budget.
     """
 
     sizes: tuple[int, ...]
@@ -116,6 +106,7 @@ class CopulaModel:
     order: npt.NDArray[np.int32]
     shares: Floats
     correlation: Floats
+    release: Release | None = None
 
     holds_rows: ClassVar[bool] = False
 
@@ -137,6 +128,26 @@ class CopulaModel:
     def answers(self) -> frozenset[int]:
         """Every column; see `privsynth.engines.Model.answers`."""
         return frozenset(range(len(self.sizes)))
+
+    @property
+    def n_rows(self) -> float:
+        """About how many rows were learnt from, under a privacy budget."""
+        return math.nan if self.release is None else self.release.rows
+
+    def marginal(self, column: int) -> Floats:
+        """Give about the share of each code of a column."""
+        if column == self.target:
+            return self.prior
+        own = [i for i, latent in enumerate(self.latents) if latent.column == column]
+        if not own:
+            return np.ones(1)
+        weight = self.prior[self.prior > 0]
+        share, *missing = (weight @ self._spans(self.shares)[i] for i in own)
+        found = np.empty(self.sizes[column])
+        found[self._spans(self.order)[own[0]]] = share * (missing[0][0] if missing else 1.0)
+        if missing:
+            found[-1] = missing[0][1]
+        return found
 
     def sample(
         self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
@@ -297,14 +308,18 @@ class CopulaModel:
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Give JSON values and arrays; see `privsynth.engines.Model.state`."""
-        meta = {
+        meta: dict[str, Any] = {
             "sizes": list(self.sizes),
             "target": self.target,
             "latents": [[x.column, x.size, x.null, x.presence, x.nominal] for x in self.latents],
             "classes": len(self.prior),
         }
         names = ("prior", "order", "shares", "correlation")
-        return meta, {name: getattr(self, name) for name in names}
+        arrays = {name: getattr(self, name) for name in names}
+        if self.release is not None:
+            meta["release"], measured = self.release.state()
+            arrays |= measured
+        return meta, arrays
 
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
@@ -332,6 +347,7 @@ class CopulaModel:
                 stored(arrays, "order", (width,), np.int32),
                 stored(arrays, "shares", (there, width), np.float64),
                 stored(arrays, "correlation", (there, len(latents), len(latents)), np.float64),
+                Release.from_state(meta["release"], arrays) if "release" in meta else None,
             )
             if not model._sound():
                 raise ArtefactError(
@@ -356,6 +372,3 @@ class CopulaModel:
             0 <= self.target < len(self.sizes) and self.sizes[self.target] == len(self.prior)
         )
         return fits and orders and shares and target
-
-
-Copula.model = CopulaModel

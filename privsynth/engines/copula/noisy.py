@@ -1,0 +1,161 @@
+"""A Gaussian copula learnt from noisy answers alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.codec import Codec
+from privsynth.curator import SCORE_PARTS, Measurement, PrivateCurator
+from privsynth.engines import Progress
+from privsynth.engines.copula.model import CopulaModel, Release
+from privsynth.engines.marginal.grouping import SMOOTH, simplex
+from privsynth.engines.marginal.survey import Survey, survey
+from privsynth.engines.scores import Latent, Scale, latents_of, positive, solve, waves
+
+__all__ = ["learn"]
+
+Floats = npt.NDArray[np.float64]
+
+COUNTS = 0.5
+"""The part of the budget for the codes of each column; the rest is for the products."""
+MOST_GROUPS = 40
+
+
+def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) -> CopulaModel:
+    """Measure each column beside the target, then the products of all pairs of scores.
+
+    Parameters
+    ----------
+    curator : PrivateCurator
+    shrinkage : float
+        How many rows the pooled within-class correlation counts for beside a class's own.
+    progress : callable, optional
+
+    Notes
+    -----
+    Rows are divided by class as without a budget. A count of a class is drawn toward all classes
+    together the more, the less it stands out of the noise; so are correlations, and those of all
+    classes toward none.
+    """
+    tell = progress or (lambda *_: None)
+    tell("measuring marginals", 0, 2)
+    sizes = curator.codec.sizes
+    scale_now = curator.budget.rows_per_unit * math.sqrt(len(sizes) / (2 * COUNTS * curator.rho))
+    found = survey(curator, COUNTS * curator.rho, MOST_GROUPS, scale_now)
+    # Groups have served to smooth the counts; scores are of codes, in each class.
+    curator.group(
+        [found.groups[j].of if j == found.label else np.arange(n) for j, n in enumerate(sizes)]
+    )
+    scale, prior = _scale(curator.codec, found)
+    tell("measuring marginals", 1, 2)
+    measured = None
+    correlation = np.ones((len(scale.rows), len(scale.latents), len(scale.latents)))
+    if len(scale.latents) > 1:
+        measured = curator.products(scale.scores(), curator.left)
+        correlation = _correlation(scale, measured, shrinkage)
+    tell("measuring marginals", 2, 2)
+    shares = [held / held.sum(axis=1, keepdims=True) for held in scale.counts]
+    release = Release(found.total, found.measurements, measured)
+    return CopulaModel(
+        sizes=sizes,
+        target=found.label,
+        latents=scale.latents,
+        prior=prior,
+        order=np.concatenate([np.zeros(0, dtype=np.int32), *scale.order]),
+        shares=np.concatenate([np.zeros((len(scale.rows), 0)), *shares], axis=1),
+        correlation=correlation,
+        release=release,
+    )
+
+
+def _scale(codec: Codec, found: Survey) -> tuple[Scale, Floats]:
+    """Give the counts of codes that are likely, class by class, and the share of each class."""
+    label, latents = found.label, latents_of(codec, found.label)
+    if label is None:
+        rows, prior = np.array([found.total]), np.ones(1)
+    else:
+        sums = [told.values.sum(axis=0) for told in found.gathered]
+        rows = np.maximum(np.mean(sums, axis=0), 1.0)
+        prior = np.zeros(codec.sizes[label])
+        own = found.groups[label]
+        there = own.shares[:, 0] > 0
+        prior[there] = rows[own.of[there]]
+    smoothed = {
+        told.clique[0]: _smoothed(found, position, rows)
+        for position, told in enumerate(found.gathered)
+        if told.clique
+    }
+    order, counts = [], []
+    for latent in latents:
+        held = latent.counts(smoothed[latent.column])
+        ranks = np.arange(latent.size, dtype=np.int32)
+        if latent.nominal and len(rows) > 1:
+            ranks = _ranked(held, found.groups[latent.column].of)
+        order.append(ranks)
+        # No code is without hope, so that every class has a share of some.
+        counts.append(held[:, ranks] + 1e-9)
+    whole = np.rint(np.maximum(rows, 1)).astype(np.int64)
+    return Scale(latents, whole, tuple(order), tuple(counts)), prior / prior.sum()
+
+
+def _smoothed(found: Survey, position: int, rows: Floats) -> Floats:
+    """Give the likely rows of each code of a column in each class, shape (classes, codes)."""
+    told = found.gathered[position]
+    own = found.groups[told.clique[0]]
+    values = told.values.reshape(own.size, -1).astype(float)
+    noise = np.asarray(told.scale, dtype=float).reshape(own.size, -1).mean()
+    pooled = simplex(values.sum(axis=1), found.total) / found.total
+    drawn = [simplex(values[:, c], held) for c, held in enumerate(rows)]
+    lifted = np.stack(drawn) + SMOOTH * noise * pooled * (len(rows) > 1)
+    lifted *= (rows / lifted.sum(axis=1))[:, None]
+    return np.asarray(lifted[:, own.of] * own.shares.T)
+
+
+def _ranked(counts: Floats, of: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+    """Put levels in the order of the main axis of their classes, groups kept together."""
+    profile = counts / np.maximum(counts.sum(axis=0), 1e-9)
+    weight = counts.sum(axis=0)
+    centred = profile - (profile * weight).sum(axis=1, keepdims=True) / weight.sum()
+    main = np.linalg.eigh((centred * weight) @ centred.T)[1][:, -1]
+    place = main @ centred
+    group = of[: len(place)]
+    mean = np.bincount(group, place * weight) / np.maximum(np.bincount(group, weight), 1e-9)
+    return np.lexsort((np.arange(len(place)), mean[group])).astype(np.int32)
+
+
+def _correlation(scale: Scale, measured: Measurement, shrinkage: float) -> Floats:
+    """Give the likely correlations of the latent normals, class by class."""
+    width, rows = len(scale.latents), scale.rows.astype(float)
+    noise = measured.scale / SCORE_PARTS**2
+    upper = np.triu_indices(width, 1)
+    products = np.zeros((len(rows), width, width))
+    products[:, *upper] = measured.values / SCORE_PARTS**2
+    products += products.transpose(0, 2, 1)
+    there = np.stack(
+        [
+            _there(latent, held, rows)
+            for latent, held in zip(scale.latents, scale.counts, strict=True)
+        ],
+        axis=1,
+    )
+    both = np.maximum(there[:, :, None] * there[:, None, :] / rows[:, None, None], 1.0)
+    wave = waves(scale.counts)
+    own = np.stack([solve(told, wave[:, c]) for c, told in enumerate(products / both)])
+    # As many rows as would leave as much doubt as chance and noise do.
+    sure = both**2 / (both + noise**2)
+    pooled = (sure * own).sum(axis=0) / sure.sum(axis=0)
+    doubt = 1 / sure.sum(axis=0)
+    spread = max(float((pooled[upper] ** 2 - doubt[upper]).mean()), 0.0)
+    pooled *= spread / (spread + doubt)
+    np.fill_diagonal(pooled, 1.0)
+    weight = sure / (sure + max(shrinkage, 1e-9))
+    np.einsum("cii->ci", own)[:] = 1.0
+    return positive(weight * own + (1 - weight) * pooled)
+
+
+def _there(latent: Latent, held: Floats, rows: Floats) -> Floats:
+    """Give about how many rows of each class have a value on a dimension."""
+    return rows if latent.null is None or latent.presence else held.sum(axis=1)
