@@ -8,8 +8,8 @@ nearest cell, an unknown text to ``(other)``, and what cannot be read to the cod
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from privsynth.errors import SchemaError, UsageError, known
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
 from privsynth.table import arrow_type
 
-__all__ = ["check_declared", "declared_codec", "numbers_in"]
+__all__ = ["Units", "check_declared", "declared_codec", "numbers_in", "units_of"]
 
 EVEN = 0.5
 """The share of a grid that is spread evenly; the rest is the finer the nearer to zero."""
@@ -107,23 +107,25 @@ def check_declared(schema: Schema | None, names: Sequence[str], where: str) -> S
     return Schema(columns)
 
 
-def declared_codec(schema: Schema) -> Codec:
+def declared_codec(schema: Schema, heaps: Mapping[str, Sequence[int]] | None = None) -> Codec:
     """Build the codec of a schema whose domains are declared or discovered.
 
     Parameters
     ----------
     schema : Schema
         As `check_declared` gives it, and with what was left to be discovered filled in.
+    heaps : mapping of str to sequence of int, optional
+        Values of continuous columns, in `Units`, that have a code of their own.
 
     Returns
     -------
     Codec
         Each column that is modelled ends with the code of null; a column has at most 256 codes
-        unless it has more levels.
+        unless it has more levels, or heaps.
     """
     target = schema.target
     return Codec(
-        tuple(_coding(column) for column in schema),
+        tuple(_coding(column, (heaps or {}).get(column.name, ())) for column in schema),
         None if target is None else schema.names.index(target.name),
     )
 
@@ -237,11 +239,11 @@ def _listed(names: Sequence[str]) -> str:
 # What is built
 
 
-def _coding(column: Column) -> Coding:
+def _coding(column: Column, heaps: Sequence[int]) -> Coding:
     if column.kind.surrogate:
         return SurrogateCodes(column)
     if isinstance(column.domain, Bounds):
-        return _grid(column, column.domain)
+        return _grid(column, column.domain, heaps)
     return _levels(column)
 
 
@@ -274,35 +276,84 @@ def _fits(column: Column, level: Any) -> bool:
     return True
 
 
-def _grid(column: Column, bounds: Bounds) -> Cells:
+def _grid(column: Column, bounds: Bounds, heaps: Sequence[int]) -> Cells:
     """Cut the line between two bounds into cells, of which zero and both bounds are their own."""
-    low, high = _ends(column, bounds)
-    if column.kind is not Kind.NUMERIC:
-        return _whole_cells(column, int(low), int(high))
-    digits = _digits(column)
-    store = _storage(column)
-    exact = 2 / np.finfo(store).eps
-    if digits is None or max(abs(low), abs(high)) * 10.0**digits > exact:
+    units = units_of(column)
+    if units is None:
+        low, high = _ends(column, bounds)
         return _real_cells(column, low, high)
+    return units.cells(units.starts(heaps))
+
+
+@dataclass(frozen=True)
+class Units:
+    """The whole multiples of a unit on which a column's values lie.
+
+    Parameters
+    ----------
+    column : Column
+    least, most : int
+        Both bounds, in units.
+    digits : int or None
+        Digits after the point of the unit of a numeric column.
+    step : int
+        The unit of an integer or datetime column.
+    """
+
+    column: Column
+    least: int
+    most: int
+    digits: int | None = None
+    step: int = 1
+
+    @property
+    def few(self) -> bool:
+        """Whether every value has a cell of its own."""
+        return self.most - self.least < MOST_CELLS - 1
+
+    def starts(self, heaps: Sequence[int] = ()) -> list[int]:
+        """Give the first unit of each cell; `heaps` are cells of their own."""
+        if self.few:
+            return list(range(self.least, self.most + 1))
+        edges = _edges(self.column, self.least, self.most, MOST_CELLS - 1 - LEAST)
+        starts = {min(max(round(float(edge)), self.least), self.most) for edge in edges}
+        starts |= {self.least, self.least + 1, self.most}
+        if self.least < 0 < self.most and self.column.kind is not Kind.DATETIME:
+            starts |= {0, 1}
+        for heap in heaps:
+            starts |= {heap, min(heap + 1, self.most)}
+        return sorted(starts)
+
+    def cells(self, starts: Sequence[int]) -> Cells:
+        """Give the cells that begin where `starts` say; the last ends at the upper bound."""
+        ends = [*(start - 1 for start in starts[1:]), self.most]
+        if self.digits is None:
+            first, last = ([at * self.step for at in ats] for ats in (starts, ends))
+            whole = _cells(self.column, np.array(first, np.int64), np.array(last, np.int64))
+            return replace(whole, step=self.step)
+        unit, store = 10.0**self.digits, _storage(self.column)
+        low, high = (np.round(np.array(at) / unit, self.digits) for at in (starts, ends))
+        return _cells(self.column, low.astype(store), high.astype(store))
+
+
+def units_of(column: Column) -> Units | None:
+    """Give the units of a continuous column with bounds; None where its values lie on none."""
+    if not isinstance(column.domain, Bounds):
+        return None
+    low, high = _ends(column, column.domain)
+    if column.kind is not Kind.NUMERIC:
+        step = _tick(column)
+        least, most = -(-int(low) // step), int(high) // step
+        if least > most:
+            step, least, most = 1, int(low), int(high)
+        return Units(column, least, most, None, step)
+    digits = _digits(column)
+    exact = 2 / np.finfo(_storage(column)).eps
+    if digits is None or max(abs(low), abs(high)) * 10.0**digits > exact:
+        return None
     unit = 10.0**digits
     least, most = math.ceil(round(low * unit, 3)), math.floor(round(high * unit, 3))
-    if least > most:
-        return _real_cells(column, low, high)
-    starts = _starts(column, least, most)
-    ends = [*(start - 1 for start in starts[1:]), most]
-    first, last = (np.round(np.array(at) / unit, digits) for at in (starts, ends))
-    return _cells(column, first.astype(store), last.astype(store))
-
-
-def _whole_cells(column: Column, low: int, high: int) -> Cells:
-    step = _tick(column)
-    least, most = -(-low // step), high // step
-    if least > most:
-        step, least, most = 1, low, high
-    starts = _starts(column, least, most)
-    ends = [*(start - 1 for start in starts[1:]), most]
-    lows, highs = (np.array([at * step for at in ats], dtype=np.int64) for ats in (starts, ends))
-    return replace(_cells(column, lows, highs), step=step)
+    return None if least > most else Units(column, least, most, digits)
 
 
 def _real_cells(column: Column, low: float, high: float) -> Cells:
@@ -320,17 +371,6 @@ def _cells(column: Column, low: npt.NDArray[Any], high: npt.NDArray[Any]) -> Cel
         low, high = low.astype(np.float64), high.astype(np.float64)
     mid = np.clip(low / 2 + high / 2, low.astype(np.float64), high.astype(np.float64))
     return Cells(column, low, high, mid, nullable=True, total=True)
-
-
-def _starts(column: Column, low: int, high: int) -> list[int]:
-    """Give the first whole number of each cell; all of them where they are few."""
-    if high - low < MOST_CELLS - 1:
-        return list(range(low, high + 1))
-    edges = _edges(column, low, high, MOST_CELLS - 1 - LEAST)
-    starts = {min(max(round(float(edge)), low), high) for edge in edges} | {low, low + 1, high}
-    if low < 0 < high and column.kind is not Kind.DATETIME:
-        starts |= {0, 1}
-    return sorted(starts)
 
 
 def _edges(column: Column, low: float, high: float, most: int) -> npt.NDArray[np.float64]:

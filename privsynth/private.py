@@ -26,6 +26,7 @@ from privsynth.discovery import DISCOVERY_DELTA, discover, to_discover
 from privsynth.engines import PRIVATE, PrivateModel, Progress, Synthesizer
 from privsynth.errors import UsageError, known
 from privsynth.fitting import versions
+from privsynth.heaps import heaps
 from privsynth.privacy import Budget, Disclosure, Ledger
 from privsynth.schema import Schema
 from privsynth.table import Table
@@ -124,7 +125,7 @@ def fit_privately(
     if progress is not None:
         progress("measuring under the budget", 0, 0)
     schema = discover(asked, schema)
-    codec = declared_codec(schema)
+    codec = declared_codec(schema, heaps(asked, schema))
     with threadpool_limits(1):
         model: PrivateModel = synthesizer.fit_privately(
             PrivateCurator(asked, codec), np.random.default_rng(stream), progress

@@ -25,7 +25,7 @@ FLOORS = {
         "table",
     ),
     3: ("codec", "config", "conversion", "declared", "evaluation", "infer"),
-    4: ("curator", "discovery", "policy", "report"),
+    4: ("curator", "discovery", "heaps", "policy", "report"),
     5: ("engines",),
     6: (
         "artefact",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -63,6 +63,15 @@ OPEN = Schema(
     )
 )
 """The same columns; levels of one and bounds of another are to be discovered."""
+WIDE = Schema(
+    tuple(
+        replace(column, domain=Bounds(-40_000, 60_000))
+        if column.name in ("age", "paid")
+        else column
+        for column in SCHEMA
+    )
+)
+"""The same columns; two of them may hold so many values that heaps are searched for."""
 WORST: Row = ("nobody", "a job never seen", "9" * 400, "perhaps", "-inf", None)
 """A row whose every value lies outside the domain."""
 

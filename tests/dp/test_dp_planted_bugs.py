@@ -17,6 +17,7 @@ from audits import (
     FEW,
     OPEN,
     SCHEMA,
+    WIDE,
     WORST,
     Case,
     Row,
@@ -37,7 +38,7 @@ from audits import (
     table,
 )
 
-from privsynth import accountant, curator, private
+from privsynth import accountant, curator, heaps, private
 from privsynth.accountant import Accountant
 from privsynth.codec import Codec
 from privsynth.curator import PrivateCurator
@@ -262,6 +263,27 @@ def test_a_sensitivity_that_is_too_small(
     red(lambda: neighbours(name))
 
 
+def test_heaps_at_a_price_of_one_column(monkeypatch: Patch) -> None:
+    plant(monkeypatch, heaps, "heaps", "math.sqrt(len(wanted))", "1.0")
+    monkeypatch.setattr(private, "heaps", heaps.heaps)
+    red(lambda: neighbours("independent", WIDE))
+
+
+def test_heaps_of_exact_counts(monkeypatch: Patch) -> None:
+    keep_private(monkeypatch)
+    plant(
+        monkeypatch,
+        heaps,
+        "heaps",
+        "np.split(answer, ends)",
+        "np.split(_counts(wanted, accountant.held), ends)",
+    )
+    monkeypatch.setattr(private, "heaps", heaps.heaps)
+    heaped = [(*row[:4], "31337", row[5]) for row in MADE]
+    case = Case("independent", Budget(4.0, 1e-5), WIDE)
+    red(lambda: check_silence(case, table(heaped), [table(MADE)]))
+
+
 @pytest.mark.parametrize(
     ("owner", "old", "new"),
     [
@@ -389,8 +411,8 @@ def test_a_domain_read_from_the_rows(monkeypatch: Patch, read: Any) -> None:
         monkeypatch,
         private,
         "fit_privately",
-        "declared_codec(schema)",
-        "declared_codec(READ(schema, train))",
+        "declared_codec(schema, ",
+        "declared_codec(READ(schema, train), ",
         READ=read,
     )
     red(silence)

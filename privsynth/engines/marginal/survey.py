@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +107,9 @@ def survey(
     if label is not None and (codings[label].size > MOST_CLASSES or len(columns) == 1):
         label = None
     cliques = [(j,) if label is None else (j, label) for j in columns if j != label]
-    measured = curator.measure(cliques or [()], rho)
+    # Noise adds up over the cells of a clique: these shares keep the sum over all cliques least.
+    weights = [math.prod(curator.sizes[j] for j in clique) ** (2 / 3) for clique in cliques]
+    measured = curator.measure(cliques or [()], rho, weights or None)
     total, noise = _pooled([m.values.sum() for m in measured], measured)
     total = max(float(total), 1.0)
     groups = dict.fromkeys(range(len(codings)), Groups(np.zeros(1, np.intp), np.ones((1, 1))))
@@ -141,9 +144,9 @@ def _pooled(sums: list[Any], measured: Sequence[Measurement]) -> tuple[Any, floa
     A sum over the cells of a first axis has a variance that grows with its length.
     """
     cells = np.array([len(m.values) if m.values.ndim else 1 for m in measured])
-    weight = 1 / cells
+    weight = 1 / (cells * np.array([m.scale for m in measured]) ** 2)
     mean = sum(w * np.asarray(s, dtype=float) for w, s in zip(weight, sums, strict=True))
-    return mean / weight.sum(), measured[0].scale / float(np.sqrt(weight.sum()))
+    return mean / weight.sum(), 1 / float(np.sqrt(weight.sum()))
 
 
 def _spare(coding: Coding) -> int:
