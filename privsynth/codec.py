@@ -10,7 +10,7 @@ built from the codes, and the codec itself, obeys the disclosure control.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.conversion import comparable, readings
-from privsynth.errors import ArtefactError, DataError, SamplingError, known
+from privsynth.errors import ArtefactError, DataError, SamplingError, SchemaError, known
 from privsynth.infer import clipped, round_numbers
 from privsynth.privacy import Disclosure
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema
@@ -471,12 +471,88 @@ class SurrogateCodes:
         return cls(column, distinct, share, bool(state["nullable"]), offset)
 
 
-Coding: TypeAlias = Cells | LevelCodes | SurrogateCodes
+@dataclass(frozen=True, eq=False)
+class DeterminedCodes:
+    """A column whose value follows from another column's level: nothing is learnt of it.
+
+    Parameters
+    ----------
+    column : Column
+        Says by which column and how.
+    by : LevelCodes
+        The coding of that column; its pooled level and null give a missing value.
+    """
+
+    column: Column
+    by: LevelCodes
+
+    size: ClassVar[int] = 1
+    nullable: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.column.name
+
+    @cached_property
+    def _values(self) -> pa.Array:
+        """The different values, each once."""
+        values = dict.fromkeys(value for _, value in self.column.mapping)
+        return as_type(list(values), _value_type(arrow_type(self.column.dtype)))
+
+    @cached_property
+    def _of(self) -> npt.NDArray[np.int32]:
+        """The position of the value that follows from each code of the other column."""
+        places: dict[Any, int] = {}
+        follows = {
+            level: places.setdefault(value, len(places)) for level, value in self.column.mapping
+        }
+        none = len(places)
+        found = np.full(self.by.size, none, dtype=np.int32)
+        found[: len(self.by.levels)] = [follows.get(level, none) for level in self.by.levels]
+        return found
+
+    def encode(self, values: pa.Array) -> Codes:
+        """Give 0: a value tells nothing that the other column does not."""
+        return np.zeros(len(values), dtype=np.int32)
+
+    def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
+        """Give the value that follows from each code of the other column."""
+        found = self._of[codes]
+        missing = found == len(self._values)
+        return _coded(found, self._values, missing, arrow_type(self.column.dtype))
+
+    def code_of(self, value: Any) -> int:
+        """Give the other column's code from which alone a value follows.
+
+        Raises
+        ------
+        SamplingError
+            None, or several, give it.
+        """
+        named = _scalar(self.column, value)
+        place = pc.index_in(named, value_set=self._values)[0].as_py()
+        given = np.flatnonzero(self._of == (-1 if place is None else place))
+        if len(given) != 1:
+            raise SamplingError(
+                f"column {self.name!r}: {'no level' if len(given) == 0 else 'more than one level'} "
+                f"of {self.by.name!r} gives this value; ask for a level of {self.by.name!r}"
+            )
+        return int(given[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the coding as JSON values: the schema says it all."""
+        return {}
+
+
+Coding: TypeAlias = Cells | LevelCodes | SurrogateCodes | DeterminedCodes
 CODINGS: dict[str, type[Cells] | type[LevelCodes] | type[SurrogateCodes]] = {
     "cells": Cells,
     "levels": LevelCodes,
     "surrogates": SurrogateCodes,
 }
+DETERMINED = "determined"
 
 
 @dataclass(frozen=True, eq=False)
@@ -557,9 +633,21 @@ class Codec:
             they are; ``.cast(codec.schema)`` gives plain columns.
         """
         return pa.table(
-            [coding.decode(codes[:, j], rng, start) for j, coding in enumerate(self.codings)],
+            [
+                coding.decode(codes[:, of], rng, start)
+                for coding, of in zip(self.codings, self._read_from, strict=True)
+            ],
             names=[coding.name for coding in self.codings],
         )
+
+    @cached_property
+    def _read_from(self) -> list[int]:
+        """The position of the column whose codes give each column's values."""
+        names = [coding.name for coding in self.codings]
+        return [
+            names.index(coding.by.name) if isinstance(coding, DeterminedCodes) else j
+            for j, coding in enumerate(self.codings)
+        ]
 
     def conditions(self, where: Mapping[str, Any]) -> dict[int, int]:
         """Translate conditions on columns to positions and codes.
@@ -567,20 +655,28 @@ class Codec:
         Raises
         ------
         SamplingError
-            No such column, no such level, or a column of surrogates.
+            No such column, no such level, a column of surrogates, or two conditions that
+            contradict each other.
         """
         names = [coding.name for coding in self.codings]
         for name in where:
             if name not in names:
                 raise SamplingError(f"no column {name!r} to ask for{known(name, names)}")
-        return {
-            names.index(name): self.codings[names.index(name)].code_of(value)
-            for name, value in where.items()
-        }
+        asked: dict[int, int] = {}
+        for name, value in where.items():
+            j = names.index(name)
+            code = self.codings[j].code_of(value)
+            if asked.setdefault(self._read_from[j], code) != code:
+                raise SamplingError(
+                    f"column {name!r}: no row meets this condition and that on another column; "
+                    "drop one of them"
+                )
+        return asked
 
     def to_dict(self) -> dict[str, Any]:
         """Give the codec as JSON values; the schema is saved beside it."""
-        kinds = {kind: name for name, kind in CODINGS.items()}
+        kinds: dict[type, str] = {kind: name for name, kind in CODINGS.items()}
+        kinds[DeterminedCodes] = DETERMINED
         return {
             "target": self.target,
             "codings": [{"type": kinds[type(c)], **c.to_dict()} for c in self.codings],
@@ -591,11 +687,51 @@ class Codec:
         """Rebuild the codec of `schema`."""
         if len(state["codings"]) != len(schema):
             raise ArtefactError("the codec and the schema do not fit each other; fit anew")
-        codings = tuple(
-            CODINGS[entry["type"]].from_dict(column, entry)
+        codings = [
+            None if entry["type"] == DETERMINED else CODINGS[entry["type"]].from_dict(column, entry)
             for column, entry in zip(schema, state["codings"], strict=True)
-        )
-        return cls(codings, state["target"])
+        ]
+        return cls(determined(schema, codings), state["target"])
+
+
+def determined(schema: Schema, codings: Sequence[Coding | None]) -> tuple[Coding, ...]:
+    """Fill in the codings of columns that follow from others.
+
+    Parameters
+    ----------
+    schema : Schema
+    codings : sequence of Coding or None
+        One a column; what it is for a column that is determined does not matter.
+
+    Raises
+    ------
+    SchemaError
+        A column is determined by one without levels, or by levels it has no value for, or a value
+        is not of its type.
+    """
+    found: list[Coding] = []
+    for column, coding in zip(schema, codings, strict=True):
+        if column.determined_by is None:
+            assert coding is not None  # noqa: S101
+            found.append(coding)
+            continue
+        by = codings[schema.names.index(column.determined_by)]
+        place = f"schema, column {column.name!r}"
+        if not isinstance(by, LevelCodes):
+            raise SchemaError(
+                f"{place}: {column.determined_by!r} has no levels to be determined by; declare "
+                "its levels"
+            )
+        follows = DeterminedCodes(column, by)
+        try:
+            _ = follows._values
+        except (pa.ArrowException, OverflowError, ValueError):
+            raise SchemaError(
+                f"{place}: the values of 'mapping' cannot all be read as {column.dtype}; mend "
+                "them or the dtype"
+            ) from None
+        found.append(follows)
+    return tuple(found)
 
 
 def _encoded(coding: Coding, column: pa.Array | pa.ChunkedArray) -> Codes:
@@ -627,8 +763,12 @@ def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
     """
     names = schema.names
     target = schema.target
+    codings = [
+        None if column.determined_by else _learn_column(table, column, disclosure.k)
+        for column in schema
+    ]
     return Codec(
-        tuple(_learn_column(table, column, disclosure.k) for column in schema),
+        determined(schema, codings),
         None if target is None else names.index(target.name),
     )
 

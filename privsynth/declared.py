@@ -26,6 +26,7 @@ from privsynth.codec import (
     LevelCodes,
     SurrogateCodes,
     as_type,
+    determined,
 )
 from privsynth.conversion import comparable, numbers_in, readings
 from privsynth.errors import SchemaError, UsageError, known
@@ -124,8 +125,12 @@ def declared_codec(schema: Schema, heaps: Mapping[str, Sequence[int]] | None = N
         unless it has more levels, or heaps.
     """
     target = schema.target
+    codings = [
+        None if column.determined_by else _coding(column, (heaps or {}).get(column.name, ()))
+        for column in schema
+    ]
     return Codec(
-        tuple(_coding(column, (heaps or {}).get(column.name, ())) for column in schema),
+        determined(schema, codings),
         None if target is None else schema.names.index(target.name),
     )
 
@@ -135,7 +140,7 @@ def declared_codec(schema: Schema, heaps: Mapping[str, Sequence[int]] | None = N
 
 def _closed(column: Column) -> bool:
     """Say whether the rows are not needed to know what a column may hold."""
-    if column.kind.surrogate or column.source is Source.DISCOVERED:
+    if column.kind.surrogate or column.determined_by or column.source is Source.DISCOVERED:
         return True
     given = column.domain is not None or column.kind is Kind.BOOLEAN
     return given and column.source is Source.DECLARED
@@ -158,7 +163,7 @@ def _level_type(domain: Levels | Bounds | None) -> str:
 def _check_column(column: Column) -> None:
     try:
         _check_type(column)
-        if column.kind.surrogate:
+        if column.kind.surrogate or column.determined_by:
             return
         if isinstance(column.domain, Bounds):
             _check_bounds(column, column.domain)

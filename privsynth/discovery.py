@@ -31,7 +31,11 @@ POWERS = 64
 
 def to_discover(schema: Schema) -> tuple[Column, ...]:
     """Give the columns whose domain is to be discovered."""
-    return tuple(c for c in schema if c.source is Source.DISCOVERED and not c.kind.surrogate)
+    return tuple(
+        c
+        for c in schema
+        if c.source is Source.DISCOVERED and not (c.kind.surrogate or c.determined_by)
+    )
 
 
 def discover(accountant: Accountant, schema: Schema) -> Schema:

@@ -475,6 +475,8 @@ def _declare(said: Column, facts: _Facts, k: int) -> Column:
     free = given - {"kind", "dtype", "domain"}
     column = replace(column, **{key: getattr(said, key) for key in free})
     check_pattern(column)
+    if said.determined_by is not None:
+        return replace(column, domain=None, unique=False, personal=None, why="declared determined")
     if "domain" not in given or said.domain is None:
         return column
     return replace(column, domain=_declared_domain(said, kind, facts, place), source=said.source)

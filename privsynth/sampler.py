@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from privsynth.codec import Cells, Codec, Codes
+from privsynth.codec import Cells, Codec, Codes, Coding, DeterminedCodes
 from privsynth.engines import Model, Progress, labels_to_draw
 from privsynth.errors import SamplingError, UsageError
 
@@ -181,14 +181,18 @@ def _by_class(
 
 
 def _whole(codec: Codec, drawn: pa.Table, rng: np.random.Generator, start: int) -> pa.Table:
-    """Put in the columns that a model which holds rows does not give: their values are invented."""
+    """Put in what a model which holds rows does not give: what is invented, or determined."""
     there = np.zeros(drawn.num_rows, dtype=np.int32)
-    columns = [
-        drawn.column(coding.name)
-        if coding.name in drawn.column_names
-        else coding.decode(there, rng, start)
-        for coding in codec.codings
-    ]
+
+    def given(coding: Coding) -> pa.Array | pa.ChunkedArray:
+        if coding.name in drawn.column_names:
+            return drawn.column(coding.name)
+        if isinstance(coding, DeterminedCodes):
+            by = drawn.column(coding.by.name).combine_chunks()
+            return coding.decode(coding.by.encode(by), rng, start)
+        return coding.decode(there, rng, start)
+
+    columns = [given(coding) for coding in codec.codings]
     return pa.table(columns, names=codec.schema.names)
 
 

@@ -26,6 +26,7 @@ _WANTED: dict[str, tuple[type, str]] = {
     "decimals": (int, "a whole number"),
     "format": (str, "text"),
     "personal": (str, "text"),
+    "determined_by": (str, "the name of a column"),
     "why": (str, "text"),
 }
 
@@ -132,6 +133,11 @@ class Column:
         How a text file spells its values: ``"True/False"`` or a `strftime` pattern.
     personal : str, optional
         The kind of personal data (``"email"``, ``"name"``, ...) or, for an id, its pattern.
+    determined_by : str, optional
+        The column whose level decides on the value, as `mapping` says: such a column is never
+        modelled, and costs nothing under a privacy budget.
+    mapping : tuple of (level, value) pairs
+        The value that follows from each level.
     why : str
         Why it was given this kind, for the person who reviews the schema.
     given : frozenset of str, optional
@@ -149,6 +155,8 @@ class Column:
     decimals: int | None = None
     format: str | None = None
     personal: str | None = None
+    determined_by: str | None = None
+    mapping: tuple[tuple[Any, Any], ...] = ()
     why: str = ""
     given: frozenset[str] | None = field(default=None, compare=False, repr=False)
 
@@ -177,6 +185,10 @@ class Column:
         for key in ("decimals", "format", "personal"):
             if getattr(self, key) is not None:
                 state[key] = getattr(self, key)
+        if self.determined_by is not None:
+            state["determined_by"] = self.determined_by
+            # Pairs, since JSON would make text of the keys of a mapping.
+            state["mapping"] = [list(pair) for pair in self.mapping]
         if self.why:
             state["why"] = self.why
         return state
@@ -224,6 +236,8 @@ class Column:
             decimals=state.get("decimals"),
             format=state.get("format"),
             personal=state.get("personal"),
+            determined_by=state.get("determined_by"),
+            mapping=_pairs(state.get("mapping", {}), place),
             why=state.get("why", ""),
             given=frozenset("domain" if key in ("levels", "bounds") else key for key in state),
         )
@@ -243,6 +257,9 @@ class Schema:
         targets = [column.name for column in self.columns if column.role is Role.TARGET]
         if len(targets) > 1:
             raise SchemaError(f"columns {targets} are all the target; keep one 'role: target'")
+        for column in self.columns:
+            if column.determined_by is not None or column.mapping:
+                _check_determined(column, {other.name: other for other in self.columns})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -385,6 +402,53 @@ def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:
             raise SchemaError("bounds are wanted as a list [low, high]")
         return Bounds(*(_plain(value) for value in bounds))
     return None
+
+
+def _pairs(state: Any, place: str) -> tuple[tuple[Any, Any], ...]:
+    """Read a mapping, or a list of pairs."""
+    pairs = list(state.items()) if isinstance(state, Mapping) else state
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+    ):
+        raise SchemaError(
+            f"{place}: 'mapping' is wanted as a mapping of the other column's levels to values"
+        )
+    return tuple((_plain(level), _plain(value)) for level, value in pairs)
+
+
+def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
+    """Refuse a dependency that contradicts itself or the rest of the schema."""
+    place, by = f"schema, column {column.name!r}", column.determined_by
+    if by is None or not column.mapping:
+        raise SchemaError(f"{place}: give both 'determined_by' and 'mapping', or neither")
+    if by not in columns:
+        raise SchemaError(f"{place}: no column {by!r} determines it{known(by, list(columns))}")
+    other = columns[by]
+    if by == column.name or other.determined_by is not None:
+        raise SchemaError(
+            f"{place}: is determined by {by!r}, which is determined itself; name the column at "
+            "the beginning"
+        )
+    if column.role is Role.TARGET:
+        raise SchemaError(f"{place}: is the target, which is modelled; determine {by!r} by it")
+    if column.kind.surrogate or column.unique or column.domain is not None:
+        raise SchemaError(
+            f"{place}: its values follow from 'mapping'; drop levels, bounds and 'unique', and "
+            "give a kind such as categorical or integer"
+        )
+    if other.kind.surrogate or isinstance(other.domain, Bounds):
+        raise SchemaError(f"{place}: {by!r} has no levels to be determined by; declare levels")
+    levels = [level for level, _ in column.mapping]
+    if len({(type(level), level) for level in levels}) < len(levels):
+        raise SchemaError(f"{place}: 'mapping' lists a level twice; list each level once")
+    listed = other.domain.values if isinstance(other.domain, Levels) else ()
+    if listed and not set(levels) <= set(listed):
+        raise SchemaError(f"{place}: 'mapping' names what is no level of {by!r}; mend it")
+    if listed and not column.nullable and not set(listed) <= set(levels):
+        raise SchemaError(
+            f"{place}: 'mapping' has no value for a level of {by!r}; add it, or say 'nullable: "
+            "true'"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -393,7 +393,9 @@ def _random(
 
 def _modelled(coding: Coding) -> bool:
     column = coding.column
-    return not column.kind.surrogate and column.role not in (Role.ID, Role.KEY)
+    if column.kind.surrogate or column.determined_by is not None:
+        return False
+    return column.role not in (Role.ID, Role.KEY)
 
 
 def _interpolated(coding: Coding) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Cells, Coding, LevelCodes, SurrogateCodes
+from privsynth.codec import Cells, Coding, LevelCodes
 from privsynth.curator import Measurement, PrivateCurator
 from privsynth.engines.marginal.grouping import Groups, gather, keep_all
 
@@ -102,7 +102,7 @@ def survey(
         Whether every code is a group of its own.
     """
     codings = curator.codec.codings
-    columns = tuple(j for j, c in enumerate(codings) if not isinstance(c, SurrogateCodes))
+    columns = tuple(j for j, c in enumerate(codings) if c.size > 1)
     label = curator.codec.target if labelled and curator.codec.classes else None
     if label is not None and (codings[label].size > MOST_CLASSES or len(columns) == 1):
         label = None
