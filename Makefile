@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 PYTEST_ARGS ?= -n auto --dist loadfile
 BENCH_ARGS ?=
 PRIVSYNTH_BENCH_VENVS ?= benchmarks/.venvs
-PEERS ?= sdv arf mostly
+PEERS ?= sdv arf mostly mbi dpmm
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off

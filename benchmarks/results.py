@@ -15,7 +15,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.running import sources_of
-from benchmarks.systems import SYSTEMS
+from benchmarks.systems import BUDGETED, SYSTEMS
 from benchmarks.tables import TABLES
 
 __all__ = ["KERNELS", "SCALING", "Record", "interval", "machine", "markdown", "write"]
@@ -95,9 +95,16 @@ class Record:
 BUDGETS = """
 Models trained on synthetic rows that were drawn under a privacy budget (delta 1e-6, unit: row),
 tested on real ones; total variation distance to the training rows over 1-, 2- and 3-way marginals
-(ten quantiles a number), which for `real` is that of the holdout. Domains are declared. Means over
-splits, each with noise of its own.
+(ten quantiles a number), which for `real` is that of the holdout. Domains are declared. CPU seconds
+are those of the fit. Means over as many splits as the last column tells, each with noise of its
+own; figures that rest on different numbers of splits do not compare to the last digit.
+
+Peers fit codes of the same rows: levels as declared, numbers in at most 32 even bins between their
+declared bounds, drawn evenly within a bin. `binned` is what these codes cost: the training rows
+turned into them and back, without noise or model. `dpmm-mst` is dpmm's MST as shipped; `mbi-mst` is
+MST put together of mbi's parts, since what is installed of mbi holds no mechanism.
 """
+UNNOISED = ("real", "binned")
 TVDS = ("1-way", "2-way", "3-way")
 
 
@@ -477,48 +484,90 @@ def _difference(verdict: Mapping[str, Any]) -> str:
     return f"{shown}: {gain['verdict']}"
 
 
+Splits = dict[tuple[str, str], dict[str, dict[str, Any]]]
+"""By engine and epsilon the records, by split."""
+
+
 def _private_section(folder: Path) -> str:
     """Set engines under a privacy budget beside each other, by table and epsilon."""
-    tables = sorted(path for path in folder.glob("*") if path.is_dir())
+    tables = {path.name: _splits(path) for path in sorted(folder.glob("*")) if path.is_dir()}
     if not tables:
         return ""
     parts = ["## Differential privacy", BUDGETS]
-    ranks: dict[str, list[float]] = {}
-    for table in tables:
-        means: dict[tuple[str, str], dict[str, float]] = {}
-        for file in sorted(table.glob("*.json")):
-            engine, epsilon, _ = (*file.stem.rsplit("-", 2), "")[:3]
-            if engine.startswith("real"):
-                engine, epsilon = "real", ""
-            record = _read(file)
-            entry = {**record["scores"], "cpu_seconds": record.get("cpu_seconds", 0.0), "n": 1.0}
-            held = means.setdefault((engine, epsilon), dict.fromkeys(entry, 0.0))
-            for key, value in entry.items():
-                held[key] += value
-        rows = []
-        for (engine, epsilon), sums in sorted(means.items(), key=_by_epsilon):
-            mean = {key: value / sums["n"] for key, value in sums.items()}
-            tvd = [f"{1 - mean[f'agreement_{order}way']:.4f}" for order in (1, 2, 3)]
-            useful = [f"{mean[key]:.3f}" for key in ("roc_auc", "pr_auc")]
-            cost = f"{mean['cpu_seconds']:.1f}" if epsilon else "-"
-            rows.append([epsilon or "-", engine, *useful, *tvd, cost, f"{sums['n']:.0f}"])
+    for name, splits in tables.items():
+        rows = [
+            [epsilon or NONE, engine, *_budget_figures(done)]
+            for (engine, epsilon), records in sorted(splits.items(), key=_by_epsilon)
+            if (done := _that_ran(records))
+        ]
         heads = ("epsilon", "engine", "ROC-AUC", "PR-AUC", *TVDS, "CPU s", "splits")
-        parts += [f"**{table.name}**\n", _grid(heads, rows)]
-        for epsilon in {e for _, e in means if e}:
-            order = sorted(
-                (sums["roc_auc"] / sums["n"], engine)
-                for (engine, e), sums in means.items()
-                if e == epsilon
-            )
-            for place, (_, engine) in enumerate(reversed(order), 1):
-                ranks.setdefault(engine, []).append(place)
-    order_ = sorted(ranks, key=lambda engine: fmean(ranks[engine]))
-    mean_ = [[engine, f"{fmean(ranks[engine]):.2f}", str(len(ranks[engine]))] for engine in order_]
-    parts.append("**Mean ranks** by ROC-AUC over tables and epsilons, 1 is best.\n")
-    parts.append(_grid(("engine", "mean rank", "rankings"), mean_))
-    return "\n".join(parts)
+        parts += [f"**{name}**\n", _grid(heads, rows)]
+        parts += [
+            f"{engine} failed at epsilon {epsilon} on split {seed}: `{record['failed']}`\n"
+            for (engine, epsilon), records in sorted(splits.items())
+            for seed, record in sorted(records.items())
+            if "failed" in record
+        ]
+    return "\n".join([*parts, _mean_ranks(tables)])
 
 
-def _by_epsilon(entry: tuple[tuple[str, str], Mapping[str, float]]) -> tuple[float, float, str]:
-    (engine, epsilon), sums = entry
-    return (float(epsilon or 0), -sums["roc_auc"] / sums["n"], engine)
+def _splits(folder: Path) -> Splits:
+    """Read the records of a table; those of references have no epsilon."""
+    found: Splits = {}
+    for file in sorted(folder.glob("*.json")):
+        name, seed = file.stem.rsplit("-", 1)
+        engine, epsilon = (name, "") if name in UNNOISED else name.rsplit("-", 1)
+        found.setdefault((engine, epsilon), {})[seed] = _read(file)
+    return found
+
+
+def _that_ran(records: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [record for record in records.values() if "scores" in record]
+
+
+def _budget_figures(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Give means over splits: two of utility, three distances, the cost; and how many there are."""
+    mean = {key: fmean(r["scores"][key] for r in records) for key in records[0]["scores"]}
+    useful = [f"{mean[key]:.3f}" for key in ("roc_auc", "pr_auc")]
+    tvd = [f"{1 - mean[f'agreement_{order}way']:.4f}" for order in (1, 2, 3)]
+    costs = [record["cpu_seconds"] for record in records if "cpu_seconds" in record]
+    return [*useful, *tvd, f"{fmean(costs):.1f}" if costs else NONE, str(len(records))]
+
+
+def _by_epsilon(
+    entry: tuple[tuple[str, str], Mapping[str, Mapping[str, Any]]],
+) -> tuple[float, float, str]:
+    (engine, epsilon), records = entry
+    roc = fmean([record["scores"]["roc_auc"] for record in _that_ran(records)] or [0.0])
+    return float(epsilon or 0), -roc, engine
+
+
+def _mean_ranks(tables: Mapping[str, Splits]) -> str:
+    """Rank our engines, alone and beside each peer, where all that are ranked ran."""
+    scores: dict[tuple[str, str, str], dict[str, float]] = {}
+    for name, splits in tables.items():
+        for (engine, epsilon), records in splits.items():
+            for seed, record in records.items():
+                if epsilon and "scores" in record:
+                    roc = record["scores"]["roc_auc"]
+                    scores.setdefault((name, epsilon, seed), {})[engine] = roc
+    ran = {engine for each in scores.values() for engine in each}
+    ours = ran - {*BUDGETED}
+    fields = {"ours": ours, **{f"with {p}": ours | {p} for p in BUDGETED if p in ran}}
+    heads, ranks = ["engine"], []
+    for words, field in fields.items():
+        found: dict[str, list[int]] = {engine: [] for engine in field}
+        for each in scores.values():
+            if field <= {*each}:
+                for place, engine in enumerate(sorted(field, key=lambda e: -each[e]), 1):
+                    found[engine].append(place)
+        heads.append(f"{words} ({max(map(len, found.values()), default=0)})")
+        ranks.append({engine: fmean(places) for engine, places in found.items() if places})
+    order = sorted(ran, key=lambda engine: next((r[engine] for r in ranks if engine in r), 99.0))
+    rows = [
+        [engine, *(f"{r[engine]:.2f}" if engine in r else NONE for r in ranks)] for engine in order
+    ]
+    return (
+        "**Mean ranks** by ROC-AUC, 1 is best, over the tables, epsilons and splits (how many, in "
+        "brackets) that every engine of the column ran.\n\n" + _grid(heads, rows)
+    )

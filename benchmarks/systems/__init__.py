@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["DEFAULT", "SYSTEMS", "System"]
+__all__ = ["BUDGETED", "DEFAULT", "SYSTEMS", "System"]
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,16 @@ SYSTEMS: Mapping[str, System] = {
 
 DEFAULT = ("privsynth-cart", "privsynth-copula", "sdv-copula", "arfpy", "mostlyai-argn")
 """The systems that are run unless others are named; networks of many epochs take long."""
+
+BUDGETED: Mapping[str, System] = {
+    system.name: system
+    for system in (
+        System("mbi-mst", "mbi_peer", "mbi", {}, "MST put together of mbi's parts"),
+        System("dpmm-mst", "dpmm_peer", "dpmm", {}, "dpmm's MST, as shipped"),
+    )
+}
+"""Peers that keep a privacy budget: they read and write codes.
+
+As options they are told ``epsilon``, ``delta``, ``rho`` (what both come to in zero-concentrated
+privacy) and ``sizes``, how many codes each column has.
+"""
