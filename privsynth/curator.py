@@ -8,7 +8,7 @@ refused under a budget; noisy ones come from an accountant, which holds the tabl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from privsynth.accountant import Accountant
 from privsynth.codec import Codec, Codes
-from privsynth.errors import BudgetExceeded
+from privsynth.errors import BudgetExceeded, UsageError
 from privsynth.privacy import Budget, Disclosure, Event, Ledger
 from privsynth.table import Table, count
 
@@ -40,6 +40,8 @@ BLOCK = 4_096
 FEW_CODES = 48
 RESOLUTION = 1_000
 """Into how many parts a row is cut where an answer compares counts with fractions of rows."""
+MOST_CELLS = 2**26
+"""Of all cliques that one answer counts; their counts take half a gigabyte."""
 SCORE_PARTS = 64
 """Into how many parts a score is cut where products of scores are summed with noise."""
 MOST_OF_A_ROW = 1.5
@@ -305,6 +307,8 @@ class PrivateCurator:
         ------
         BudgetExceeded
             Before any noise is drawn.
+        UsageError
+            The cliques have more cells than fit in memory.
         """
         if rho > self.left * (1 + 1e-12):
             raise BudgetExceeded(
@@ -313,6 +317,7 @@ class PrivateCurator:
             )
         if not cliques:
             return []
+        self._check_cells(cliques)
         shares = np.ones(len(cliques)) if weights is None else np.asarray(weights, dtype=float)
         costs = rho * shares / shares.sum()
         found: dict[int, Measurement] = {}
@@ -335,6 +340,17 @@ class PrivateCurator:
                 found[i] = Measurement(cliques[i], part.reshape(shape), scale)
         return [found[i] for i in range(len(cliques))]
 
+    def _check_cells(self, cliques: Iterable[Clique]) -> None:
+        """Refuse what declarations and noisy answers alone make too large."""
+        cells = {clique: math.prod(self._counts.shape(clique)) for clique in cliques}
+        if sum(cells.values()) > MOST_CELLS:
+            widest = max(cells, key=cells.__getitem__)
+            raise UsageError(
+                f"{len(cells)} marginals have {sum(cells.values()):,} cells, of which "
+                f"{self._words(widest)} has {cells[widest]:,}, and {MOST_CELLS:,} are the most; "
+                "merge levels in the schema, leave columns out, or lower 'most_groups'"
+            )
+
     def _words(self, clique: Clique) -> str:
         return " x ".join(self.codec.codings[j].name for j in clique) or "rows"
 
@@ -355,6 +371,7 @@ class PrivateCurator:
         scale : float
             The standard deviation of the noise.
         """
+        self._check_cells(estimates)
         rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
         sensitivity = RESOLUTION * math.sqrt(len(rounded))
         scale = self._accountant.scale(sensitivity, rho)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from audits import NAMES, SCHEMA, Row, rows
 from click.testing import CliRunner, Result
@@ -16,9 +18,13 @@ from privsynth.accountant import Accountant
 from privsynth.artefact import load
 from privsynth.cli import main
 from privsynth.codec import Codec
+from privsynth.curator import PrivateCurator
+from privsynth.declared import declared_codec
 from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE, engine
 from privsynth.errors import BudgetExceeded, DataError, UsageError
-from privsynth.privacy import Budget
+from privsynth.privacy import Budget, Ledger
+from privsynth.schema import Column, Kind, Levels, Schema, Source
+from privsynth.table import read
 
 CLEAN = rows(60, per_unit=3)
 SECRET = "SECRET-4711"
@@ -102,6 +108,22 @@ def test_the_engines_that_are_named_as_private_are() -> None:
     named = result.split("choose one of ")[1].split(", or drop")[0].split(", ")
     for name in named:
         assert hasattr(engine(name), "fit_privately")
+
+
+def test_cliques_larger_than_memory() -> None:
+    many = Levels(tuple(f"{i:x}" for i in range(9_000)))
+    schema = Schema(
+        tuple(Column(name, Kind.CATEGORICAL, "string", many, Source.DECLARED) for name in "ab")
+    )
+    ledger = Ledger(budget=Budget(1.0))
+    empty = read(pa.table({"a": pa.array([], "string"), "b": pa.array([], "string")}), total=True)
+    asked = PrivateCurator(Accountant(empty, ledger), declared_codec(schema))
+    for ask in (
+        lambda: asked.measure([(0, 1)], asked.left),
+        lambda: asked.errors({(0, 1): np.zeros(1)}, asked.left),
+    ):
+        assert "81,036,004" in _message(ask)
+    assert not ledger.events
 
 
 def _message(call: Callable[[], object]) -> str:
