@@ -64,6 +64,17 @@ def test_fraud_augmentation_in_python(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_private_release_at_the_command_line(tmp_path: Path) -> None:
+    done = run("bash", ROOT / "examples" / "private_release.sh", "out", cwd=tmp_path)
+    assert "(2, 1e-06)-differential privacy" in done.stderr
+    assert "hashes and claims hold" in done.stderr
+    rows = pd.read_csv(tmp_path / "out" / "rich.csv")
+    assert set(rows["income"]) == {">50K"}
+    assert set(rows["education-num"]) == {14}
+    assert len(pd.read_csv(tmp_path / "out" / "release" / "synthetic.csv")) == 6_000
+
+
+@pytest.mark.slow
 def test_health_like_in_python(tmp_path: Path) -> None:
     out = run(sys.executable, ROOT / "examples" / "health_like.py", "out", cwd=tmp_path).stdout
     assert "subject_id: id" in out
