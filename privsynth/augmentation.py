@@ -1,9 +1,16 @@
-"""More rows of the minority of a table: which rows are learnt, which are drawn, which are kept."""
+"""More rows of the minority of a table: which rows are learnt, which are drawn, which are kept.
+
+Under a privacy budget the model alone decides on all of it: which classes grow and by how many
+rows follows from noisy counts, no row that is drawn is held against a real one, and nothing is
+refused for what the rows hold. What was drawn is then as private as the model; the real rows that
+it is put behind are not.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,21 +23,24 @@ import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from privsynth.artefact import FittedModel
-from privsynth.codec import OTHER, Codec, LevelCodes, SurrogateCodes
+from privsynth.codec import OTHER, Cells, Codec, LevelCodes, SurrogateCodes
+from privsynth.declared import check_declared, declared_codec
 from privsynth.engines import DEFAULT, OVERSAMPLERS, Progress, Synthesizer, recipe
 from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError, known
 from privsynth.evaluation.score import Score
 from privsynth.fitting import fit_table
 from privsynth.infer import infer
+from privsynth.privacy import Budget
+from privsynth.private import check_private, fit_privately
 from privsynth.sampler import rows
-from privsynth.schema import Column, Kind, Schema
+from privsynth.schema import Column, Kind, Schema, Source
 from privsynth.selection import chosen
-from privsynth.table import Table, to_frame
+from privsynth.table import Table, arrow_type, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Augmentation", "FitOn", "Plan", "Selection", "augment_table", "grow"]
+__all__ = ["Augmentation", "FitOn", "Plan", "Selection", "augment_table", "grow", "grow_privately"]
 
 FitOn = Literal["auto", "minority", "all"]
 Selection = Literal["auto", "classifiers", "none"]
@@ -68,7 +78,17 @@ class Plan:
     k : int
         The fewest rows that a level, cell or leaf may rest on; fewer where a class has fewer.
     schema : Schema, optional
-        What is declared of the columns; the rest is inferred.
+        What is declared of the columns; the rest is inferred, but nothing under a budget.
+    budget : Budget, optional
+        The privacy loss that the model may cause. All rows are then learnt, and no classifier
+        chooses among the rows drawn, since it would read the real ones outside the budget.
+    ledger : str or Path, optional
+        The file in which the owner of the table counts what every fit may spend.
+
+    Raises
+    ------
+    UsageError
+        An unknown engine or setting, or one that a budget, or a table without, does not allow.
     """
 
     engine: str = DEFAULT
@@ -77,9 +97,23 @@ class Plan:
     selection: Selection = "auto"
     k: int = 10
     schema: Schema | None = None
+    budget: Budget | None = None
+    ledger: str | Path | None = None
 
     def __post_init__(self) -> None:
-        recipe(self.engine, self.settings)  # refuses an unknown engine or setting
+        check_private(self.engine, recipe(self.engine, self.settings), self.budget)
+        if self.budget is None and self.ledger is not None:
+            raise UsageError("a ledger counts what is spent under a budget; give --epsilon too")
+        if self.budget is not None and self.selection == "classifiers":
+            raise UsageError(
+                "classifiers that select rows are trained on real ones outside the budget; leave "
+                "--selection out, or drop --epsilon"
+            )
+        if self.budget is not None and self.fit_on == "minority":
+            raise UsageError(
+                "under a budget all rows are learnt, since one model of them tells more of a rare "
+                "class than its own rows under noise; leave --fit-on out, or drop --epsilon"
+            )
         if self.selection == "classifiers" and self.holds_rows:
             raise UsageError(
                 f"{self.engine} draws between rows, and its rows are not selected; use cart or "
@@ -118,7 +152,8 @@ class Augmentation:
     model : FittedModel or None
         What drew them; None where nothing was wanted.
     counts : mapping of class to (int, int)
-        Real and synthetic rows of each class.
+        Real and synthetic rows of each class; under a budget the real ones are as many as its
+        noise lets one know.
     seed : int
     notes : tuple of str
         What the user should know.
@@ -140,7 +175,7 @@ class Augmentation:
         """What the attacks on SMOTE find: whether real rows can be told apart, or rebuilt."""
         from privsynth.evaluation.attacks.mirrors import smote_mirrors
 
-        if self.model is None:
+        if self.model is None or not self.synthetic.num_rows:
             return ()
         real, synthetic = self._minority()
         return smote_mirrors(real, synthetic, self.model.schema, seed=self.seed)
@@ -148,7 +183,9 @@ class Augmentation:
     def table(self) -> pa.Table:
         """Give the real rows, then the synthetic ones."""
         real = self.real.to_arrow()
-        whole = pa.concat_tables([real, self.synthetic.cast(real.schema)]).unify_dictionaries()
+        names = real.schema.names
+        columns = [_joined(real.column(name), self.synthetic.column(name)) for name in names]
+        whole = pa.table(columns, names=names).unify_dictionaries()
         if self.flag is None:
             return whole
         made = np.arange(whole.num_rows) >= self.real.n_rows
@@ -159,6 +196,17 @@ class Augmentation:
         added = sum(more for _, more in self.counts.values())
         gained = sum(1 for _, more in self.counts.values() if more)
         classes = "1 class" if gained == 1 else f"{gained} classes"
+        if self.model is not None and self.model.ledger.budget is not None:
+            # Not a word rests on the real rows: their number is not told, and no attack reads them.
+            yield f"{added:,} synthetic rows of {classes} behind the real ones"
+            yield f"{self.model.card['engine']} learnt about {self.model.card['rows']:,} rows"
+            yield from self.notes
+            yield f"guarantee of the model and what it drew: {self.model.ledger.guarantee()}"
+            yield (
+                "real and synthetic rows together are no private release: only the model behind "
+                "the synthetic rows is, and the output is not for sharing"
+            )
+            return
         yield f"{self.real.n_rows:,} real rows and {added:,} synthetic ones of {classes}"
         if self.model is None:
             yield from self.notes
@@ -200,6 +248,7 @@ def augment_table(
     target: str,
     plan: Plan,
     *,
+    learnt: Table | None = None,
     sampling_strategy: Any = "auto",
     seed: int,
     flag: str | None = None,
@@ -214,6 +263,8 @@ def augment_table(
     target : str
         The column that holds the classes.
     plan : Plan
+    learnt : Table, optional
+        Under a budget the same rows, read as `total`.
     sampling_strategy : float, str, dict or callable
         imbalanced-learn's; the keys of a dict may be the classes as text. A class that has as
         many rows as are asked for is left as it is.
@@ -233,7 +284,7 @@ def augment_table(
         No such column or class, or a strategy that does not fit the classes.
     DataError
         The target has gaps or one class, a class of one row is to grow, or there is a column
-        named as the flag.
+        named as the flag. Under a budget the last alone is refused; see `grow_privately`.
     """
     if flag in table.names:
         raise DataError(
@@ -242,6 +293,18 @@ def augment_table(
         )
     if target not in table.names:
         raise UsageError(f"{table.name}: no target column {target!r}{known(target, table.names)}")
+    if plan.budget is not None:
+        made = grow_privately(
+            table,
+            table if learnt is None else learnt,
+            target,
+            plan,
+            plan.budget,
+            sampling_strategy=sampling_strategy,
+            seed=seed,
+            progress=progress,
+        )
+        return replace(made, flag=flag)
     values, held, nulls = table.value_counts(target)
     _check_target(table, target, len(values), nulls)
     counts = dict(zip(values.to_pylist(), held.tolist(), strict=True))
@@ -317,6 +380,158 @@ def grow(
     if plan.engine != "random":
         synthetic = _identified(synthetic, table, model.codec, rng)
     return replace(made, synthetic=synthetic, model=model, notes=notes)
+
+
+def grow_privately(
+    real: Table,
+    learnt: Table,
+    target: str,
+    plan: Plan,
+    budget: Budget,
+    *,
+    sampling_strategy: Any = "auto",
+    seed: int,
+    progress: Progress | None = None,
+) -> Augmentation:
+    """Draw rows of the minority classes from a model that was fitted under a budget.
+
+    Parameters
+    ----------
+    real : Table
+        The rows that the synthetic ones are to stand behind; only its columns' types are read.
+    learnt : Table
+        The same rows as they are learnt: read as `total`.
+    target : str
+        The column that holds the classes, which the schema declares.
+    plan : Plan
+    budget : Budget
+        The plan's.
+    sampling_strategy : float, str, dict or callable
+        imbalanced-learn's, of the classes' noisy counts. Where it asks for fewer rows of a class
+        than there seem to be, none is added.
+    seed : int
+        Governs what is done with the noisy answers, never the noise.
+    progress : callable, optional
+
+    Returns
+    -------
+    Augmentation
+        The synthetic rows, and how many there are of each class, follow from the model alone:
+        without the real rows they are as private as it is.
+
+    Raises
+    ------
+    UsageError
+        The schema does not declare all that is needed, or the strategy does not fit the classes
+        that it declares.
+    BudgetExceeded
+        The ledger does not allow the budget.
+
+    Notes
+    -----
+    A class is grown where its noisy count is above 0, however many rows it has: to refuse one of
+    a single row would tell of that row.
+    """
+    schema = check_declared(plan.schema, learnt.names, learnt.name).with_target(target)
+    classes = _declared_classes(schema, target, learnt)
+    with suppress(pa.ArrowException):  # as `Augmentation.table` has them
+        classes = classes.cast(real.schema.field(target).type)
+    strategy = _settled(classes.to_pylist(), sampling_strategy)
+    fitting, drawing = np.random.SeedSequence(seed).spawn(2)
+    model = fit_privately(
+        learnt,
+        plan.engine,
+        plan.recipe,
+        target=target,
+        declared=plan.schema,
+        budget=budget,
+        account=plan.ledger,
+        seed=seed,
+        stream=fitting,
+        minority=True,
+        progress=progress,
+    )
+    shares = model.card["class_shares"][: len(classes)]
+    counts = [round(model.card["rows"] * share) for share in shares]
+    held = dict(zip(classes.to_pylist(), counts, strict=True))
+    wanted = _lacking(held, strategy)
+    growing = {c: wanted[label] for c, label in enumerate(held) if wanted.get(label)}
+    none = model.codec.schema.empty_table().select(real.names)
+    tally = {label: (n, 0) for label, n in held.items()}
+    made = Augmentation(real, none, target, model, tally, seed)
+    if not growing:
+        return replace(
+            made, notes=("no class lacks rows, as far as noise lets one know: nothing is added",)
+        )
+    notes = _noisy_cautions(held, wanted)
+    (stream,) = drawing.generate_state(1).tolist()
+    n = sum(growing.values())
+    drawn = rows(model.codec, model.model, n, seed=stream, classes=growing, progress=progress)
+    synthetic = pa.concat_tables(drawn).cast(model.codec.schema).select(real.names)
+    labels = synthetic.column(target).cast(classes.type)
+    synthetic = synthetic.set_column(real.names.index(target), target, labels)
+    gained = {each["values"]: each["counts"] for each in pc.value_counts(labels).to_pylist()}
+    tally = {label: (n, gained.get(label, 0)) for label, n in held.items()}
+    return replace(made, synthetic=synthetic, counts=tally, notes=notes)
+
+
+def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:
+    """Give the classes that the schema declares, in the storage type that it declares."""
+    place = f"{table.name}, column {target!r}"
+    codec = declared_codec(schema) if schema[target].source is Source.DECLARED else None
+    if codec is None or codec.target is None or not codec.classes:
+        raise UsageError(
+            f"{place}: a budget grows classes that the schema declares, and it declares none here; "
+            "list the 'levels' of the target"
+        )
+    coding = codec.codings[codec.target]
+    n = len(coding.low) if isinstance(coding, Cells) else len(getattr(coding, "levels", ()))
+    if not 2 <= n <= MOST_CLASSES:
+        raise UsageError(
+            f"{place}: the schema declares {n} classes, and 2 to {MOST_CLASSES} are wanted; "
+            "choose another target"
+        )
+    told = coding.decode(np.arange(n, dtype=np.int32), np.random.default_rng(0))
+    classes = told.cast(arrow_type(coding.column.dtype))
+    kind = table.schema.field(target).type
+    try:
+        classes.cast(kind)
+    except pa.ArrowException:
+        raise UsageError(
+            f"{place}: is stored as {kind}, and the schema declares classes that are none; list "
+            "them as the table spells them"
+        ) from None
+    return classes
+
+
+def _settled(classes: Sequence[Any], strategy: Any) -> Any:
+    """Refuse, before anything is spent, a strategy that does not fit the classes declared."""
+    if isinstance(strategy, Mapping):
+        return _by_class(dict.fromkeys(classes, 0), strategy)
+    if not callable(strategy):
+        _wanted(dict.fromkeys(classes, 1), strategy)
+    return strategy
+
+
+def _lacking(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
+    """Give how many rows each class is to gain, by counts with noise in them."""
+    held = {label: n for label, n in counts.items() if n > 0}
+    if isinstance(strategy, Mapping):
+        return {label: max(0, n - held[label]) for label, n in strategy.items() if label in held}
+    return _wanted(held, strategy) if len(held) > 1 else {}
+
+
+def _noisy_cautions(counts: Mapping[Any, int], wanted: Mapping[Any, int]) -> tuple[str, ...]:
+    """Say, and warn, what noise leaves of the rarest class that grows."""
+    least = min(counts[label] for label, n in wanted.items() if n)
+    if least >= ENOUGH:
+        return ()
+    caution = (
+        f"a class has about {least} rows under the noise: what is drawn of it says little more "
+        "than the other classes do, and hardly any gain can be expected"
+    )
+    warnings.warn(caution, PrivsynthWarning, stacklevel=4)
+    return (caution,)
 
 
 def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:
@@ -562,3 +777,11 @@ def _copies(drawn: pa.Table, real: pa.Table, schema: Schema) -> npt.NDArray[np.b
             same &= np.asarray(pc.fill_null(equal, False))
         found |= same
     return found
+
+
+def _joined(real: pa.ChunkedArray, made: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Put synthetic values behind real ones, in the first type that holds both."""
+    for kind in (real.type, made.type):
+        with suppress(pa.ArrowException):
+            return pa.chunked_array([*real.cast(kind).chunks, *made.cast(kind).chunks], kind)
+    return _joined(real.cast(pa.string()), made.cast(pa.string()))

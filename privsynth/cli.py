@@ -654,6 +654,31 @@ def sample(
     "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn and printed]"
 )
 @_encoding
+@click.option(
+    "--epsilon",
+    type=float,
+    metavar="E",
+    help="Keep the model behind the synthetic rows to differential privacy with this epsilon, such "
+    "as 1; needs a declared --schema.",
+)
+@click.option("--delta", type=float, metavar="D", help="Its delta.  [default: 1e-6]")
+@click.option(
+    "--unit",
+    metavar="COL",
+    help="Hide all rows that share a value of this column, not a row alone.  [default: row]",
+)
+@click.option(
+    "--rows-per-unit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most rows of one unit to learn from; chance leaves the others out.  [default: 1]",
+)
+@click.option(
+    "--ledger",
+    type=_FILE,
+    metavar="FILE",
+    help="File in which the owner of the data counts what every fit spends; it may refuse.",
+)
 @click.pass_obj
 def augment(
     voice: _Voice,
@@ -676,6 +701,10 @@ def augment(
     Writes the real rows as they are, then the synthetic ones, with a column 'synthetic' that
     tells them apart. The output holds the real rows: it is for training models, not for sharing.
     Says what the attacks on SMOTE find in the synthetic rows.
+
+    With --epsilon the synthetic rows, and how many of each class there are, rest on noisy counts
+    alone. Real and synthetic rows together are no private release: only the model behind the
+    synthetic rows is.
     """
     from privsynth.config import RunConfig, parse_setting
 
@@ -689,9 +718,21 @@ def augment(
     if run.target is None:
         raise UsageError("the classes are a column of the table; name it with --target")
     judge = judge or report is not None or json_output is not None
+    budget = _budget(run)
+    if judge and budget is not None:
+        raise UsageError(
+            "--judge fits many models to the same rows, each of which would spend the budget "
+            "again; leave it out, or drop --epsilon"
+        )
     _distinct(
         {"DATA": data, "--schema": run.schema, "--config": config},
-        {"--output": output, "--plot": plot, "--report": report, "--json": json_output},
+        {
+            "--output": output,
+            "--plot": plot,
+            "--report": report,
+            "--json": json_output,
+            "--ledger": run.ledger,
+        },
     )
     from privsynth import pipeline, table
 
@@ -717,7 +758,13 @@ def augment(
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
         made = pipeline.augmented(
-            data, seed=run.seed, flag=not no_flag, progress=progress, **options
+            data,
+            seed=run.seed,
+            flag=not no_flag,
+            budget=budget,
+            ledger=run.ledger,
+            progress=progress,
+            **options,
         )
         judged = None
         if judge:
@@ -727,7 +774,7 @@ def augment(
             made.plot(plot)
     for line in made.summary():
         voice.say(line)
-    if run.seed is None and made.model is not None:
+    if run.seed is None and made.model is not None and budget is None:
         voice.say_seed(made.seed)
     if plot is not None:
         voice.say(f"{plot}: picture written; it holds real records")

@@ -9,8 +9,9 @@ built from the codes, and the codec itself, obeys the disclosure control.
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
@@ -21,7 +22,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.conversion import comparable, readings
-from privsynth.errors import ArtefactError, DataError, SamplingError, SchemaError, known
+from privsynth.errors import (
+    ArtefactError,
+    DataError,
+    PrivsynthWarning,
+    SamplingError,
+    SchemaError,
+    known,
+)
 from privsynth.infer import clipped, round_numbers
 from privsynth.privacy import Disclosure
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema
@@ -34,12 +42,15 @@ __all__ = [
     "Codec",
     "Codes",
     "Coding",
+    "DeterminedCodes",
     "LevelCodes",
     "SurrogateCodes",
     "as_type",
     "learn",
+    "mapped",
     "numbers_of",
     "typed",
+    "with_determined",
 ]
 
 Codes: TypeAlias = npt.NDArray[np.int32]
@@ -480,7 +491,7 @@ class DeterminedCodes:
     column : Column
         Says by which column and how.
     by : LevelCodes
-        The coding of that column; its pooled level and null give a missing value.
+        The coding of that column. What the mapping does not list, such as null, gives null.
     """
 
     column: Column
@@ -496,22 +507,20 @@ class DeterminedCodes:
         return self.column.name
 
     @cached_property
-    def _values(self) -> pa.Array:
-        """The different values, each once."""
-        values = dict.fromkeys(value for _, value in self.column.mapping)
-        return as_type(list(values), _value_type(arrow_type(self.column.dtype)))
+    def _follows(self) -> pa.DictionaryArray:
+        """The value that follows from each level of the mapping, each different one kept once."""
+        return mapped(self.column).dictionary_encode()
 
     @cached_property
-    def _of(self) -> npt.NDArray[np.int32]:
+    def _of(self) -> pa.Array:
         """The position of the value that follows from each code of the other column."""
-        places: dict[Any, int] = {}
-        follows = {
-            level: places.setdefault(value, len(places)) for level, value in self.column.mapping
-        }
-        none = len(places)
-        found = np.full(self.by.size, none, dtype=np.int32)
-        found[: len(self.by.levels)] = [follows.get(level, none) for level in self.by.levels]
-        return found
+        levels = self.by._values
+        return self._places(pa.concat_arrays([levels, pa.nulls(self.by.nullable, levels.type)]))
+
+    def _places(self, levels: pa.Array) -> pa.Array:
+        """Give the position of the value that follows from each level; null where none does."""
+        listed = as_type([level for level, _ in self.column.mapping], levels.type)
+        return self._follows.indices.take(pc.index_in(levels, value_set=listed))
 
     def encode(self, values: pa.Array) -> Codes:
         """Give 0: a value tells nothing that the other column does not."""
@@ -519,9 +528,17 @@ class DeterminedCodes:
 
     def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
         """Give the value that follows from each code of the other column."""
-        found = self._of[codes]
-        missing = found == len(self._values)
-        return _coded(found, self._values, missing, arrow_type(self.column.dtype))
+        return self._valued(self._of.take(pa.array(codes)))
+
+    def follow(self, levels: pa.Array | pa.ChunkedArray) -> pa.Array:
+        """Give the value that follows from each level of the other column."""
+        return self._valued(self._places(_plain(levels)))
+
+    def _valued(self, places: pa.Array) -> pa.Array:
+        dtype = arrow_type(self.column.dtype)
+        there = np.asarray(pc.fill_null(places, 0))
+        missing = np.asarray(places.is_null()) if places.null_count else None
+        return _coded(there, self._follows.dictionary, missing, dtype)
 
     def code_of(self, value: Any) -> int:
         """Give the other column's code from which alone a value follows.
@@ -531,9 +548,10 @@ class DeterminedCodes:
         SamplingError
             None, or several, give it.
         """
-        named = _scalar(self.column, value)
-        place = pc.index_in(named, value_set=self._values)[0].as_py()
-        given = np.flatnonzero(self._of == (-1 if place is None else place))
+        named = _scalar(self.column, value)[0]
+        follows = _plain(self._valued(self._of))
+        gives = pc.equal(follows, named) if named.is_valid else follows.is_null()
+        given = np.flatnonzero(pc.fill_null(gives, False))
         if len(given) != 1:
             raise SamplingError(
                 f"column {self.name!r}: {'no level' if len(given) == 0 else 'more than one level'} "
@@ -673,6 +691,17 @@ class Codec:
                 )
         return asked
 
+    def followed(self, rows: pa.Table) -> pa.Table:
+        """Look up once more what follows from other columns, in rows that have the codec's columns.
+
+        For whoever puts other levels in rows than those that were decoded.
+        """
+        for j, coding in enumerate(self.codings):
+            if isinstance(coding, DeterminedCodes):
+                follows = coding.follow(rows.column(coding.by.name))
+                rows = rows.set_column(j, coding.name, follows)
+        return rows
+
     def to_dict(self) -> dict[str, Any]:
         """Give the codec as JSON values; the schema is saved beside it."""
         kinds: dict[type, str] = {kind: name for name, kind in CODINGS.items()}
@@ -687,51 +716,62 @@ class Codec:
         """Rebuild the codec of `schema`."""
         if len(state["codings"]) != len(schema):
             raise ArtefactError("the codec and the schema do not fit each other; fit anew")
-        codings = [
-            None if entry["type"] == DETERMINED else CODINGS[entry["type"]].from_dict(column, entry)
+        modelled = {
+            column.name: CODINGS[entry["type"]].from_dict(column, entry)
             for column, entry in zip(schema, state["codings"], strict=True)
-        ]
-        return cls(determined(schema, codings), state["target"])
+            if column.determined_by is None
+        }
+        return cls(with_determined(schema, modelled), state["target"])
 
 
-def determined(schema: Schema, codings: Sequence[Coding | None]) -> tuple[Coding, ...]:
-    """Fill in the codings of columns that follow from others.
+def with_determined(schema: Schema, modelled: Mapping[str, Coding]) -> tuple[Coding, ...]:
+    """Give the codings of all columns, where those of the columns that are modelled are known.
 
     Parameters
     ----------
     schema : Schema
-    codings : sequence of Coding or None
-        One a column; what it is for a column that is determined does not matter.
+    modelled : mapping of str to Coding
+        By the names of the columns that follow from no other.
 
     Raises
     ------
     SchemaError
-        A column is determined by one without levels, or by levels it has no value for, or a value
-        is not of its type.
+        A column follows from one that is not modelled by levels, or a value is not of its type.
     """
-    found: list[Coding] = []
-    for column, coding in zip(schema, codings, strict=True):
-        if column.determined_by is None:
-            assert coding is not None  # noqa: S101
-            found.append(coding)
-            continue
-        by = codings[schema.names.index(column.determined_by)]
+
+    def follows(column: Column, by: Coding) -> DeterminedCodes:
         place = f"schema, column {column.name!r}"
         if not isinstance(by, LevelCodes):
-            raise SchemaError(
-                f"{place}: {column.determined_by!r} has no levels to be determined by; declare "
-                "its levels"
-            )
-        follows = DeterminedCodes(column, by)
+            raise SchemaError(f"{place}: {by.name!r} has no levels to be determined by; list them")
         try:
-            _ = follows._values
-        except (pa.ArrowException, OverflowError, ValueError):
-            raise SchemaError(
-                f"{place}: the values of 'mapping' cannot all be read as {column.dtype}; mend "
-                "them or the dtype"
-            ) from None
-        found.append(follows)
-    return tuple(found)
+            mapped(column)
+        except SchemaError as error:
+            raise SchemaError(f"{place}: {error}") from None
+        return DeterminedCodes(column, by)
+
+    return tuple(
+        modelled[column.name]
+        if column.determined_by is None
+        else follows(column, modelled[column.determined_by])
+        for column in schema
+    )
+
+
+def mapped(column: Column) -> pa.Array:
+    """Give the values of a determined column's mapping, as its storage type holds them.
+
+    Raises
+    ------
+    SchemaError
+        One cannot be read so.
+    """
+    dtype = _value_type(arrow_type(column.dtype))
+    try:
+        return as_type([value for _, value in column.mapping], dtype)
+    except (pa.ArrowException, OverflowError, ValueError):
+        raise SchemaError(
+            f"the values of its 'mapping' cannot all be read as {dtype}; mend them or the dtype"
+        ) from None
 
 
 def _encoded(coding: Coding, column: pa.Array | pa.ChunkedArray) -> Codes:
@@ -760,17 +800,38 @@ def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
     ------
     DataError
         A column's values do not fit its declared kind.
+    SchemaError
+        What is declared of a column that follows from another does not fit the other's coding.
     """
     names = schema.names
     target = schema.target
-    codings = [
-        None if column.determined_by else _learn_column(table, column, disclosure.k)
+    modelled = {
+        column.name: _learn_column(table, column, disclosure.k)
         for column in schema
-    ]
-    return Codec(
-        determined(schema, codings),
-        None if target is None else names.index(target.name),
-    )
+        if column.determined_by is None
+    }
+    codings = with_determined(schema, modelled)
+    for coding in codings:
+        if isinstance(coding, DeterminedCodes):
+            _compare(table, coding)
+    return Codec(codings, None if target is None else names.index(target.name))
+
+
+def _compare(table: Table, coding: DeterminedCodes) -> None:
+    """Warn of rows that hold another value than the one which a mapping gives."""
+    rows = table.to_arrow([coding.by.name, coding.name])
+    told, held = _plain(coding.follow(rows.column(0))), _plain(rows.column(1))
+    same = pc.fill_null(pc.equal(told, held), False)
+    both = pc.and_(told.is_null(), held.is_null())
+    others = len(held) - (pc.sum(pc.or_(same, both)).as_py() or 0)
+    if others:
+        warnings.warn(
+            f"{table.name}, column {coding.name!r}: {others} of {len(held)} rows hold another "
+            f"value than the one that 'mapping' gives for their {coding.by.name!r}; rows that are "
+            "drawn follow the mapping",
+            PrivsynthWarning,
+            stacklevel=4,
+        )
 
 
 def _learn_column(table: Table, column: Column, k: int) -> Coding:
@@ -1075,7 +1136,16 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def as_type(levels: list[Any], dtype: pa.DataType) -> pa.Array:
-    """Give levels, as YAML or JSON hold them, as values of a storage type."""
+    """Give levels, as YAML or JSON hold them, as values of a storage type.
+
+    Raises
+    ------
+    pyarrow.ArrowException, OverflowError
+        One cannot be read so.
+    """
+    reals = [level for level in levels if isinstance(level, float)]
+    if pa.types.is_integer(dtype) and not all(real.is_integer() for real in reals):
+        raise pa.ArrowInvalid("a fraction is no whole number")  # Arrow would cut it off
     try:
         return pa.array(levels, type=dtype)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

@@ -26,7 +26,8 @@ from privsynth.codec import (
     LevelCodes,
     SurrogateCodes,
     as_type,
-    determined,
+    mapped,
+    with_determined,
 )
 from privsynth.conversion import comparable, numbers_in, readings
 from privsynth.errors import SchemaError, UsageError, known
@@ -125,12 +126,13 @@ def declared_codec(schema: Schema, heaps: Mapping[str, Sequence[int]] | None = N
         unless it has more levels, or heaps.
     """
     target = schema.target
-    codings = [
-        None if column.determined_by else _coding(column, (heaps or {}).get(column.name, ()))
+    modelled = {
+        column.name: _coding(column, (heaps or {}).get(column.name, ()))
         for column in schema
-    ]
+        if column.determined_by is None
+    }
     return Codec(
-        determined(schema, codings),
+        with_determined(schema, modelled),
         None if target is None else schema.names.index(target.name),
     )
 
@@ -163,9 +165,11 @@ def _level_type(domain: Levels | Bounds | None) -> str:
 def _check_column(column: Column) -> None:
     try:
         _check_type(column)
-        if column.kind.surrogate or column.determined_by:
+        if column.kind.surrogate:
             return
-        if isinstance(column.domain, Bounds):
+        if column.determined_by:
+            mapped(column)
+        elif isinstance(column.domain, Bounds):
             _check_bounds(column, column.domain)
         elif isinstance(column.domain, Levels):
             _check_levels(column, column.domain.values)
@@ -223,9 +227,6 @@ def _check_levels(column: Column, levels: Sequence[Any]) -> None:
         raise SchemaError("has no level; list those that it may take")
     dtype = _value_type(column)
     try:
-        reals = [level for level in levels if isinstance(level, float)]
-        if pa.types.is_integer(dtype) and any(not real.is_integer() for real in reals):
-            raise ValueError  # Arrow would cut the fraction off
         values = as_type(list(levels), dtype)
     except (pa.ArrowException, OverflowError, ValueError):
         raise SchemaError(

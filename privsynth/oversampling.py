@@ -1,13 +1,16 @@
 """An imbalanced-learn sampler with every engine behind it.
 
 The real rows are given back as they are, so what comes out is as private as what went in: it is
-for training models in the house, not for sharing.
+for training models in the house, not for sharing. That holds under a privacy budget, too: it is
+kept by the model behind the synthetic rows, not by real and synthetic rows together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,9 +21,11 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from privsynth.augmentation import FitOn, Plan, Selection, grow
-from privsynth.engines import DEFAULT, ENGINES, OVERSAMPLERS
-from privsynth.errors import DataError
+from privsynth.augmentation import Augmentation, FitOn, Plan, Selection, grow, grow_privately
+from privsynth.codec import OTHER
+from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, ENGINES, OVERSAMPLERS, PRIVATE
+from privsynth.errors import DataError, UsageError
+from privsynth.privacy import Budget
 from privsynth.schema import Schema
 from privsynth.table import read, to_frame
 
@@ -35,29 +40,40 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
 
     Parameters
     ----------
-    engine : str
+    engine : str, optional
         ``"cart"``, ``"copula"``, an ``"sdv-..."`` engine, or one of imbalanced-learn's own:
-        ``"smote"``, ``"smotenc"``, ``"borderline-smote"``, ``"adasyn"``, ``"random"``.
+        ``"smote"``, ``"smotenc"``, ``"borderline-smote"``, ``"adasyn"``, ``"random"``; under a
+        budget ``"marginals"``, ``"copula"``, ``"aim"``, ``"mst"`` or ``"independent"``. By
+        default ``"cart"``, and ``"marginals"`` under a budget.
     sampling_strategy : float, str, dict or callable
         imbalanced-learn's: ``"auto"`` fills every class up to the most frequent one; a float is
         the rows of the minority for each row of the majority; a dict gives rows in all by class.
+        Under a budget it is held against noisy counts, so that classes come out about even.
     fit_on : {"auto", "minority", "all"}
         Whether the engine learns the rows of the growing classes alone, or all rows, of which it
         then draws those classes; by default those of the growing classes and as many of the
         others, 5,000 at least, and under 20 rows of a class those of the growing classes alone.
+        Under a budget all rows are learnt.
     selection : {"auto", "classifiers", "none"}
         Whether two classifiers choose, among the rows drawn, those that the real minority leads
         them to expect; by default they do for ``"cart"`` and ``"copula"``, unless `fit_on` is
         given. They sharpen the class: its rows lie a little further from the others than the
-        real ones do.
+        real ones do. Under a budget nothing is selected.
     settings : dict, optional
         The engine's hyper-parameters.
     k : int
         The fewest rows that a level, cell or leaf may rest on; fewer where a class has fewer.
     schema : Schema, optional
-        What is declared of the columns; the rest is inferred.
+        What is declared of the columns; the rest is inferred. Under a budget it declares every
+        column of `X` (those of an array are ``x0``, ``x1``, ...) and one more with its classes:
+        that is `y`.
+    budget : Budget, optional
+        The privacy loss that each call of `fit_resample` may cause: the model, and the rows that
+        it drew, keep to it. What is returned does not, since it holds the real rows.
+    ledger : str or Path, optional
+        The file in which the owner of the table counts what every fit may spend.
     random_state : int, RandomState instance or None
-        Same seed, same rows.
+        Same seed, same rows. The noise of a budget has no seed.
 
     Attributes
     ----------
@@ -78,6 +94,8 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     ``X`` may be a numpy array, a pandas or polars frame (with categories, gaps and dates), a list
     or a sparse matrix, which is made dense. What is returned is of the same kind: the real rows
     first and unchanged, then the synthetic ones. Ids, personal data and free text are invented.
+    Under a budget noise may draw a gap where no real row has one; if the column's type holds
+    none, another value drawn stands in for it.
 
     Examples
     --------
@@ -85,19 +103,23 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     >>> X2, y2 = MinoritySampler(random_state=0).fit_resample(X, y)  # doctest: +SKIP
     """
 
+    sampling_strategy_: dict[Any, int]
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseOverSampler._parameter_constraints,
-        "engine": [StrOptions({*ENGINES, *OVERSAMPLERS})],
+        "engine": [StrOptions({*ENGINES, *PRIVATE, *OVERSAMPLERS}), None],
         "fit_on": [StrOptions({"auto", "minority", "all"})],
         "selection": [StrOptions({"auto", "classifiers", "none"})],
         "settings": [Mapping, None],
         "k": [Interval(Integral, 1, None, closed="left")],
         "schema": [Schema, None],
+        "budget": [Budget, None],
+        "ledger": [str, Path, None],
     }
 
     def __init__(
         self,
-        engine: str = DEFAULT,
+        engine: str | None = None,
         *,
         sampling_strategy: Any = "auto",
         fit_on: FitOn = "auto",
@@ -105,6 +127,8 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         settings: Mapping[str, Any] | None = None,
         k: int = 10,
         schema: Schema | None = None,
+        budget: Budget | None = None,
+        ledger: str | Path | None = None,
         random_state: Any = None,
     ) -> None:
         super().__init__(sampling_strategy=sampling_strategy)
@@ -114,6 +138,8 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         self.settings = settings
         self.k = k
         self.schema = schema
+        self.budget = budget
+        self.ledger = ledger
         self.random_state = random_state
 
     def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
@@ -136,6 +162,10 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
             A class of one row is to grow, or the engine cannot take a column.
         SamplingError
             The engine makes no row of a class.
+        UsageError
+            The schema does not declare what a budget wants.
+        BudgetExceeded
+            The ledger does not allow the budget.
         """
         if type(X).__module__.split(".")[0] != "polars":
             return super().fit_resample(X, y, **params)  # type: ignore[no-any-return]
@@ -167,27 +197,50 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         return X, y, one_vs_all
 
     def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
-        frame, target = _framed(X, y)
+        plan = Plan(
+            self._engine,
+            self.settings,
+            self.fit_on,
+            self.selection,
+            int(self.k),  # a search over parameters may give numpy's
+            self.schema,
+            self.budget,
+            self.ledger,
+        )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        counts = dict(zip(*(a.tolist() for a in np.unique(y, return_counts=True)), strict=True))
-        k = int(self.k)  # a search over parameters may give numpy's
-        plan = Plan(self.engine, self.settings, self.fit_on, self.selection, k, self.schema)
-        wanted = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
-        made = grow(read(frame), target, counts, wanted, plan, seed)
+        made = self._grown(*_framed(X, y, None if self.budget is None else self.schema), plan, seed)
         self.report_ = made
         self.model_ = made.model
         self.synthetic_mask_ = np.arange(len(y) + made.synthetic.num_rows) >= len(y)
         new = to_frame(made.synthetic, "pandas")
-        labels = new.pop(target).to_numpy().astype(y.dtype)
-        return _joined(X, new), np.concatenate([y, labels])
+        labels = new.pop(made.target).to_numpy().astype(y.dtype)
+        rng = np.random.default_rng(seed)
+        return _joined(X, new, rng), np.concatenate([y, labels])
+
+    def _grown(self, frame: pd.DataFrame, target: str, plan: Plan, seed: int) -> Augmentation:
+        if plan.budget is None:
+            y = frame[target].to_numpy()
+            counts = dict(zip(*(a.tolist() for a in np.unique(y, return_counts=True)), strict=True))
+            wanted = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
+            return grow(read(frame), target, counts, wanted, plan, seed)
+        table, strategy = read(frame, total=True), self.sampling_strategy
+        made = grow_privately(
+            table, table, target, plan, plan.budget, sampling_strategy=strategy, seed=seed
+        )
+        self.sampling_strategy_ = {label: n for label, (_, n) in made.counts.items() if n}
+        return made
+
+    @property
+    def _engine(self) -> str:
+        return self.engine or (DEFAULT if self.budget is None else DEFAULT_PRIVATE)
 
     @property
     def _takes_gaps(self) -> bool:
-        return self.engine in ENGINES or self.engine == "random"
+        return self._engine not in OVERSAMPLERS or self._engine == "random"
 
     @property
     def _takes_text(self) -> bool:
-        return self._takes_gaps or self.engine == "smotenc"
+        return self._takes_gaps or self._engine == "smotenc"
 
     def _more_tags(self) -> dict[str, Any]:
         return {"X_types": ["2darray", "string", "sparse", "dataframe"]}
@@ -222,8 +275,11 @@ def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, np.generic) else label
 
 
-def _framed(X: Any, y: npt.NDArray[Any]) -> tuple[pd.DataFrame, str]:
-    """Put features and classes in one frame with names; tell the name of the classes' column."""
+def _framed(X: Any, y: npt.NDArray[Any], schema: Schema | None) -> tuple[pd.DataFrame, str]:
+    """Put features and classes in one frame with names; tell the name of the classes' column.
+
+    It is the one that a schema names beside the features, where one is given.
+    """
     import pandas as pd
     from scipy import sparse
 
@@ -240,8 +296,21 @@ def _framed(X: Any, y: npt.NDArray[Any]) -> tuple[pd.DataFrame, str]:
     target = "target"
     while target in frame.columns:
         target += "_"
-    frame[target] = y
+    if schema is not None:
+        target = _named(schema, list(frame.columns))
+    frame[target] = pd.Series(y).infer_objects()
     return frame, target
+
+
+def _named(schema: Schema, features: Sequence[str]) -> str:
+    """Find the column that a schema declares and that is no feature."""
+    others = [name for name in schema.names if name not in features]
+    if len(others) != 1:
+        raise UsageError(
+            f"under a budget the schema declares each column of X and one more, which is y; "
+            f"{len(others)} more are declared, so name X's columns as the schema does"
+        )
+    return others[0]
 
 
 def _dense(series: Any) -> Any:
@@ -250,16 +319,46 @@ def _dense(series: Any) -> Any:
     return series.sparse.to_dense() if isinstance(series.dtype, pd.SparseDtype) else series
 
 
-def _joined(X: Any, new: pd.DataFrame) -> Any:
+def _joined(X: Any, new: pd.DataFrame, rng: np.random.Generator) -> Any:
     """Put synthetic rows behind the real ones, in the form that the real ones have."""
     import pandas as pd
     from scipy import sparse
 
     if hasattr(X, "iloc"):
         new.columns = X.columns
-        dtypes = dict(zip(range(X.shape[1]), X.dtypes, strict=True))
-        new = pd.concat([new.iloc[:, j].astype(d) for j, d in dtypes.items()], axis=1)
-        return pd.concat([X, new], ignore_index=True)
+        return pd.concat([X, _typed(new, X.dtypes, rng)], ignore_index=True)
+    try:
+        made = new.to_numpy(dtype=X.dtype)
+    except (TypeError, ValueError):
+        made = _typed(new, [X.dtype] * X.shape[1], rng).to_numpy(dtype=X.dtype)
     if sparse.issparse(X):
-        return sparse.vstack([X, sparse.csr_matrix(new.to_numpy(dtype=X.dtype))], format=X.format)
-    return np.concatenate([X, new.to_numpy(dtype=X.dtype)])
+        return sparse.vstack([X, sparse.csr_matrix(made)], format=X.format)
+    return np.concatenate([X, made])
+
+
+def _typed(new: pd.DataFrame, dtypes: Iterable[Any], rng: np.random.Generator) -> Any:
+    """Give synthetic columns the types of the real ones."""
+    import pandas as pd
+
+    columns = (new.iloc[:, j] for j in range(new.shape[1]))
+    return pd.concat([_as(c, d, rng) for c, d in zip(columns, dtypes, strict=True)], axis=1)
+
+
+def _as(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
+    """Give a column a type; where that holds no gap, others of its values stand in for gaps.
+
+    Noise makes gaps, and levels outside the schema, where no real row has one.
+    """
+    try:
+        return column.astype(dtype)
+    except (TypeError, ValueError):
+        gaps = (column.isna() | column.eq(OTHER).fillna(False)).to_numpy(dtype=bool)
+        if not gaps.all():
+            held = np.flatnonzero(~gaps)
+            own = np.where(gaps, rng.choice(held, len(gaps)), np.arange(len(gaps)))
+            with suppress(TypeError, ValueError):
+                return column.take(own).astype(dtype).set_axis(column.index)
+    raise UsageError(
+        f"column {column.name!r}: its type, {dtype}, holds nothing of what was drawn; give it one "
+        "that holds gaps, such as Int64, or mend what the schema declares"
+    )

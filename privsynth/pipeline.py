@@ -265,6 +265,8 @@ def augmented(
     k: int = 10,
     settings: Mapping[str, Any] | None = None,
     encoding: str = "utf-8",
+    budget: Budget | None = None,
+    ledger: str | Path | None = None,
     seed: int | None = None,
     flag: bool = True,
     progress: Progress | None = None,
@@ -279,11 +281,25 @@ def augmented(
     from privsynth.augmentation import Plan, augment_table
 
     declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
-    plan = Plan(engine or DEFAULT, settings, fit_on, selection, Disclosure(k).k, declared)
+    name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
+    plan = Plan(name, settings, fit_on, selection, Disclosure(k).k, declared, budget, ledger)
+    if budget is not None and str(data) == "-":
+        raise UsageError(
+            "under a budget the table is read twice, and standard input can be read but once; "
+            "name a file"
+        )
+    learnt = None if budget is None else read(data, encoding=encoding, total=True)
+    try:
+        real = read(data, encoding=encoding)
+    except DataError:
+        if learnt is None:
+            raise
+        real = learnt  # under a budget nothing is refused for what the rows hold
     return augment_table(
-        read(data, encoding=encoding),
+        real,
         target,
         plan,
+        learnt=learnt,
         sampling_strategy=sampling_strategy,
         seed=chosen_seed(seed),
         flag="synthetic" if flag else None,
@@ -310,17 +326,18 @@ def augment(
         The column that holds the classes.
     engine : str, optional
         An engine's name, imbalanced-learn's included (``"smote"``, ``"random"``, ...); ``"cart"``
-        by default.
+        by default, and ``"marginals"`` under a budget.
     sampling_strategy : float, str, dict or callable
         imbalanced-learn's: ``"auto"`` fills every class up to the most frequent one; a float is
-        the minority's rows for each row of the majority; a dict gives rows in all by class.
+        the minority's rows for each row of the majority; a dict gives rows in all by class. Under
+        a budget the classes' noisy counts are filled up.
     random_state : int, optional
         Same seed, same rows.
     flag : bool
         Whether a column ``synthetic`` tells the added rows from the real ones.
     **options
-        ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding`` and ``progress``,
-        as in `privsynth.MinoritySampler` and `privsynth.fit`.
+        ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding``, ``budget``,
+        ``ledger`` and ``progress``, as in `privsynth.MinoritySampler` and `privsynth.fit`.
 
     Returns
     -------
@@ -333,6 +350,14 @@ def augment(
         No such column or class, or a strategy that does not fit the classes.
     DataError
         A class of one row is to grow, or the engine cannot take a column.
+    BudgetExceeded
+        The ledger does not allow the budget.
+
+    Notes
+    -----
+    Under a budget the synthetic rows, and how many of each class there are, rest on noisy answers
+    alone. Real and synthetic rows together are no private release: only the model behind the
+    synthetic rows is.
     """
     made = augmented(
         data,

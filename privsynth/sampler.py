@@ -188,8 +188,7 @@ def _whole(codec: Codec, drawn: pa.Table, rng: np.random.Generator, start: int) 
         if coding.name in drawn.column_names:
             return drawn.column(coding.name)
         if isinstance(coding, DeterminedCodes):
-            by = drawn.column(coding.by.name).combine_chunks()
-            return coding.decode(coding.by.encode(by), rng, start)
+            return coding.follow(drawn.column(coding.by.name))
         return coding.decode(there, rng, start)
 
     columns = [given(coding) for coding in codec.codings]

@@ -79,7 +79,7 @@ class Levels:
     values: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        if not all(isinstance(value, str | bool | int) or _finite(value) for value in self.values):
+        if not all(_scalar(value) for value in self.values):
             raise SchemaError(
                 "levels are wanted as text, numbers or true/false; a missing value is no level, "
                 "say 'nullable: true' instead"
@@ -334,9 +334,11 @@ class Schema:
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """Give the schema as YAML, and write it to `path` where one is given."""
-        text = yaml.dump(
-            self.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-        )
+        state = self.to_dict()
+        for column in state["columns"]:
+            if "mapping" in column:
+                column["mapping"] = dict(column["mapping"])
+        text = yaml.dump(state, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
             with replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -421,39 +423,68 @@ def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
     place, by = f"schema, column {column.name!r}", column.determined_by
     if by is None or not column.mapping:
         raise SchemaError(f"{place}: give both 'determined_by' and 'mapping', or neither")
+    if by == column.name:
+        raise SchemaError(f"{place}: is determined by itself; name another column")
     if by not in columns:
-        raise SchemaError(f"{place}: no column {by!r} determines it{known(by, list(columns))}")
-    other = columns[by]
-    if by == column.name or other.determined_by is not None:
         raise SchemaError(
-            f"{place}: is determined by {by!r}, which is determined itself; name the column at "
-            "the beginning"
+            f"{place}: is determined by {by!r}, which the schema has no column for"
+            f"{known(by, list(columns))}"
+        )
+    other = columns[by]
+    if other.determined_by is not None:
+        raise SchemaError(
+            f"{place}: is determined by {by!r}, which is determined itself; name the column that "
+            "the others follow from"
         )
     if column.role is Role.TARGET:
-        raise SchemaError(f"{place}: is the target, which is modelled; determine {by!r} by it")
+        raise SchemaError(
+            f"{place}: is the target, which is modelled; drop 'determined_by' and 'mapping'"
+        )
     if column.kind.surrogate or column.unique or column.domain is not None:
         raise SchemaError(
             f"{place}: its values follow from 'mapping'; drop levels, bounds and 'unique', and "
             "give a kind such as categorical or integer"
         )
-    if other.kind.surrogate or isinstance(other.domain, Bounds):
-        raise SchemaError(f"{place}: {by!r} has no levels to be determined by; declare levels")
+    if not all(_scalar(entry) for pair in column.mapping for entry in pair):
+        raise SchemaError(
+            f"{place}: 'mapping' is wanted of text, numbers or true/false; a level without a "
+            "value is left out of it, and the column said to be 'nullable: true'"
+        )
     levels = [level for level, _ in column.mapping]
-    if len({(type(level), level) for level in levels}) < len(levels):
+    if len(set(levels)) < len(levels):
         raise SchemaError(f"{place}: 'mapping' lists a level twice; list each level once")
-    listed = other.domain.values if isinstance(other.domain, Levels) else ()
-    if listed and not set(levels) <= set(listed):
+    listed = _levels_of(other)
+    if not listed:
+        raise SchemaError(
+            f"{place}: is determined by {by!r}, of which no levels are declared; list them, with "
+            "'source: declared'"
+        )
+    if not set(levels) <= listed:
         raise SchemaError(f"{place}: 'mapping' names what is no level of {by!r}; mend it")
-    if listed and not column.nullable and not set(listed) <= set(levels):
+    if not column.nullable and not listed <= set(levels):
         raise SchemaError(
             f"{place}: 'mapping' has no value for a level of {by!r}; add it, or say 'nullable: "
             "true'"
         )
 
 
+def _levels_of(column: Column) -> set[Any]:
+    """Give the levels that are known before any row is read; none where there are none such."""
+    values: set[Any] = set()
+    if isinstance(column.domain, Levels) and column.source is Source.DECLARED:
+        values = set(column.domain.values)
+    if column.kind is Kind.BOOLEAN and values <= {False, True}:
+        return {False, True}
+    return set() if column.kind.surrogate else values
+
+
 def _plain(value: Any) -> Any:
     """Give a date as ISO 8601 text: YAML reads one that has no quotes as a date."""
     return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _scalar(value: Any) -> bool:
+    return isinstance(value, str | bool | int) or _finite(value)
 
 
 def _finite(value: Any) -> bool:
