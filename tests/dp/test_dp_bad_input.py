@@ -14,6 +14,7 @@ from audits import NAMES, SCHEMA, Row, rows
 from click.testing import CliRunner, Result
 
 from privsynth import private
+from privsynth.account import reserve
 from privsynth.accountant import Accountant
 from privsynth.artefact import load
 from privsynth.cli import main
@@ -299,6 +300,18 @@ def test_an_account_adds_up_and_refuses_when_it_is_spent(place: Path) -> None:
     assert Path("l.json").read_bytes() == before
     assert len(json.loads(before)["entries"]) == times + 1
     assert result.exit_code == 2
+
+
+def test_an_account_counts_the_delta_of_levels_that_are_found(place: Path) -> None:
+    budget, path = Budget(0.1, 1e-6), Path("l.json")
+    reserve(path, budget, 4e-7, "one")
+    kept = json.loads(path.read_text())
+    assert kept["entries"][0]["delta_spent"] == 4e-7
+    path.write_text(json.dumps({**kept, "epsilon": 50.0}))
+    reserve(path, budget, 4e-7, "two")
+    with pytest.raises(BudgetExceeded):
+        reserve(path, budget, 4e-7, "three")
+    assert len(json.loads(path.read_text())["entries"]) == 2
 
 
 def test_a_spent_account_is_refused_before_any_noise(

@@ -23,6 +23,7 @@ from audits import (
     Row,
     check_gaussian,
     check_greatest,
+    check_heap,
     check_keys,
     check_loss,
     check_one_run,
@@ -269,6 +270,11 @@ def test_heaps_at_a_price_of_one_column(monkeypatch: Patch) -> None:
     red(lambda: neighbours("independent", WIDE))
 
 
+def test_heaps_in_cells_that_are_counted_twice(monkeypatch: Patch) -> None:
+    plant(monkeypatch, heaps, "_narrowed", "min(PARTS, last - first + 1)", "PARTS")
+    red(check_heap)
+
+
 def test_heaps_of_exact_counts(monkeypatch: Patch) -> None:
     keep_private(monkeypatch)
     plant(
@@ -289,6 +295,8 @@ def test_heaps_of_exact_counts(monkeypatch: Patch) -> None:
     [
         (PrivateCurator, "sensitivity = most * ", "sensitivity = 0.05 * most * "),
         (curator._Counts, "np.minimum(1, most / np.maximum(squares, 1))", "1"),
+        (curator._Counts, "np.trunc(told", "np.rint(told"),
+        (curator._Counts, "told[:, label == c]", "told[:, label >= c]"),
     ],
 )
 def test_products_that_a_row_may_change_by_more(
