@@ -26,7 +26,7 @@ from privsynth.codec import OTHER
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, ENGINES, OVERSAMPLERS, PRIVATE
 from privsynth.errors import DataError, UsageError
 from privsynth.privacy import Budget
-from privsynth.schema import Schema
+from privsynth.schema import Levels, Schema
 from privsynth.table import read, to_frame
 
 if TYPE_CHECKING:
@@ -182,11 +182,13 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     ) -> tuple[Any, Any, bool]:
         y, one_vs_all = check_target_type(y, indicate_one_vs_all=True)
         if not hasattr(X, "iloc"):
+            if self.budget is not None and not hasattr(X, "dtype"):
+                X = np.array(X, dtype=object)  # no cell decides on the type of others
             X = check_array(
                 X,
                 accept_sparse=["csr", "csc"],
                 dtype=None if self._takes_text else "numeric",
-                ensure_all_finite="allow-nan" if self._takes_gaps else True,
+                ensure_all_finite=self._finite,
                 estimator=self,
             )
             if not self._takes_gaps and getattr(X, "dtype", np.dtype(float)).kind == "O":
@@ -213,7 +215,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         self.model_ = made.model
         self.synthetic_mask_ = np.arange(len(y) + made.synthetic.num_rows) >= len(y)
         new = to_frame(made.synthetic, "pandas")
-        labels = new.pop(made.target).to_numpy().astype(y.dtype)
+        labels = _labels(new.pop(made.target).to_numpy(), y.dtype)
         rng = np.random.default_rng(seed)
         return _joined(X, new, rng), np.concatenate([y, labels])
 
@@ -223,6 +225,8 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
             counts = dict(zip(*(a.tolist() for a in np.unique(y, return_counts=True)), strict=True))
             wanted = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
             return grow(read(frame), target, counts, wanted, plan, seed)
+        if self.schema is not None:
+            _check_classes(self.schema, target, frame[target].to_numpy().dtype)
         table, strategy = read(frame, total=True), self.sampling_strategy
         made = grow_privately(
             table, table, target, plan, plan.budget, sampling_strategy=strategy, seed=seed
@@ -233,6 +237,13 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     @property
     def _engine(self) -> str:
         return self.engine or (DEFAULT if self.budget is None else DEFAULT_PRIVATE)
+
+    @property
+    def _finite(self) -> bool | str:
+        """What of numbers scikit-learn is to refuse: under a budget nothing."""
+        if self.budget is not None:
+            return False
+        return "allow-nan" if self._takes_gaps else True
 
     @property
     def _takes_gaps(self) -> bool:
@@ -291,15 +302,42 @@ def _framed(X: Any, y: npt.NDArray[Any], schema: Schema | None) -> tuple[pd.Data
     else:
         dense_X = X.toarray() if sparse.issparse(X) else X
         frame = pd.DataFrame(dense_X, columns=[f"x{j}" for j in range(X.shape[1])])
-        frame = frame.infer_objects()
+        if schema is None:  # under a budget no cell decides on the type of others
+            frame = frame.infer_objects()
     frame = frame.reset_index(drop=True)
     target = "target"
     while target in frame.columns:
         target += "_"
     if schema is not None:
         target = _named(schema, list(frame.columns))
-    frame[target] = pd.Series(y).infer_objects()
+    frame[target] = y if schema is not None else pd.Series(y).infer_objects()
     return frame, target
+
+
+def _check_classes(schema: Schema, target: str, dtype: np.dtype[Any]) -> None:
+    """Refuse declared classes that the type of y, which the caller chose, cannot hold."""
+    domain = schema[target].domain
+    if not isinstance(domain, Levels):
+        return
+    try:
+        _labels(np.array(domain.values, dtype=object), dtype)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"y is stored as {dtype}, and the schema declares classes of {target!r} that are none; "
+            "list them as the table spells them"
+        ) from None
+
+
+def _labels(drawn: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Give classes the type of the real ones; text as long as it is."""
+    import pyarrow as pa
+
+    if dtype.kind == "U":
+        return drawn.astype(str)
+    if drawn.dtype == object and dtype.kind in "biuf":  # declared as text: "false" is no truth
+        with suppress(pa.ArrowException):
+            return np.asarray(pa.array(drawn).cast(pa.from_numpy_dtype(dtype)).to_numpy(False))
+    return drawn.astype(dtype)
 
 
 def _named(schema: Schema, features: Sequence[str]) -> str:

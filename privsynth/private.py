@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from privsynth.account import reserve
@@ -224,5 +225,7 @@ def set_aside(table: Table, share: float | None, budget: Budget) -> tuple[Table,
 def _numbered(table: Table, name: str) -> npt.NDArray[np.int64]:
     """Give each row the number of its value in a column, missing values one of their own."""
     column = table.to_arrow([name]).column(0).combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()  # a dictionary may list a value twice
     encoded = column.dictionary_encode(null_encoding="encode")
     return np.asarray(encoded.indices).astype(np.int64)

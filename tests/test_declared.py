@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -407,7 +408,7 @@ def test_objects_of_any_kind_are_read_value_by_value() -> None:
     values = [1, "x", None, float("nan"), True, 10**5000, -(2**70), datetime.date(2020, 1, 2)]
     values += [pd.NaT, pd.NA, Decimal("1.5"), b"x", [1], "\ud800", np.int8(3), np.inf, object()]
     table = read(pd.DataFrame({"a": pd.Series(values, dtype=object)}), total=True)
-    texts = ["1", "x", None, None, "True", "inf", "-inf", "2020-01-02"]
+    texts = ["1", "x", None, None, "true", "inf", "-inf", "2020-01-02"]
     texts += [None, None, "1.5", None, None, "?", "3", "inf", None]
     assert table.to_arrow().column(0).to_pylist() == texts
     for i in range(len(values)):
@@ -460,3 +461,15 @@ def test_a_file_and_a_frame_of_the_same_rows_have_the_same_codes(tmp_path: Path)
 def test_the_target_role_of_the_schema_is_kept() -> None:
     schema = Schema((one(Kind.BOOLEAN, "bool", None, role=Role.TARGET),))
     assert declared_codec(check_declared(schema, ["x"], "t.csv")).target == 0
+
+
+def test_no_folder_decides_how_another_is_read(tmp_path: Path) -> None:
+    for month in ("01", "02"):
+        (tmp_path / f"month={month}").mkdir()
+        pq.write_table(pa.table({"a": [1, 2]}), tmp_path / f"month={month}" / "p.parquet")
+    before = read(tmp_path, total=True).to_arrow(["month"]).column(0).to_pylist()
+    (tmp_path / "month=x").mkdir()
+    pq.write_table(pa.table({"a": [3]}), tmp_path / "month=x" / "p.parquet")
+    after = read(tmp_path, total=True).to_arrow(["month"]).column(0).to_pylist()
+    assert before == ["01", "01", "02", "02"]
+    assert after[:4] == before

@@ -114,9 +114,14 @@ def _text(value: Any) -> str | None:
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, int) and abs(value) >= 2**64:
         return "inf" if value > 0 else "-inf"  # Python refuses to spell very long numbers
-    if isinstance(value, PLAIN) and value == value:  # NaN and NaT are missing
-        return str(value)
-    return None
+    if not isinstance(value, PLAIN) or value != value:  # NaN and NaT are missing
+        return None
+    # As Arrow spells a whole column of them, which this one may be but for another row's value.
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    if isinstance(value, float | np.floating):
+        return str(pa.scalar(value).cast(pa.string()))
+    return str(value)
 
 
 def _from_polars(data: Any) -> pa.Table:

@@ -92,7 +92,7 @@ def _read(data: Any, encoding: str, total: bool) -> Table:
             for file in path.rglob("*.parquet")
             if not any(part.startswith(("_", ".")) for part in file.relative_to(path).parts)
         )
-        return _from_parquet(files, name, path)
+        return _from_parquet(files, name, path, total)
     if not path.exists():
         if glob.has_magic(name):
             found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - it may be absolute
@@ -134,8 +134,13 @@ def _from_text(file: TextFile, kind: str, total: bool) -> Table:
     return read_delimited(file, "\t" if kind == "tsv" else None, total)
 
 
-def _from_parquet(files: list[Path], name: str, folder: Path | None = None) -> Table:
-    """Open Parquet files as one table; folders named ``column=value`` give a column."""
+def _from_parquet(
+    files: list[Path], name: str, folder: Path | None = None, total: bool = False
+) -> Table:
+    """Open Parquet files as one table; folders named ``column=value`` give a column.
+
+    It is one of text where the reading is `total`: a type would rest on all folders' values.
+    """
     import pyarrow as pa
     import pyarrow.dataset as ds
     import pyarrow.parquet as pq
@@ -160,10 +165,23 @@ def _from_parquet(files: list[Path], name: str, folder: Path | None = None) -> T
         dataset = ds.dataset(
             [str(file) for file in files],
             format=ds.ParquetFileFormat(dictionary_columns=texts),
-            partitioning="hive" if folder else None,
+            partitioning=_texts_of_folders(files, folder)
+            if folder and total
+            else "hive"
+            if folder
+            else None,
             partition_base_dir=str(folder) if folder else None,
         )
         return _from_dataset(dataset, name, texts)
+
+
+def _texts_of_folders(files: list[Path], folder: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    parts = [part for file in files for part in file.relative_to(folder).parts[:-1] if "=" in part]
+    names = dict.fromkeys(part.partition("=")[0] for part in parts)
+    return ds.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive")
 
 
 def _from_arrow_file(path: Path, name: str) -> Table:

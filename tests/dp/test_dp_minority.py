@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,9 @@ from privsynth import (
 from privsynth.artefact import packed
 from privsynth.augmentation import Augmentation, Plan
 from privsynth.cli import main
+from privsynth.declared import declared_codec
 from privsynth.engines import OVERSAMPLERS
+from privsynth.oversampling import _framed
 from privsynth.privacy import Ledger
 from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
 from privsynth.selection import chosen
@@ -148,7 +151,7 @@ def test_a_gap_that_noise_has_made_is_given_as_one() -> None:
     assert np.isnan(X2[sampler.synthetic_mask_]).any()
 
 
-@pytest.mark.parametrize("kind", [list, np.array, pd.DataFrame, sparse.csr_matrix])
+@pytest.mark.parametrize("kind", [np.array, pd.DataFrame, sparse.csr_matrix])
 def test_a_gap_that_a_type_cannot_hold_is_filled(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +170,7 @@ def test_a_gap_that_a_type_cannot_hold_is_filled(
         )
 
     monkeypatch.setattr(augmentation, "fit_privately", fitted)
-    X: Any = whole.tolist() if kind is list else kind(whole)
+    X: Any = kind(whole)
     if kind is pd.DataFrame:
         X.columns = ["x0", "x1"]
     sampler = MinoritySampler(budget=LARGE, schema=Schema.from_dict(state), random_state=0)
@@ -497,3 +500,54 @@ def features(table: pd.DataFrame, columns: Any) -> tuple[pd.DataFrame, Any]:
     coded = pd.get_dummies(table.drop(columns="income"))
     coded = coded if columns is None else coded.reindex(columns=columns, fill_value=False)
     return coded, coded.columns
+
+
+def read_alike(made: Any) -> list[list[int]]:
+    """Give the codes that text levels have, without the last row."""
+    levels = Levels(("1", "2", "true", "false"))
+    column = Column("x0", Kind.CATEGORICAL, "string", levels, Source.DECLARED)
+    codec = declared_codec(Schema((column,)))
+    frame = _framed(made, np.zeros(len(made)), Schema((column, replace(column, name="y"))))[0]
+    return codec.encode(read(frame[["x0"]], total=True).to_arrow())[: len(made) - 1].tolist()
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [True, False], [1, 2], ["1", "2"]])
+def test_no_cell_decides_how_another_is_read(values: list[Any]) -> None:
+    plain = np.array([[value] for value in [*values * 3, values[0]]], dtype=object)
+    odd = np.array([[value] for value in [*values * 3, "odd"]], dtype=object)
+    assert read_alike(plain) == read_alike(odd)
+    assert len({row[0] for row in read_alike(plain)}) == 2
+
+
+def test_classes_that_no_row_holds_are_given_back_whole() -> None:
+    X, y = array()
+    declared = numbers(declared=("no", "a longer one"))
+    sampler = MinoritySampler(budget=LARGE, schema=declared, random_state=0)
+    given = np.where(y == 1, "odd", "no")  # a type of three letters
+    _, y2 = sampler.fit_resample(X, given)
+    assert set(y2[sampler.synthetic_mask_]) <= {"no", "a longer one", "(other)"}
+
+
+def test_infinite_numbers_in_an_array_are_not_refused() -> None:
+    X, y = array()
+    X[0, 0] = np.inf
+    MinoritySampler(budget=LARGE, schema=numbers(), random_state=0).fit_resample(X, y)
+
+
+def test_an_odd_class_changes_no_type_and_no_strategy() -> None:
+    X, y = array()
+    frame = pd.DataFrame(X, columns=["x0", "x1"])
+    made = [
+        privsynth.augment(
+            frame.assign(y=[*y[:-1].tolist(), last]),
+            target="y",
+            schema=numbers(2),
+            budget=LARGE,
+            sampling_strategy={"1": 400},
+            random_state=0,
+        )
+        for last in (int(y[-1]), 1.5, "x")
+    ]
+    for each in made:
+        drawn = each[each["synthetic"]]["y"]
+        assert set(drawn.astype(str)) <= {"1", "1.0"}

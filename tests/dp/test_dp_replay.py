@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 from privsynth import pipeline, private
 from privsynth.artefact import packed
 from privsynth.privacy import Budget, Ledger
+from privsynth.table import read
 
 VALUES = (
     st.sampled_from(["p0", "p1", None]),
@@ -171,6 +172,29 @@ def test_a_saved_release_tells_the_same_as_the_model(tmp_path: Any) -> None:
     again = load(tmp_path / "m.psyn")
     assert packed(again) == packed(model)
     assert again.sample(20, seed=1).equals(model.sample(20, seed=1))
+
+
+def test_rows_are_set_aside_by_coins_of_their_own_without_a_seed() -> None:
+    sides = [private.set_aside(table(rows(200)), 0.3, Budget(1.0))[1] for _ in range(12)]
+    kept = [tuple(side.to_arrow(["who"])[0].to_pylist()) for side in sides if side is not None]
+    assert len(set(kept)) == 12
+    assert len({len(side) for side in kept}) > 1  # a fixed number would bind a row to the others
+
+
+def test_rows_of_a_unit_are_chosen_without_a_seed() -> None:
+    crowd = [("one", *row[1:]) for row in rows(200)]
+    budget = Budget(1.0, unit="who", rows_per_unit=5)
+    kept = [private.bounded(table(crowd), budget).to_arrow() for _ in range(6)]
+    assert {part.num_rows for part in kept} == {5}
+    assert len({str(part.to_pylist()) for part in kept}) > 1
+
+
+@pytest.mark.parametrize("kind", ["category", "object"])
+def test_a_unit_is_read_from_any_type_of_column(kind: str) -> None:
+    frame = table(rows(60, per_unit=3)).to_arrow().to_pandas().astype({"who": kind})
+    budget = Budget(1.0, unit="who", rows_per_unit=2)
+    kept = private.bounded(read(frame, total=True), budget).to_arrow(["who"]).column(0)
+    assert sorted(entry["counts"] for entry in kept.value_counts().to_pylist()) == [2] * 20
 
 
 def test_a_unit_is_set_aside_as_a_whole() -> None:
