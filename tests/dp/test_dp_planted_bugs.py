@@ -116,7 +116,7 @@ def test_half_the_noise_at_a_price_that_hides_it(monkeypatch: Patch) -> None:
 
 def test_half_the_noise_of_a_choice(monkeypatch: Patch) -> None:
     plant(monkeypatch, Accountant, "greatest", "), scale=scale)", "), scale=scale / 2)")
-    red(check_greatest)
+    red(lambda: check_greatest(800))
 
 
 def test_noise_with_a_seed(monkeypatch: Patch) -> None:
