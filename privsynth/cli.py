@@ -259,6 +259,31 @@ _engine = click.option(
     "under a budget marginals, copula, aim, mst or independent; for the minority also smote, "
     "smotenc, borderline-smote, adasyn or random.  [default: cart]",
 )
+_epsilon = click.option(
+    "--epsilon",
+    type=float,
+    metavar="E",
+    help="Keep what is learnt to differential privacy with this epsilon, such as 1; needs a "
+    "declared --schema.",
+)
+_delta = click.option("--delta", type=float, metavar="D", help="Its delta.  [default: 1e-6]")
+_unit = click.option(
+    "--unit",
+    metavar="COL",
+    help="Hide all rows that share a value of this column, not a row alone.  [default: row]",
+)
+_rows_per_unit = click.option(
+    "--rows-per-unit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most rows of one unit to learn from; chance leaves the others out.  [default: 1]",
+)
+_ledger = click.option(
+    "--ledger",
+    type=_FILE,
+    metavar="FILE",
+    help="File in which the owner of the data counts what every fit spends; it may refuse.",
+)
 _encoding = click.option(
     "--encoding",
     metavar="NAME",
@@ -419,30 +444,11 @@ def schema(
     "--seed", type=_SEED, metavar="N", help="Same seed, same model.  [default: drawn and printed]"
 )
 @_encoding
-@click.option(
-    "--epsilon",
-    type=float,
-    metavar="E",
-    help="Keep to differential privacy with this epsilon, such as 1; needs a declared --schema.",
-)
-@click.option("--delta", type=float, metavar="D", help="Its delta.  [default: 1e-6]")
-@click.option(
-    "--unit",
-    metavar="COL",
-    help="Hide all rows that share a value of this column, not a row alone.  [default: row]",
-)
-@click.option(
-    "--rows-per-unit",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Most rows of one unit to learn from; chance leaves the others out.  [default: 1]",
-)
-@click.option(
-    "--ledger",
-    type=_FILE,
-    metavar="FILE",
-    help="File in which the owner of the data counts what every fit spends; it may refuse.",
-)
+@_epsilon
+@_delta
+@_unit
+@_rows_per_unit
+@_ledger
 @click.option(
     "--minority",
     is_flag=True,
@@ -654,31 +660,11 @@ def sample(
     "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn and printed]"
 )
 @_encoding
-@click.option(
-    "--epsilon",
-    type=float,
-    metavar="E",
-    help="Keep the model behind the synthetic rows to differential privacy with this epsilon, such "
-    "as 1; needs a declared --schema.",
-)
-@click.option("--delta", type=float, metavar="D", help="Its delta.  [default: 1e-6]")
-@click.option(
-    "--unit",
-    metavar="COL",
-    help="Hide all rows that share a value of this column, not a row alone.  [default: row]",
-)
-@click.option(
-    "--rows-per-unit",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Most rows of one unit to learn from; chance leaves the others out.  [default: 1]",
-)
-@click.option(
-    "--ledger",
-    type=_FILE,
-    metavar="FILE",
-    help="File in which the owner of the data counts what every fit spends; it may refuse.",
-)
+@_epsilon
+@_delta
+@_unit
+@_rows_per_unit
+@_ledger
 @click.pass_obj
 def augment(
     voice: _Voice,
