@@ -99,12 +99,15 @@ def test_a_spent_budget_refuses_before_noise_is_drawn() -> None:
     assert looked == [1]
 
 
-def test_the_filter_refuses_where_the_ledger_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("budget", [Budget(1.0), Budget(1.0, unit="who", rows_per_unit=3)])
+def test_the_filter_refuses_where_the_ledger_does_not(
+    budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from opendp.mod import OpenDPException
 
     monkeypatch.setattr(Accountant, "left", property(lambda self: math.inf))
     monkeypatch.setattr(Ledger, "charge", lambda self, event: None)
-    asked = Accountant(np.zeros(3, dtype=np.int64), Ledger(budget=Budget(1.0)))
+    asked = Accountant(np.zeros(3, dtype=np.int64), Ledger(budget=budget))
     scale = asked.scale(1.0, asked.rho / 2)
     for _ in range(2):
         asked.gaussian("marginals", "", lambda private: private, 1.0, scale)
