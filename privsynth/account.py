@@ -54,7 +54,7 @@ def reserve(path: str | Path, budget: Budget, delta: float, what: str) -> float:
     StorageError
         The file cannot be read or written.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link is to be followed, not replaced
     with _locked(path):
         state = _read(path) if path.exists() else _opened(budget)
         if (state["unit"], state["rows_per_unit"]) != (budget.unit, budget.rows_per_unit):

@@ -152,7 +152,8 @@ class Accountant:
             *self._space,
             domains.map_domain(domains.atom_domain(T="String"), domains.atom_domain(T="i64")),
             metrics.l02inf_distance(metrics.absolute_distance(T="f64")),
-            lambda private: dict(question(private)),
+            # OpenDP hands text on as C does, which ends at the first NUL: two keys became one.
+            lambda private: {_sealed(key): n for key, n in question(private).items()},
             lambda rows: (rows, float(rows), float(rows)),
         )
         rows = self.budget.rows_per_unit
@@ -167,7 +168,7 @@ class Accountant:
             low, high = (low, middle) if noise(middle).map(rows)[1] <= delta else (middle, high)
         event = Event(query, detail, "gaussian threshold", 0.0, 0.0, 1.0, scale)
         found: dict[str, int] = self._answer(noise(high), event)
-        return dict(sorted(found.items()))
+        return dict(sorted((_opened(key), n) for key, n in found.items()))
 
     def _counted(self, question: Question, sensitivity: float, metric: Any) -> Any:
         from opendp import domains, transformations
@@ -197,6 +198,14 @@ class Accountant:
         told = Event(**{**vars(event), "rho": float(rho), "delta": float(delta)})
         self.ledger.charge(told)
         return self._ask(noise)
+
+
+def _sealed(key: str) -> str:
+    return key.encode("utf-8", "surrogatepass").hex()
+
+
+def _opened(sealed: str) -> str:
+    return bytes.fromhex(sealed).decode("utf-8", "surrogatepass")
 
 
 def _anything(_: Any) -> bool:

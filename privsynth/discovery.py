@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from privsynth.accountant import Accountant
 from privsynth.declared import numbers_in
@@ -19,14 +18,20 @@ from privsynth.table import Table, arrow_type
 
 __all__ = ["DISCOVERY_DELTA", "discover", "to_discover"]
 
+Floats = npt.NDArray[np.float64]
+
 DISCOVERY_DELTA = 0.1
 """The part of delta for levels that are discovered."""
 SHARE = 0.02
 MOST_SHARE = 0.2
-FINE = 256
 SURE = 4.0
 """How many standard deviations of the noise a count is to lie above 0 to be believed."""
 POWERS = 64
+YEARS = (-719_162, 2_932_896)
+"""The first day of the year 1 and the last one of 9999, counted from that of 1970."""
+STEPS = 16
+MARGIN = 1 / 8
+"""The part of their distance by which bounds are moved apart, for rows that noise has hidden."""
 
 
 def to_discover(schema: Schema) -> tuple[Column, ...]:
@@ -55,8 +60,9 @@ def discover(accountant: Accountant, schema: Schema) -> Schema:
     Notes
     -----
     Levels are those whose noisy count passes a threshold that a single unit's rows pass with a
-    chance within the budget's delta. Bounds come from noisy counts between powers of two, and
-    then between 256 finer steps inside the outermost powers that rows are found in.
+    chance within the budget's delta. Bounds come from noisy counts between powers of two, then in
+    16 steps between the outermost powers that rows are found in, then in 16 finer ones at each
+    end. A lone row far out lies beyond them.
     """
     wanted = to_discover(schema)
     if not wanted:
@@ -87,8 +93,13 @@ def _levels(accountant: Accountant, column: Column, rho: float, delta: float) ->
 def _spelled(name: str, table: Table) -> Mapping[str, int]:
     """Count the rows of each value, as text."""
     values, counts, _ = table.value_counts(name)
-    texts = values.cast(pa.string()).to_pylist()
-    return dict(zip(texts, counts.tolist(), strict=True))
+    held: dict[str, int] = {}
+    for spelled, n in zip(
+        values.cast(pa.string()).cast(pa.binary()).to_pylist(), counts.tolist(), strict=True
+    ):
+        text = spelled.decode("utf-8", "replace")
+        held[text] = held.get(text, 0) + n
+    return held
 
 
 def _whole(text: str) -> bool:
@@ -96,31 +107,72 @@ def _whole(text: str) -> bool:
 
 
 def _bounds(accountant: Accountant, column: Column, rho: float) -> Bounds:
-    edges = np.concatenate([-(2.0 ** np.arange(POWERS)[::-1]), [0.0], 2.0 ** np.arange(POWERS)])
-    for _ in range(2):
-        scale = accountant.scale(1.0, rho / 2)
-        held = accountant.gaussian(
-            "domain",
-            f"bounds of {column.name}",
-            partial(_between, column, edges),
-            1.0,
-            scale,
-        )
-        sure = np.flatnonzero(held > SURE * scale)
-        low, high = (sure[0], sure[-1]) if len(sure) else (0, len(held) - 1)
-        edges = np.linspace(edges[low], edges[high + 1], FINE + 1)
-    first, last = float(edges[0]), float(edges[-1])
+    ask = partial(_counted, accountant, column, rho / 3)
+    powers = 2.0 ** np.arange(POWERS)
+    least, most = _around(np.concatenate([-powers[::-1], [0.0], powers]), ask)
+    steps = np.linspace(least, most, STEPS + 1)
+    ends = [np.linspace(steps[at], steps[at + 1], STEPS + 1) for at in _reach(*ask(steps))]
+    fine = np.unique(np.concatenate(ends))
+    low, high = _reach(*ask(fine))
+    margin = MARGIN * (fine[high + 1] - fine[low])
+    first = float(max(fine[low] - margin, least))
+    last = float(min(fine[high + 1] + margin, most))
     if column.kind is Kind.NUMERIC:
         return Bounds(first, last)
     if column.kind is Kind.INTEGER:
         return Bounds(math.floor(first), math.ceil(last))
-    dtype = arrow_type(column.dtype)
-    ticks = pa.array([math.floor(first), math.ceil(last)], pa.int64())
-    texts = pc.strftime(ticks.cast(dtype, safe=False), format="%Y-%m-%dT%H:%M:%S").to_pylist()
-    return Bounds(*texts)
+    return Bounds(*_moments(arrow_type(column.dtype), (math.floor(first), math.ceil(last))))
 
 
-def _between(column: Column, edges: npt.NDArray[np.float64], table: Table) -> npt.NDArray[np.int64]:
+def _moments(dtype: pa.DataType, ticks: Sequence[int]) -> list[str]:
+    """Give ticks as dates and times in ISO 8601, of UTC; those of no calendar as its ends."""
+    unit = "D" if pa.types.is_date(dtype) else dtype.unit
+    a_day = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
+    ends = [max(a_day[unit] * YEARS[0], 1 - 2**63), min(a_day[unit] * YEARS[1], 2**63 - 1)]
+    kept = np.array([min(max(tick, ends[0]), ends[1]) for tick in ticks], dtype=np.int64)
+    moments = kept.astype(f"datetime64[{unit}]")
+    return [str(text) for text in np.datetime_as_string(moments, unit="s", casting="unsafe")]
+
+
+def _counted(
+    accountant: Accountant, column: Column, rho: float, edges: Floats
+) -> tuple[npt.NDArray[np.int64], float]:
+    """Count the rows between edges with noise, and give its scale."""
+    scale = accountant.scale(1.0, rho)
+    question = partial(_between, column, edges)
+    return accountant.gaussian("domain", f"bounds of {column.name}", question, 1.0, scale), scale
+
+
+def _around(
+    edges: Floats, ask: Callable[[Floats], tuple[npt.NDArray[np.int64], float]]
+) -> tuple[float, float]:
+    """Give the ends of a range that rows are surely in, and one power more on each side.
+
+    There are few rows in the powers next to it at most. Zero is not crossed for them.
+    """
+    held, scale = ask(edges)
+    sure = np.flatnonzero(held > SURE * scale)
+    if not len(sure):
+        return float(edges[0]), float(edges[-1])
+    low, high = float(edges[sure[0]]), float(edges[sure[-1] + 1])
+    wider = edges[max(sure[0] - 1, 0)], edges[min(sure[-1] + 2, len(edges) - 1)]
+    return low if low == 0 else float(wider[0]), high if high == 0 else float(wider[1])
+
+
+def _reach(held: npt.NDArray[np.int64], scale: float) -> tuple[int, int]:
+    """Give the first and last step, beyond which all counts together are not above the noise."""
+    noise = scale * np.sqrt(np.arange(1, len(held) + 1))
+    if held.sum() < SURE * noise[-1]:
+        return 0, len(held) - 1
+    before, after = (
+        int(np.flatnonzero(np.append(True, np.cumsum(counts)[:-1] < noise[:-1]))[-1])
+        for counts in (held, held[::-1])
+    )
+    low, high = before, len(held) - 1 - after
+    return (low, high) if low <= high else (0, len(held) - 1)
+
+
+def _between(column: Column, edges: Floats, table: Table) -> npt.NDArray[np.int64]:
     """Count the rows between edges; those beyond count in the outermost steps."""
     values, counts, _ = table.value_counts(column.name)
     numbers = numbers_in(column, values)

@@ -249,7 +249,8 @@ class Guarantee:
         if not self.formal:
             return "no formal guarantee"
         return (
-            f"({self.epsilon:g}, {self.delta:g})-differential privacy, unit: {self.unit}, "
+            f"({_exact(self.epsilon)}, {_exact(self.delta)})-differential privacy, "
+            f"unit: {self.unit}, "
             f"{self.adjacency}"
         )
 
@@ -372,6 +373,11 @@ class Ledger:
         if budget is not None and not _within(budget, ledger.rho, ledger.delta):
             raise ArtefactError("the ledger has spent more than its budget; fit the model anew")
         return ledger
+
+
+def _exact(number: float) -> str:
+    """Spell a number with all its digits: a claim is not rounded."""
+    return repr(float(number)).removesuffix(".0")
 
 
 def _within(budget: Budget, rho: float, delta: float) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +246,7 @@ def test_a_model_of_odd_rows_draws_rows_of_the_domain(place: Path) -> None:
     write("odd.csv", [*ODD["values outside the domain"], *ODD["nulls"], *ODD["infinities"]])
     assert fit("--epsilon", 2, data="odd.csv").exit_code == 0
     drawn = load("m.psyn").sample(200, seed=1)
-    assert set(drawn["job"].dropna()) <= {"clerk", "nurse", "smith"}
+    assert set(drawn["job"].dropna()) <= {"clerk", "nurse", "smith", "(other)"}
     assert drawn["age"].dropna().between(0, 9).all()
     assert drawn["paid"].dropna().between(0, 5).all()
 
@@ -312,6 +315,32 @@ def test_an_account_counts_the_delta_of_levels_that_are_found(place: Path) -> No
     with pytest.raises(BudgetExceeded):
         reserve(path, budget, 4e-7, "three")
     assert len(json.loads(path.read_text())["entries"]) == 2
+
+
+def test_an_account_that_is_a_link_is_kept_where_it_points(place: Path) -> None:
+    (place / "shared").mkdir()
+    Path("l.json").symlink_to(place / "shared" / "all.json")
+    for what in ("one", "two"):
+        with suppress(BudgetExceeded):
+            reserve("l.json", Budget(1.0), 0.0, what)
+    assert Path("l.json").is_symlink()
+    assert len(json.loads((place / "shared" / "all.json").read_text())["entries"]) == 1
+
+
+def test_fits_wait_for_each_other_before_they_count(place: Path) -> None:
+    import fcntl
+
+    reserve("warm.json", Budget(1.0), 0.0, "so that nothing is left to be computed")
+    folder = os.open(place, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    other = threading.Thread(target=reserve, args=("l.json", Budget(1.0), 0.0, "late"))
+    other.start()
+    other.join(timeout=1)
+    assert other.is_alive()
+    assert not Path("l.json").exists()
+    os.close(folder)
+    other.join(timeout=60)
+    assert len(json.loads(Path("l.json").read_text())["entries"]) == 1
 
 
 def test_a_spent_account_is_refused_before_any_noise(

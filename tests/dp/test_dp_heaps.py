@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from audits import SCHEMA, WIDE, WORST, Case, check_heap, check_loss, check_silence, rows, table
+from audits import (
+    SCHEMA,
+    WIDE,
+    WORST,
+    Case,
+    Row,
+    check_heap,
+    check_loss,
+    check_silence,
+    rows,
+    table,
+)
 
 import privsynth
 from privsynth.accountant import Accountant
@@ -102,7 +113,9 @@ def test_the_units_of_a_column_are_those_of_its_cells() -> None:
 @pytest.mark.parametrize("name", ["marginals", "copula"])
 def test_a_search_costs_no_more_than_its_ledger_says(name: str) -> None:
     made = rows(120)
-    check_loss(Case(name, Budget(4.0, 1e-5), WIDE), table(made), table([*made, WORST]))
+    empty: Row = (None,) * len(WORST)
+    for row in (WORST, empty):
+        check_loss(Case(name, Budget(4.0, 1e-5), WIDE), table(made), table([*made, row]))
 
 
 def test_a_row_on_a_heap_costs_no_more_than_another() -> None:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from audits import (
     FEW,
+    SCHEMA,
     Case,
+    Recording,
     check_gaussian,
     check_greatest,
     check_keys,
@@ -23,14 +25,17 @@ from audits import (
     check_unlike,
     check_unseeded,
     delta_of,
+    loss,
     rows,
     table,
 )
 
 from privsynth import accountant, curator, discovery
 from privsynth.accountant import Accountant
+from privsynth.curator import PrivateCurator
+from privsynth.declared import declared_codec
 from privsynth.errors import BudgetExceeded
-from privsynth.privacy import Budget, Ledger, epsilon_of, rho_of
+from privsynth.privacy import Budget, Event, Ledger, epsilon_of, rho_of
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 7.5, 60.0])
@@ -46,6 +51,27 @@ def test_keys_pass_a_threshold_as_delta_asks() -> None:
     check_keys()
 
 
+def test_keys_are_told_as_they_are_spelled() -> None:
+    held = {"a": 500, "a\0x": 400, "a\0": 300, "\0": 200, "\ud800": 150, "\u2603 'x'": 100}
+    for counts in (held, dict(reversed(held.items()))):
+        asked = Accountant(counts, Ledger(budget=Budget(90.0)), 1e-7)
+        told = asked.keys("domain", "", lambda private: private, asked.left / 2, 1e-7)
+        assert told.keys() == held.keys()
+        assert all(abs(told[key] - n) < 20 for key, n in held.items())
+
+
+def test_the_worst_of_cliques_is_chosen_at_the_price_of_the_heaviest() -> None:
+    codec = declared_codec(SCHEMA)
+    estimates = {(1,): np.zeros(codec.sizes[1]), (2,): np.zeros(codec.sizes[2])}
+    weights, none = np.array([1.0, 0.1]), np.zeros(2)
+    exact = []
+    for made in (rows(30), rows(31)):
+        asked = Recording(table(made), Ledger(budget=Budget(4.0)))
+        PrivateCurator(asked, codec).worst(estimates, weights, none, asked.left)
+        exact.append(asked.answers[0])
+    assert loss(exact[0], exact[1].exact, 1) <= exact[0].charged[0].rho * (1 + 1e-9)
+
+
 def test_products_change_by_no_more_than_their_sensitivity() -> None:
     check_products()
 
@@ -53,6 +79,23 @@ def test_products_change_by_no_more_than_their_sensitivity() -> None:
 def test_noise_is_fresh_and_has_no_seed() -> None:
     check_unseeded()
     check_unlike(Case(), table(rows(60)))
+
+
+@pytest.mark.parametrize("epsilon", [0.4, 1.4, 1.2345678, 7.0])
+def test_the_guarantee_is_stated_as_it_is_and_never_rounded_down(epsilon: float) -> None:
+    ledger = Ledger([Event("marginals", mechanism="discrete gaussian")], Budget(epsilon, 1.5e-7))
+    said = str(ledger.guarantee())
+    assert said == f"({epsilon!r}, 1.5e-07)-differential privacy, unit: row, add/remove".replace(
+        ".0,", ","
+    )
+    assert ledger.to_dict()["guarantee"] == said
+
+
+def test_the_guarantee_names_the_unit_and_its_rows() -> None:
+    budget = Budget(1.0, unit="who", rows_per_unit=2)
+    told = Ledger([Event("marginals", mechanism="discrete gaussian")], budget).guarantee()
+    assert (told.unit, told.rows_per_unit, told.adjacency) == ("who", 2, "add/remove")
+    assert "one value of 'who'" in " ".join(told.not_covered)
 
 
 @pytest.mark.parametrize("module", [accountant, curator, discovery])

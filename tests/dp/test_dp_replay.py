@@ -6,12 +6,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from audits import (
     ENGINES,
     NAMES,
     OPEN,
     SCHEMA,
+    WIDE,
     WORST,
     Case,
     Recording,
@@ -35,10 +37,10 @@ from privsynth.table import read
 
 VALUES = (
     st.sampled_from(["p0", "p1", None]),
-    st.sampled_from(["clerk", "nurse", "smith", "CLERK", "", "\u2603", None]),
+    st.sampled_from(["clerk", "nurse", "smith", "CLERK", "clerk ", "clerk\0x", "", "\u2603", None]),
     st.sampled_from(["0", "3", "9", "-1", "10", "1e400", "x", None]),
     st.sampled_from(["true", "false", "maybe", None]),
-    st.sampled_from(["0", "2.5", "5", "-0.0", "inf", "nan", "6", None]),
+    st.sampled_from(["0", "2.5", "1,5", "1.0", "-0.0", "inf", "nan", "6", None]),
     st.sampled_from(["no", "yes", "perhaps", None]),
 )
 ROWS = st.lists(st.tuples(*VALUES), max_size=25)
@@ -62,12 +64,37 @@ def test_any_row_of_any_table_costs_what_the_ledger_says(
     check_loss(Case(name, Budget(epsilon)), table(made), table([*made, odd]))
 
 
+@given(made=ROWS, odd=st.tuples(*VALUES), schema=st.sampled_from([OPEN, WIDE]))
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+def test_any_row_costs_what_the_ledger_says_where_the_domain_is_wide_or_open(
+    made: list[Row], odd: Row, schema: Any
+) -> None:
+    check_loss(Case("independent", schema=schema), table(made), table([*made, odd]))
+
+
+@pytest.mark.parametrize("spelled", ["0.5", "1,5", "1.0", " 2", "1e1", "0x1", "NaN", "-", "\0"])
+def test_how_one_row_spells_a_number_decides_on_no_other(spelled: str) -> None:
+    made: list[Row] = [(*row[:4], f"{row[4]}.0", row[5]) for row in rows(60)]
+    for column in ("age", "paid"):
+        other = table([*made, lone(**{column: spelled})])
+        check_loss(Case("independent"), table(made), other)
+        check_loss(Case("independent", schema=WIDE), table(made), other)
+
+
+def lone(**values: str | None) -> Row:
+    """Give a row of a person who has no other, with some values of its own."""
+    first = dict(zip(NAMES, rows(1)[0], strict=True))
+    return tuple({**first, "who": "lone", **values}.values())  # type: ignore[return-value]
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_discovered_domains_are_paid_for(name: str) -> None:
     made = rows(300)
     case = Case(name, Budget(4.0, 1e-5), OPEN)
-    check_loss(case, table(made), table([*made, WORST]))
-    check_loss(case, table([*made, WORST]), table(made))
+    odd = [lone(age="-70"), lone(age="1000"), lone(job="clerk "), lone(job="clerk\0x")]
+    for row in (WORST, lone(age=None, job=None), *(odd if name == "independent" else [])):
+        check_loss(case, table(made), table([*made, row]))
+        check_loss(case, table([*made, row]), table(made))
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -93,6 +120,13 @@ def test_rows_without_a_unit_are_those_of_one() -> None:
     kept = private.bounded(table(made), KEYED).to_arrow(["who"])[0].to_pylist()
     assert kept.count(None) == 2
     assert len(kept) == 22
+
+
+def test_a_unit_is_bounded_in_a_large_table_as_in_a_small_one() -> None:
+    people = np.where(np.arange(150_000) % 500, np.arange(150_000), -1)
+    kept = private.bounded(read(pa.table({"who": people}), total=True), KEYED).to_arrow(["who"])
+    assert (np.asarray(kept["who"]) == -1).sum() == 2
+    assert kept.num_rows == 2 + (people != -1).sum()
 
 
 def test_who_stays_of_a_unit_is_left_to_chance() -> None:
@@ -204,3 +238,14 @@ def test_a_unit_is_set_aside_as_a_whole() -> None:
     assert not sides[0] & sides[1]
     assert len(sides[0] | sides[1]) == 100
     assert 10 < len(sides[1]) < 55
+
+
+def test_a_fit_sets_units_aside_as_a_whole(tmp_path: Any) -> None:
+    data = table(rows(300, per_unit=3)).to_arrow()
+    aside = tmp_path / "aside.csv"
+    model = pipeline.fit(
+        data, schema=SCHEMA, budget=KEYED, holdout=0.4, holdout_output=aside, seed=1
+    )
+    counts = read(aside).to_arrow(["who"]).column(0).value_counts().to_pylist()
+    assert {entry["counts"] for entry in counts} == {3}
+    assert model.card["holdout"] == 0.4
