@@ -76,6 +76,12 @@ class FittedModel:
     ledger: Ledger
     card: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        engine, target = self.card["engine"], self.card["target"]
+        aim = "" if target is None else f", target {target!r}"
+        columns, guarantee = len(self.schema), self.ledger.guarantee()
+        return f"FittedModel({engine}, {columns} columns{aim}, {guarantee})"
+
     def sample(
         self,
         n: int,

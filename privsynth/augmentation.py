@@ -191,6 +191,9 @@ class Augmentation:
         made = np.arange(whole.num_rows) >= self.real.n_rows
         return whole.append_column(self.flag, pa.array(made))
 
+    def __repr__(self) -> str:
+        return f"Augmentation({'; '.join(self.summary())})"
+
     def summary(self) -> Iterator[str]:
         """Say in a few lines what was added, and what it does not promise."""
         added = sum(more for _, more in self.counts.values())
@@ -458,10 +461,14 @@ def grow_privately(
     tally = {label: (n, 0) for label, n in held.items()}
     made = Augmentation(real, none, target, model, tally, seed)
     if not growing:
-        return replace(
-            made, notes=("no class lacks rows, as far as noise lets one know: nothing is added",)
+        faint = any(n <= 0 for n in held.values())
+        why = (
+            "a class has no row that stands out of the noise, so none can be drawn of it; allow a "
+            "larger epsilon"
+            if faint
+            else "no class lacks rows, as far as noise lets one know"
         )
-    notes = _noisy_cautions(held, wanted)
+        return replace(made, notes=(f"nothing is added: {why}",))
     (stream,) = drawing.generate_state(1).tolist()
     n = sum(growing.values())
     drawn = rows(model.codec, model.model, n, seed=stream, classes=growing, progress=progress)
@@ -470,7 +477,7 @@ def grow_privately(
     synthetic = synthetic.set_column(real.names.index(target), target, labels)
     gained = {each["values"]: each["counts"] for each in pc.value_counts(labels).to_pylist()}
     tally = {label: (n, gained.get(label, 0)) for label, n in held.items()}
-    return replace(made, synthetic=synthetic, counts=tally, notes=notes)
+    return replace(made, synthetic=synthetic, counts=tally)
 
 
 def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:
@@ -509,19 +516,6 @@ def _lacking(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
     if isinstance(strategy, Mapping):
         return {label: max(0, n - held[label]) for label, n in strategy.items() if label in held}
     return _wanted(held, strategy) if len(held) > 1 else {}
-
-
-def _noisy_cautions(counts: Mapping[Any, int], wanted: Mapping[Any, int]) -> tuple[str, ...]:
-    """Say, and warn, what noise leaves of the rarest class that grows."""
-    least = min(counts[label] for label, n in wanted.items() if n)
-    if least >= ENOUGH:
-        return ()
-    caution = (
-        f"a class has about {least} rows under the noise: what is drawn of it says little more "
-        "than the other classes do, and hardly any gain can be expected"
-    )
-    warnings.warn(caution, PrivsynthWarning, stacklevel=4)
-    return (caution,)
 
 
 def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:

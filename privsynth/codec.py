@@ -49,6 +49,7 @@ __all__ = [
     "learn",
     "mapped",
     "numbers_of",
+    "spare",
     "typed",
     "with_determined",
 ]
@@ -571,6 +572,11 @@ CODINGS: dict[str, type[Cells] | type[LevelCodes] | type[SurrogateCodes]] = {
     "surrogates": SurrogateCodes,
 }
 DETERMINED = "determined"
+
+
+def spare(coding: Coding) -> int:
+    """Count the last codes, which stand for unknown and for missing values."""
+    return (isinstance(coding, LevelCodes) and coding.pooled) + bool(coding.nullable)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,17 +19,21 @@ from privsynth.table import Table, arrow_type
 __all__ = ["DISCOVERY_DELTA", "discover", "to_discover"]
 
 Floats = npt.NDArray[np.float64]
+Ask = Callable[[Floats], tuple[npt.NDArray[np.int64], float]]
+"""Counts the rows between edges with noise, and gives its scale."""
 
 DISCOVERY_DELTA = 0.1
 """The part of delta for levels that are discovered."""
 SHARE = 0.02
 MOST_SHARE = 0.2
-SURE = 4.0
-"""How many standard deviations of the noise a count is to lie above 0 to be believed."""
+SURE, LIKELY = 5.0, 1.5
+"""How many standard deviations of noise a count is to lie above 0 to be believed, and not to be
+left out."""
 POWERS = 64
 YEARS = (-719_162, 2_932_896)
 """The first day of the year 1 and the last one of 9999, counted from that of 1970."""
-STEPS = 16
+STEPS = 8
+ROUNDS = 3
 MARGIN = 1 / 8
 """The part of their distance by which bounds are moved apart, for rows that noise has hidden."""
 
@@ -61,8 +65,8 @@ def discover(accountant: Accountant, schema: Schema) -> Schema:
     -----
     Levels are those whose noisy count passes a threshold that a single unit's rows pass with a
     chance within the budget's delta. Bounds come from noisy counts between powers of two, then in
-    16 steps between the outermost powers that rows are found in, then in 16 finer ones at each
-    end. A lone row far out lies beyond them.
+    eight steps between the outermost powers that rows are found in, of which the empty ones are
+    left out, three times over. A lone row far out lies beyond them.
     """
     wanted = to_discover(schema)
     if not wanted:
@@ -107,16 +111,13 @@ def _whole(text: str) -> bool:
 
 
 def _bounds(accountant: Accountant, column: Column, rho: float) -> Bounds:
-    ask = partial(_counted, accountant, column, rho / 3)
+    ask = partial(_counted, accountant, column, rho / (1 + ROUNDS))
     powers = 2.0 ** np.arange(POWERS)
-    least, most = _around(np.concatenate([-powers[::-1], [0.0], powers]), ask)
-    steps = np.linspace(least, most, STEPS + 1)
-    ends = [np.linspace(steps[at], steps[at + 1], STEPS + 1) for at in _reach(*ask(steps))]
-    fine = np.unique(np.concatenate(ends))
-    low, high = _reach(*ask(fine))
-    margin = MARGIN * (fine[high + 1] - fine[low])
-    first = float(max(fine[low] - margin, least))
-    last = float(min(fine[high + 1] + margin, most))
+    least, most = low, high = _around(np.concatenate([-powers[::-1], [0.0], powers]), ask)
+    for _ in range(ROUNDS):
+        low, high = _trimmed(np.linspace(low, high, STEPS + 1), ask)
+    margin = MARGIN * (high - low)
+    first, last = max(low - margin, least), min(high + margin, most)
     if column.kind is Kind.NUMERIC:
         return Bounds(first, last)
     if column.kind is Kind.INTEGER:
@@ -143,9 +144,7 @@ def _counted(
     return accountant.gaussian("domain", f"bounds of {column.name}", question, 1.0, scale), scale
 
 
-def _around(
-    edges: Floats, ask: Callable[[Floats], tuple[npt.NDArray[np.int64], float]]
-) -> tuple[float, float]:
+def _around(edges: Floats, ask: Ask) -> tuple[float, float]:
     """Give the ends of a range that rows are surely in, and one power more on each side.
 
     There are few rows in the powers next to it at most. Zero is not crossed for them.
@@ -159,17 +158,17 @@ def _around(
     return low if low == 0 else float(wider[0]), high if high == 0 else float(wider[1])
 
 
-def _reach(held: npt.NDArray[np.int64], scale: float) -> tuple[int, int]:
-    """Give the first and last step, beyond which all counts together are not above the noise."""
+def _trimmed(edges: Floats, ask: Ask) -> tuple[float, float]:
+    """Leave out the outer steps whose counts, all together, do not stand out of the noise."""
+    held, scale = ask(edges)
     noise = scale * np.sqrt(np.arange(1, len(held) + 1))
     if held.sum() < SURE * noise[-1]:
-        return 0, len(held) - 1
-    before, after = (
-        int(np.flatnonzero(np.append(True, np.cumsum(counts)[:-1] < noise[:-1]))[-1])
-        for counts in (held, held[::-1])
-    )
-    low, high = before, len(held) - 1 - after
-    return (low, high) if low <= high else (0, len(held) - 1)
+        return float(edges[0]), float(edges[-1])
+    faint = [np.cumsum(counts) < LIKELY * noise for counts in (held, held[::-1])]
+    before, after = (int(np.max(np.flatnonzero(few) + 1, initial=0)) for few in faint)
+    if before + after >= len(held):
+        return float(edges[0]), float(edges[-1])
+    return float(edges[before]), float(edges[len(held) - after])
 
 
 def _between(column: Column, edges: Floats, table: Table) -> npt.NDArray[np.int64]:

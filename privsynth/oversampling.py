@@ -63,7 +63,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         The engine's hyper-parameters.
     k : int
         The fewest rows that a level, cell or leaf may rest on; fewer where a class has fewer.
-    schema : Schema, optional
+    schema : Schema or path, optional
         What is declared of the columns; the rest is inferred. Under a budget it declares every
         column of `X` (those of an array are ``x0``, ``x1``, ...) and one more with its classes:
         that is `y`.
@@ -112,7 +112,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         "selection": [StrOptions({"auto", "classifiers", "none"})],
         "settings": [Mapping, None],
         "k": [Interval(Integral, 1, None, closed="left")],
-        "schema": [Schema, None],
+        "schema": [Schema, str, Path, None],
         "budget": [Budget, None],
         "ledger": [str, Path, None],
     }
@@ -126,7 +126,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         selection: Selection = "auto",
         settings: Mapping[str, Any] | None = None,
         k: int = 10,
-        schema: Schema | None = None,
+        schema: Schema | str | Path | None = None,
         budget: Budget | None = None,
         ledger: str | Path | None = None,
         random_state: Any = None,
@@ -199,18 +199,21 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         return X, y, one_vs_all
 
     def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        declared = self.schema
+        if isinstance(declared, str | Path):
+            declared = Schema.from_yaml(declared)
         plan = Plan(
             self._engine,
             self.settings,
             self.fit_on,
             self.selection,
             int(self.k),  # a search over parameters may give numpy's
-            self.schema,
+            declared,
             self.budget,
             self.ledger,
         )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        made = self._grown(*_framed(X, y, None if self.budget is None else self.schema), plan, seed)
+        made = self._grown(*_framed(X, y, None if self.budget is None else declared), plan, seed)
         self.report_ = made
         self.model_ = made.model
         self.synthetic_mask_ = np.arange(len(y) + made.synthetic.num_rows) >= len(y)
@@ -225,8 +228,8 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
             counts = dict(zip(*(a.tolist() for a in np.unique(y, return_counts=True)), strict=True))
             wanted = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
             return grow(read(frame), target, counts, wanted, plan, seed)
-        if self.schema is not None:
-            _check_classes(self.schema, target, frame[target].to_numpy().dtype)
+        if plan.schema is not None:
+            _check_classes(plan.schema, target, frame[target].to_numpy().dtype)
         table, strategy = read(frame, total=True), self.sampling_strategy
         made = grow_privately(
             table, table, target, plan, plan.budget, sampling_strategy=strategy, seed=seed

@@ -96,7 +96,7 @@ def fit(
     data : path, frame or relation
         A file, a database table, a pandas, polars or Arrow frame, or a DuckDB relation; or a model
         that was fitted under a budget (a file ending in ``.psyn``), to what was measured for which
-        another engine is fitted at no cost, all other options left as they were.
+        another engine is fitted at no cost; nothing but `engine` and `settings` is given then.
     engine : str, optional
         An engine's name; ``"cart"`` by default, and ``"marginals"`` under a budget.
     target : str, optional
@@ -142,6 +142,22 @@ def fit(
     """
     if isinstance(data, FittedModel) or str(data).endswith(MODEL):
         name = engine or DEFAULT_PRIVATE
+        given = {
+            "target": target,
+            "schema": schema,
+            "seed": seed,
+            "holdout": holdout,
+            "minority": minority or None,
+            "epsilon": budget,
+            "ledger": ledger,
+        }
+        for option, value in given.items():
+            if value is not None:
+                raise UsageError(
+                    f"{option} is given, and another engine is fitted to what was measured for a "
+                    "model: nothing but engine and settings can change; leave it out, or give "
+                    "the table"
+                )
         return refitted(
             load(data) if isinstance(data, str | Path) else data, name, recipe(name, settings)
         )

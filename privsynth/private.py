@@ -8,7 +8,8 @@ declarations, before any noise is drawn.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from threadpoolctl import threadpool_limits
 from privsynth.account import reserve
 from privsynth.accountant import Accountant
 from privsynth.artefact import FittedModel
+from privsynth.codec import Codec, spare
 from privsynth.curator import PrivateCurator
 from privsynth.declared import check_declared, declared_codec
 from privsynth.discovery import DISCOVERY_DELTA, discover, to_discover
 from privsynth.engines import PRIVATE, PrivateModel, Progress, Synthesizer
-from privsynth.errors import UsageError, known
+from privsynth.errors import PrivsynthWarning, UsageError, known
 from privsynth.fitting import versions
 from privsynth.heaps import heaps
 from privsynth.privacy import Budget, Disclosure, Ledger
@@ -33,6 +35,11 @@ from privsynth.schema import Schema
 from privsynth.table import Table
 
 __all__ = ["bounded", "check_private", "fit_privately", "refitted", "set_aside"]
+
+ENOUGH = 20
+"""Fewer rows of a class, as noisy counts tell, are warned of."""
+MOST_LOST = 0.5
+"""So large a part of the rows of which a column tells nothing is warned of."""
 
 
 def check_private(name: str, synthesizer: Synthesizer, budget: Budget | None) -> None:
@@ -42,6 +49,10 @@ def check_private(name: str, synthesizer: Synthesizer, budget: Budget | None) ->
     ------
     UsageError
     """
+    if not isinstance(budget, Budget | None):
+        raise UsageError(
+            f"the budget is given as {type(budget).__name__}; give one such as Budget(1.0)"
+        )
     if budget is None and name in PRIVATE:
         raise UsageError(
             f"{name} works under a privacy budget alone; give one with --epsilon, or choose "
@@ -132,6 +143,8 @@ def fit_privately(
             PrivateCurator(asked, codec), np.random.default_rng(stream), progress
         )
     shares = None if codec.target is None or not codec.classes else model.marginal(codec.target)
+    for caution in _cautions(codec, model):
+        warnings.warn(caution, PrivsynthWarning, stacklevel=3)
     card = {
         "engine": name,
         "settings": asdict(synthesizer),
@@ -147,6 +160,30 @@ def fit_privately(
         "versions": versions(),
     }
     return FittedModel(schema, codec, model, ledger, json.loads(json.dumps(card)))
+
+
+def _cautions(codec: Codec, model: PrivateModel) -> Iterator[str]:
+    """Say where noisy counts tell that little is known: of a class, or of a whole column."""
+    for j, coding in enumerate(codec.codings):
+        shares = model.marginal(j)
+        if not 1 < len(shares) == coding.size:
+            continue
+        known = coding.size - spare(coding)
+        if (lost := float(shares[known:].sum())) > MOST_LOST:
+            yield (
+                f"column {coding.name!r}: about {lost:.0%} of the rows are missing there, or hold "
+                "what the schema does not declare; compare its levels, dtype and format"
+            )
+        if j == codec.target and codec.classes:
+            rows = np.maximum(np.rint(model.n_rows * shares[:known]), 0)
+            rarest = int(rows.argmin())
+            if rows[rarest] < ENOUGH:
+                (label,) = coding.decode(np.array([rarest], np.int32), np.random.default_rng(0))
+                yield (
+                    f"column {coding.name!r}: class {label} has about {rows[rarest]:.0f} rows "
+                    "under the noise; what is drawn of it says little more than the other classes "
+                    "do"
+                )
 
 
 def refitted(fitted: FittedModel, name: str, synthesizer: Any) -> FittedModel:

@@ -242,6 +242,23 @@ def test_no_row_decides_on_what_is_said_by_any_engine(place: Path, name: str) ->
         check_same_words(ODD[case], "--engine", name)
 
 
+def test_a_column_of_which_hardly_anything_can_be_read_is_warned_of(place: Path) -> None:
+    large: list[Row] = [(row[0], "Clerk", *row[2:]) for row in rows(900)]
+    write("odd.csv", large)
+    result = fit("--epsilon", 9, data="odd.csv")
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stderr.splitlines() if "does not declare" in line]
+    assert "column 'job': about" in line
+    assert "Clerk" not in line
+
+
+def test_a_rare_class_is_warned_of(place: Path) -> None:
+    write("odd.csv", [(*row[:-1], "no") for row in rows(900)])
+    result = fit("--epsilon", 9, data="odd.csv")
+    assert result.exit_code == 0, result.output
+    assert "column 'out': class yes has about" in result.stderr
+
+
 def test_a_model_of_odd_rows_draws_rows_of_the_domain(place: Path) -> None:
     write("odd.csv", [*ODD["values outside the domain"], *ODD["nulls"], *ODD["infinities"]])
     assert fit("--epsilon", 2, data="odd.csv").exit_code == 0

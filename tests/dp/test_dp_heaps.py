@@ -28,6 +28,8 @@ from privsynth.privacy import Budget, Ledger
 from privsynth.schema import Bounds, Column, Kind, Schema, Source
 from privsynth.table import read
 
+pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
+
 SPREAD = np.random.default_rng(3).gamma(1.5, 9_000, 6_000).clip(0, 99_999)
 PAID = Column("paid", Kind.INTEGER, "int64", Bounds(0, 99_999), Source.DECLARED)
 RATE = Column("rate", Kind.NUMERIC, "double", Bounds(0, 99.999), Source.DECLARED, decimals=3)

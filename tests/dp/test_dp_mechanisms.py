@@ -38,6 +38,9 @@ from privsynth.errors import BudgetExceeded
 from privsynth.privacy import Budget, Event, Ledger, epsilon_of, rho_of
 
 
+pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
+
+
 @pytest.mark.parametrize("scale", [0.4, 1.0, 7.5, 60.0])
 def test_counts_get_discrete_gaussian_noise(scale: float) -> None:
     check_gaussian(scale)

@@ -325,7 +325,38 @@ def test_few_noisy_rows_are_warned_of() -> None:
         MinoritySampler(budget=LARGE, schema=numbers(), random_state=0).fit_resample(X, y)
 
 
+def test_it_is_said_where_a_class_does_not_stand_out_of_the_noise() -> None:
+    X, _ = array((300, 0))
+    frame = pd.DataFrame(X, columns=["x0", "x1"]).assign(y=0)
+    with pytest.warns(PrivsynthWarning, match="class 1 has about 0 rows under the noise"):
+        made = pipeline.augmented(frame, target="y", schema=numbers(), budget=LARGE, seed=0)
+    assert not made.synthetic.num_rows
+    assert made.notes == (
+        "nothing is added: a class has no row that stands out of the noise, so none can be drawn "
+        "of it; allow a larger epsilon",
+    )
+    assert "nothing is added" in repr(made)
+    assert len(repr(made)) < 600
+
+
+def test_a_schema_is_taken_from_a_file(tmp_path: Path) -> None:
+    X, y = array()
+    numbers().to_yaml(tmp_path / "s.yaml")
+    for path in (tmp_path / "s.yaml", str(tmp_path / "s.yaml")):
+        sampler = MinoritySampler(budget=LARGE, schema=path, random_state=0)
+        assert len(sampler.fit_resample(X, y)[1]) > len(y)
+
+
 # ------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize("budget", [1.0, "1", {"epsilon": 1}])
+def test_a_budget_of_another_type_is_refused(budget: Any) -> None:
+    X, y = array()
+    frame = pd.DataFrame(X, columns=["x0", "x1"]).assign(y=y)
+    for call in (privsynth.fit, partial(privsynth.augment, target="y")):
+        with pytest.raises(UsageError, match=r"give one such as Budget\(1.0\)"):
+            call(frame, schema=numbers(), budget=budget)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ from privsynth.privacy import Budget, Ledger
 from privsynth.schema import Bounds, Levels, Schema
 from privsynth.table import Table
 
+pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
+
 Patch = pytest.MonkeyPatch
 MADE = rows(150)
 NEAR = [*MADE, WORST]

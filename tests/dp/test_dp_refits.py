@@ -13,7 +13,10 @@ from audits import FEW, Case, check_one_run, check_refits
 from privsynth.accountant import Accountant
 from privsynth.privacy import Budget
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning"),
+]
 
 
 @pytest.mark.parametrize(

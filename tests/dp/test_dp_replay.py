@@ -35,6 +35,8 @@ from privsynth.artefact import packed
 from privsynth.privacy import Budget, Ledger
 from privsynth.table import read
 
+pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
+
 VALUES = (
     st.sampled_from(["p0", "p1", None]),
     st.sampled_from(["clerk", "nurse", "smith", "CLERK", "clerk ", "clerk\0x", "", "\u2603", None]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 import privsynth
 from privsynth.artefact import packed
+from privsynth.errors import UsageError
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
 
 SCHEMA = Schema(
@@ -65,3 +67,29 @@ def test_a_model_without_a_budget_is_refused() -> None:
     plain = privsynth.fit(people(), engine="copula", seed=1)
     with pytest.raises(privsynth.UsageError, match="cannot be fitted to a model"):
         privsynth.fit(plain, engine="mst")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"target": "sex"},
+        {"schema": SCHEMA},
+        {"seed": 1},
+        {"budget": privsynth.Budget(9.0)},
+        {"ledger": "l.json"},
+        {"minority": True},
+        {"holdout": 0.2},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_what_cannot_change_in_a_model_is_refused(
+    fitted: privsynth.FittedModel, given: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match="nothing but engine and settings can change"):
+        privsynth.fit(fitted, engine="mst", **given)
+
+
+def test_a_model_is_shown_in_one_line(fitted: privsynth.FittedModel) -> None:
+    said = "FittedModel(marginals, 4 columns, target 'sick', (2, 1e-06)-differential privacy, "
+    assert repr(fitted).startswith(said)
+    assert len(repr(fitted)) < 200

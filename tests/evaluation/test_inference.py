@@ -227,3 +227,17 @@ def test_of_many_columns_sixteen_are_guessed_the_target_among_them():
     ]
     assert scores[-1].low is not None
     assert scores[-1].low > 0.05
+
+
+def test_numbers_of_which_there_are_few_are_learnt_as_classes() -> None:
+    rng = np.random.default_rng(0)
+
+    def rows(n: int) -> pd.DataFrame:
+        a = rng.normal(size=n)
+        ill = (a + 0.3 * rng.normal(size=n) > 0.4).astype(float)
+        return pd.DataFrame({"a": a, "ill": ill, "visits": rng.integers(0, 40, n).astype(float)})
+
+    schema = Schema(tuple(Column(name, Kind.INTEGER, "int64") for name in ("a", "ill", "visits")))
+    score = attack(rows(600), rows(600), rows(3_000), schema=schema)["ill"]
+    assert score.detail["model_train_rate"] > 0.8
+    assert 0.5 < score.detail["baseline_rate"] < 0.75

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Cells, Coding, LevelCodes
+from privsynth.codec import Cells, spare
 from privsynth.curator import Measurement, PrivateCurator
 from privsynth.engines.marginal.grouping import Groups, gather, keep_all
 
@@ -115,7 +115,7 @@ def survey(
     groups = dict.fromkeys(range(len(codings)), Groups(np.zeros(1, np.intp), np.ones((1, 1))))
     if label is not None:
         classes, noise = _pooled([m.values.sum(axis=0) for m in measured], measured)
-        groups[label] = keep_all(classes, noise, _spare(codings[label]))
+        groups[label] = keep_all(classes, noise, spare(codings[label]))
         held = np.bincount(groups[label].of, classes)
         most = int(np.clip((held.sum() - held.max()) / (LIKELY * later), FEWEST, most))
     else:
@@ -127,10 +127,10 @@ def survey(
             if label is not None:
                 told = _gathered(told, groups[label].of, axis=1)
             if whole:
-                groups[j] = keep_all(told.sum(axis=1), m.scale, _spare(codings[j]))
+                groups[j] = keep_all(told.sum(axis=1), m.scale, spare(codings[j]))
             else:
                 ordered = isinstance(codings[j], Cells)
-                groups[j] = gather(told, m.scale, _spare(codings[j]), ordered, most)
+                groups[j] = gather(told, m.scale, spare(codings[j]), ordered, most)
     every = tuple(groups[j] for j in range(len(codings)))
     curator.group([g.of for g in every])
     return Survey(
@@ -147,11 +147,6 @@ def _pooled(sums: list[Any], measured: Sequence[Measurement]) -> tuple[Any, floa
     weight = 1 / (cells * np.array([m.scale for m in measured]) ** 2)
     mean = sum(w * np.asarray(s, dtype=float) for w, s in zip(weight, sums, strict=True))
     return mean / weight.sum(), 1 / float(np.sqrt(weight.sum()))
-
-
-def _spare(coding: Coding) -> int:
-    """Count the last codes that stand for unknown and missing values."""
-    return (isinstance(coding, LevelCodes) and coding.pooled) + bool(coding.nullable)
 
 
 def _gathered(counts: Floats, of: npt.NDArray[np.intp], axis: int) -> Floats:

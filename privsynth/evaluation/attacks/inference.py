@@ -86,9 +86,10 @@ def attribute_inference(
     -----
     Giomi et al., "A Unified Framework for Quantifying Privacy Risk in Synthetic Data", PoPETs
     2023. The attacks take the secret of the nearest synthetic row, or learn it from the
-    synthetic rows by gradient boosting. A guess is right where it is the same level, both are
-    missing, or the numbers are within 5% of the column's range apart: the range of the 98% of the
-    attacked rows' numbers in the middle, so that no outlier makes guessing easy.
+    synthetic rows by gradient boosting, numbers of 10 values or fewer as classes. A guess is
+    right where it is the same level, both are missing, or the numbers are within 5% of the
+    column's range apart: the range of the 98% of the attacked rows' numbers in the middle, so
+    that no outlier makes guessing easy.
     """
     import pandas as pd
 
@@ -220,20 +221,23 @@ class _Secret:
         All levels among the attacked rows; None for numbers.
     tolerance : float
         How far off a right guess may be.
+    discrete : bool
+        Whether a model learns its values as classes: levels, and numbers of which there are few.
     """
 
     name: str
     levels: TopLevels | None
     tolerance: float
+    discrete: bool
 
     @classmethod
     def of(cls, column: Column, real: pd.DataFrame) -> _Secret:
         if not column.kind.continuous:
-            return cls(column.name, learn_levels(real[column.name], len(real)), 0.0)
+            return cls(column.name, learn_levels(real[column.name], len(real)), 0.0, True)
         numbers = real[column.name].dropna().to_numpy()
         spread = float(np.ptp(np.quantile(numbers, [0.01, 0.99]))) if len(numbers) else 0.0
         spread = spread or (float(np.ptp(numbers)) if len(numbers) else 0.0)
-        return cls(column.name, None, TOLERANCE * spread)
+        return cls(column.name, None, TOLERANCE * spread, len(np.unique(numbers)) <= CLASSES)
 
     def read(self, frame: pd.DataFrame) -> Array:
         """Give the column as numbers, or as codes of levels; missing cells as NaN."""
@@ -252,7 +256,7 @@ class _Secret:
         values = values[~np.isnan(values)]
         if not len(values):
             return np.array([np.nan])
-        if self.levels is None:
+        if not self.discrete:
             return np.array([np.median(values)])
         distinct, counts = np.unique(values, return_counts=True)
         return distinct[[counts.argmax()]]
@@ -264,14 +268,14 @@ class _Secret:
         """
         truth = self.read(known)
         use = ~np.isnan(truth)
-        if self.levels is not None:
+        if self.discrete:
             distinct, counts = np.unique(truth[use], return_counts=True)
             use = np.isin(truth, distinct[np.argsort(-counts, kind="stable")[:CLASSES]])
         answers, codes = np.unique(truth[use], return_inverse=True)
         if len(answers) < 2:
             return np.full(len(targets), answers[0] if len(answers) else np.nan)
         features, asked = known[use].drop(columns=self.name), targets.drop(columns=self.name)
-        if self.levels is None:
+        if not self.discrete:
             return predict(_REGRESSOR, features, truth[use], asked, 0, seed)
         chances = predict(_CLASSIFIER, features, codes, asked, len(answers), seed)
         guesses: Array = answers[chances.argmax(axis=1)]
