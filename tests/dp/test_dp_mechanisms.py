@@ -37,7 +37,6 @@ from privsynth.declared import declared_codec
 from privsynth.errors import BudgetExceeded
 from privsynth.privacy import Budget, Event, Ledger, epsilon_of, rho_of
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
 
 
