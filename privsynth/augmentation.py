@@ -156,7 +156,7 @@ class Augmentation:
         noise lets one know.
     seed : int
     notes : tuple of str
-        What the user should know.
+        Why nothing was added, where nothing was.
     flag : str, optional
         The column that tells synthetic rows from real ones.
     """
@@ -342,7 +342,7 @@ def grow(
             f"{table.name}, column {target!r}: a class of 1 row is to grow, and nothing can be "
             "learnt from one; leave it out of the sampling strategy, or drop or merge it"
         )
-    notes = _cautions(least)
+    _warn_of_few(least)
     alone = not plan.holds_rows and plan.engine not in NETWORKS
     if plan.fit_on == "auto" and least < ENOUGH and alone:
         plan = replace(plan, fit_on="minority")
@@ -382,7 +382,7 @@ def grow(
     synthetic = model.codec.followed(pa.concat_tables(parts)).cast(made.synthetic.schema)
     if plan.engine != "random":
         synthetic = _identified(synthetic, table, model.codec, rng)
-    return replace(made, synthetic=synthetic, model=model, notes=notes)
+    return replace(made, synthetic=synthetic, model=model)
 
 
 def grow_privately(
@@ -587,16 +587,15 @@ def _by_class(counts: Mapping[Any, int], strategy: Mapping[Any, Any]) -> dict[An
     return made
 
 
-def _cautions(least: int) -> tuple[str, ...]:
-    """Say, and warn, what so few rows cannot give."""
-    if least > HANDFUL:
-        return ()
-    caution = (
-        f"a class has {least} rows: what is drawn of it says little more than the other classes "
-        "do, and hardly any gain can be expected"
-    )
-    warnings.warn(caution, PrivsynthWarning, stacklevel=4)
-    return (caution,)
+def _warn_of_few(least: int) -> None:
+    """Say what so few rows cannot give."""
+    if least <= HANDFUL:
+        warnings.warn(
+            f"a class has {least} rows: what is drawn of it says little more than the other "
+            "classes do, and hardly any gain can be expected",
+            PrivsynthWarning,
+            stacklevel=4,
+        )
 
 
 def _learnt(
