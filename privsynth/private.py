@@ -36,8 +36,8 @@ from privsynth.table import Table
 
 __all__ = ["bounded", "check_private", "fit_privately", "refitted", "set_aside"]
 
-ENOUGH = 20
-"""Fewer rows of a class, as noisy counts tell, are warned of."""
+ENOUGH, CLEAR = 20, 3.0
+"""Fewer rows of a class, as noisy counts tell, are warned of, or fewer times a count's noise."""
 MOST_LOST = 0.5
 """So large a part of the rows of which a column tells nothing is warned of."""
 
@@ -143,7 +143,7 @@ def fit_privately(
             PrivateCurator(asked, codec), np.random.default_rng(stream), progress
         )
     shares = None if codec.target is None or not codec.classes else model.marginal(codec.target)
-    for caution in _cautions(codec, model):
+    for caution in _cautions(codec, model, ledger):
         warnings.warn(caution, PrivsynthWarning, stacklevel=3)
     card = {
         "engine": name,
@@ -162,8 +162,9 @@ def fit_privately(
     return FittedModel(schema, codec, model, ledger, json.loads(json.dumps(card)))
 
 
-def _cautions(codec: Codec, model: PrivateModel) -> Iterator[str]:
+def _cautions(codec: Codec, model: PrivateModel, ledger: Ledger) -> Iterator[str]:
     """Say where noisy counts tell that little is known: of a class, or of a whole column."""
+    noise = min((event.scale for event in ledger.events if event.query == "marginals"), default=0)
     for j, coding in enumerate(codec.codings):
         shares = model.marginal(j)
         if not 1 < len(shares) == coding.size:
@@ -177,12 +178,12 @@ def _cautions(codec: Codec, model: PrivateModel) -> Iterator[str]:
         if j == codec.target and codec.classes:
             rows = np.maximum(np.rint(model.n_rows * shares[:known]), 0)
             rarest = int(rows.argmin())
-            if rows[rarest] < ENOUGH:
+            if rows[rarest] < max(ENOUGH, CLEAR * noise):
                 (label,) = coding.decode(np.array([rarest], np.int32), np.random.default_rng(0))
                 yield (
                     f"column {coding.name!r}: class {label} has about {rows[rarest]:.0f} rows "
-                    "under the noise; what is drawn of it says little more than the other classes "
-                    "do"
+                    f"under the noise, which moves a count by {noise:.2g}; what is drawn of it "
+                    "says little more than the other classes do"
                 )
 
 

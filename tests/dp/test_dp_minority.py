@@ -311,7 +311,7 @@ def test_no_classifier_and_no_real_row_judges_what_is_drawn(
     list(made.summary())
 
 
-@pytest.mark.filterwarnings("ignore:a class has about")
+@pytest.mark.filterwarnings("ignore:column")
 def test_a_class_of_one_row_is_not_refused_for_it() -> None:
     X, y = array((300, 1))
     sampler = MinoritySampler(budget=Budget(1.0), schema=numbers(), random_state=0)
