@@ -101,9 +101,7 @@ class Plan:
     ledger: str | Path | None = None
 
     def __post_init__(self) -> None:
-        check_private(self.engine, recipe(self.engine, self.settings), self.budget)
-        if self.budget is None and self.ledger is not None:
-            raise UsageError("a ledger counts what is spent under a budget; give --epsilon too")
+        check_private(self.engine, recipe(self.engine, self.settings), self.budget, self.ledger)
         if self.budget is not None and self.selection == "classifiers":
             raise UsageError(
                 "classifiers that select rows are trained on real ones outside the budget; leave "
@@ -192,16 +190,22 @@ class Augmentation:
         return whole.append_column(self.flag, pa.array(made))
 
     def __repr__(self) -> str:
-        return f"Augmentation({'; '.join(self.summary())})"
+        # Not the summary, for which attacks are run.
+        added, classes = self._gain()
+        return f"Augmentation({'; '.join((f'{added} synthetic rows of {classes}', *self.notes))})"
+
+    def _gain(self) -> tuple[str, str]:
+        """Say how many rows were added, and of how many classes."""
+        added = sum(more for _, more in self.counts.values())
+        gained = sum(1 for _, more in self.counts.values() if more)
+        return f"{added:,}", f"{gained} class{'' if gained == 1 else 'es'}"
 
     def summary(self) -> Iterator[str]:
         """Say in a few lines what was added, and what it does not promise."""
-        added = sum(more for _, more in self.counts.values())
-        gained = sum(1 for _, more in self.counts.values() if more)
-        classes = "1 class" if gained == 1 else f"{gained} classes"
+        added, classes = self._gain()
         if self.model is not None and self.model.ledger.budget is not None:
             # Not a word rests on the real rows: their number is not told, and no attack reads them.
-            yield f"{added:,} synthetic rows of {classes} behind the real ones"
+            yield f"{added} synthetic rows of {classes} behind the real ones"
             yield f"{self.model.card['engine']} learnt about {self.model.card['rows']:,} rows"
             yield from self.notes
             yield f"guarantee of the model and what it drew: {self.model.ledger.guarantee()}"
@@ -210,7 +214,7 @@ class Augmentation:
                 "the synthetic rows is, and the output is not for sharing"
             )
             return
-        yield f"{self.real.n_rows:,} real rows and {added:,} synthetic ones of {classes}"
+        yield f"{self.real.n_rows:,} real rows and {added} synthetic ones of {classes}"
         if self.model is None:
             yield from self.notes
             return

@@ -128,8 +128,8 @@ def _bounds(accountant: Accountant, column: Column, rho: float) -> Bounds:
 def _moments(dtype: pa.DataType, ticks: Sequence[int]) -> list[str]:
     """Give ticks as dates and times in ISO 8601, of UTC; those of no calendar as its ends."""
     unit = "D" if pa.types.is_date(dtype) else dtype.unit
-    a_day = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
-    ends = [max(a_day[unit] * YEARS[0], 1 - 2**63), min(a_day[unit] * YEARS[1], 2**63 - 1)]
+    a_day = int(np.timedelta64(1, "D").astype(f"timedelta64[{unit}]").astype(np.int64))
+    ends = [max(a_day * YEARS[0], 1 - 2**63), min(a_day * YEARS[1], 2**63 - 1)]
     kept = np.array([min(max(tick, ends[0]), ends[1]) for tick in ticks], dtype=np.int64)
     moments = kept.astype(f"datetime64[{unit}]")
     return [str(text) for text in np.datetime_as_string(moments, unit="s", casting="unsafe")]

@@ -26,7 +26,7 @@ from privsynth.codec import OTHER
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, ENGINES, OVERSAMPLERS, PRIVATE
 from privsynth.errors import DataError, UsageError
 from privsynth.privacy import Budget
-from privsynth.schema import Levels, Schema
+from privsynth.schema import Levels, Schema, opened
 from privsynth.table import read, to_frame
 
 if TYPE_CHECKING:
@@ -199,9 +199,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         return X, y, one_vs_all
 
     def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
-        declared = self.schema
-        if isinstance(declared, str | Path):
-            declared = Schema.from_yaml(declared)
+        declared = opened(self.schema)
         plan = Plan(
             self._engine,
             self.settings,

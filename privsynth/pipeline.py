@@ -24,7 +24,7 @@ from privsynth.infer import infer
 from privsynth.privacy import Budget, Disclosure
 from privsynth.private import check_private, fit_privately, refitted, set_aside
 from privsynth.sampler import chosen_seed, rows
-from privsynth.schema import Schema, Source
+from privsynth.schema import Schema, Source, opened
 from privsynth.storage import check_writable, replacing
 from privsynth.table import Table, check_output, open_writer, read, to_frame, write
 
@@ -163,11 +163,9 @@ def fit(
         )
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     synthesizer = recipe(name, settings)
-    check_private(name, synthesizer, budget)
-    if ledger is not None and budget is None:
-        raise UsageError("a ledger counts what is spent under a budget; give --epsilon too")
+    check_private(name, synthesizer, budget, ledger)
     Disclosure(k)
-    declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
+    declared = opened(schema)
     chosen = chosen_seed(seed)
     if (holdout is None) != (holdout_output is None):
         raise UsageError("a holdout wants both its share and where to write it; give both")
@@ -296,7 +294,7 @@ def augmented(
     """
     from privsynth.augmentation import Plan, augment_table
 
-    declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
+    declared = opened(schema)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     plan = Plan(name, settings, fit_on, selection, Disclosure(k).k, declared, budget, ledger)
     if budget is not None and str(data) == "-":
@@ -431,7 +429,7 @@ def minority_gain(
     names = (engine,) if isinstance(engine, str) else tuple(engine or (DEFAULT,))
     for name in names:
         recipe(name, settings)
-    declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
+    declared = opened(schema)
     table = read(data, encoding=encoding)
     full = infer(table, target=target, declared=declared)
     if isinstance(sampling_strategy, Mapping):
@@ -577,7 +575,7 @@ def evaluate(
     fitted = load(model) if isinstance(model, str | Path) else model
     if audit is not None and (audit != "deep" or fitted is None):
         raise UsageError("the audit fits the model anew: it is 'deep', and needs the model")
-    declared = Schema.from_yaml(schema) if isinstance(schema, str | Path) else schema
+    declared = opened(schema)
     if declared is None and fitted is not None:
         declared = fitted.schema
     real = _read_either(train, encoding)

@@ -250,8 +250,7 @@ class Guarantee:
             return "no formal guarantee"
         return (
             f"({_exact(self.epsilon)}, {_exact(self.delta)})-differential privacy, "
-            f"unit: {self.unit}, "
-            f"{self.adjacency}"
+            f"unit: {self.unit}, {self.adjacency}"
         )
 
 

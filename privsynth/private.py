@@ -42,8 +42,13 @@ MOST_LOST = 0.5
 """So large a part of the rows of which a column tells nothing is warned of."""
 
 
-def check_private(name: str, synthesizer: Synthesizer, budget: Budget | None) -> None:
-    """Refuse an engine that cannot keep a promise, or that makes none without a budget.
+def check_private(
+    name: str,
+    synthesizer: Synthesizer,
+    budget: Budget | None,
+    ledger: str | Path | None = None,
+) -> None:
+    """Refuse an engine that cannot keep a promise, and what makes no sense without a budget.
 
     Raises
     ------
@@ -63,6 +68,8 @@ def check_private(name: str, synthesizer: Synthesizer, budget: Budget | None) ->
             f"{name} carries no formal guarantee, and a budget is given; choose one of "
             f"{', '.join(PRIVATE)}, copula, or drop --epsilon"
         )
+    if budget is None and ledger is not None:
+        raise UsageError("a ledger counts what is spent under a budget; give --epsilon too")
 
 
 def fit_privately(

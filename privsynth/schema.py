@@ -15,7 +15,7 @@ import yaml
 from privsynth.errors import SchemaError, known
 from privsynth.storage import replacing
 
-__all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Schema", "Source"]
+__all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Schema", "Source", "opened"]
 
 FORMAT_VERSION = 1
 _E = TypeVar("_E", bound=StrEnum)
@@ -416,6 +416,11 @@ def _pairs(state: Any, place: str) -> tuple[tuple[Any, Any], ...]:
             f"{place}: 'mapping' is wanted as a mapping of the other column's levels to values"
         )
     return tuple((_plain(level), _plain(value)) for level, value in pairs)
+
+
+def opened(given: Schema | str | Path | None) -> Schema | None:
+    """Give a schema, read from its YAML file where a path is given."""
+    return Schema.from_yaml(given) if isinstance(given, str | Path) else given
 
 
 def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:

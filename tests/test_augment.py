@@ -198,6 +198,14 @@ def test_where_only_copies_can_be_drawn_that_is_said() -> None:
         MinoritySampler(random_state=0).fit_resample(X, y)
 
 
+def test_to_show_what_was_added_runs_no_attack() -> None:
+    X, y = numeric(rows=100, rare=20)
+    sampler = MinoritySampler(engine="random", random_state=0)
+    sampler.fit_resample(X, y)
+    assert repr(sampler.report_) == "Augmentation(60 synthetic rows of 1 class)"
+    assert "attacks" not in vars(sampler.report_)
+
+
 def test_balanced_data_gains_nothing() -> None:
     X, y = numeric(rows=100, rare=50)
     sampler = MinoritySampler(random_state=0)
