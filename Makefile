@@ -12,12 +12,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progre
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help demo test slow lint format docs bench bench-peers bench-kernels bench-scaling clean
+.PHONY: help demo test slow deep lint format docs bench bench-peers bench-kernels bench-scaling clean
 
 help:
 	@echo "make demo    fit, sample and evaluate a shipped table; files in demo-output/"
 	@echo "make test    the tests, but for the slow ones"
 	@echo "make slow    the slow tests"
+	@echo "make deep    the tests that take longer than CI allows: full fuzz, repeated refits"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  put the code in ruff's format"
 	@echo "make docs    write docs/cli.md from the program's own help"
@@ -29,10 +30,13 @@ demo: $(READY)
 	$(BIN)/privsynth demo fraud -o demo-output
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not deep" $(PYTEST_ARGS)
 
 slow: $(READY)
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not deep" $(PYTEST_ARGS)
+
+deep: $(READY)
+	$(BIN)/python -m pytest -m deep $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/python -m ruff check .
