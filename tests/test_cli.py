@@ -384,9 +384,16 @@ def start(*arguments: object, **settings: Any) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_the_old_file_and_no_half_one(
-    number: signal.Signals, folder: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (signal.SIGINT, "interrupted"),
+        (signal.SIGTERM, "terminated"),
+        (signal.SIGHUP, "the terminal has gone"),
+    ],
+)
+def test_a_run_that_is_told_to_stop_leaves_the_old_file_and_no_half_one(
+    number: signal.Signals, says: str, folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.csv"
     out.write_text("old")
@@ -396,10 +403,8 @@ def test_an_interrupted_run_leaves_the_old_file_and_no_half_one(
         time.sleep(0.05)
     run.send_signal(number)
     _, said = run.communicate(timeout=60)
-    assert run.returncode == 130
-    assert said.decode().splitlines() == [
-        "privsynth: error: interrupted; no file is left half-written"
-    ]
+    assert run.returncode == 128 + number
+    assert said.decode().splitlines() == [f"privsynth: error: {says}; no file is left half-written"]
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
 

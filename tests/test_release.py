@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth import release
+from privsynth import release, storage
 from privsynth.errors import MissingExtraError, StorageError, UsageError
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.policy import POLICIES, Policy
@@ -554,12 +554,24 @@ def test_a_rename_that_fails_brings_the_old_release_back(
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
+    monkeypatch.setattr(storage, "_exchanged", lambda *_: False)  # as on a shared folder
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(StorageError):
         build(page="new")
     monkeypatch.undo()
     assert release.verify(out) == ()
     assert (out / "report.html").read_text() == "<p>report</p>"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_older_release_is_replaced_where_two_names_cannot_be_exchanged(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_exchanged", lambda *_: False)
+    build()
+    out = build(page="new")
+    assert release.verify(out) == ()
+    assert (out / "report.html").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
