@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import privsynth
 from privsynth import release, storage
+from privsynth.cli import main
 from privsynth.errors import MissingExtraError, StorageError, UsageError
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.policy import POLICIES, Policy
@@ -467,6 +469,22 @@ def test_a_signed_release_verifies_with_its_key_and_with_no_other(
     assert release.verify(out, key=key.with_suffix(".pub")) == ()
     (problem,) = release.verify(out, key=other.with_suffix(".pub"))
     assert "another key" in problem
+
+
+def test_verify_says_that_nobody_vouches_for_the_signer(build: Build, key: Path) -> None:
+    def told(out: Path, *more: object) -> str:
+        result = CliRunner().invoke(main, ["verify", str(out), "--quiet", *map(str, more)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    unsigned = told(build())
+    assert "not signed" in unsigned
+    assert "nobody vouches for the signer" in unsigned
+    signed = told(build("signed", sign=key))
+    assert "nobody vouches for the signer" in signed
+    assert "--key" in signed
+    vouched = told(build("signed", sign=key), "--key", key.with_suffix(".pub"))
+    assert vouched == f"signed by the owner of {key.with_suffix('.pub')}\n"
 
 
 def test_a_release_signed_anew_by_a_forger_fails_the_publishers_key(
