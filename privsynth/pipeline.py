@@ -669,6 +669,8 @@ def release(
     from privsynth.policy import Policy
 
     bundle.check_folder(output)
+    if sign is not None:
+        bundle.private_key(sign)  # refused before minutes of work, not after
     reason = _reason(accept_risk)
     gate = policy if isinstance(policy, Policy) else Policy.of(policy or "standard")
     fitted = load(model) if isinstance(model, str | Path) else model

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from privsynth.release.bundle import check_folder, fill, opened
 from privsynth.release.card import salted_hash
+from privsynth.release.signature import private_key
 from privsynth.release.verification import remarks, verify
 
-__all__ = ["check_folder", "fill", "opened", "remarks", "salted_hash", "verify"]
+__all__ = ["check_folder", "fill", "opened", "private_key", "remarks", "salted_hash", "verify"]
