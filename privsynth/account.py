@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from privsynth.errors import BudgetExceeded, StorageError, UsageError
+from privsynth.errors import BudgetExceeded, PrivsynthWarning, StorageError, UsageError
 from privsynth.privacy import Budget, epsilon_of
 from privsynth.storage import replacing
 
@@ -23,6 +25,8 @@ __all__ = ["reserve", "spent"]
 
 FORMAT = "privsynth-ledger"
 FORMAT_VERSION = 1
+PATIENCE = 1.0
+"""Seconds to wait for another process before the user is told of it."""
 
 
 def reserve(path: str | Path, budget: Budget, delta: float, what: str) -> float:
@@ -77,7 +81,8 @@ def reserve(path: str | Path, budget: Budget, delta: float, what: str) -> float:
                 f"and {budget.epsilon:g} more is asked for; ask for less, or let the owner of the "
                 "data raise 'epsilon' in it"
             )
-        with replacing(path, mode=0o600) as temporary:
+        # On the disk before any noise is drawn: a charge that a power failure undoes is none.
+        with replacing(path, mode=0o600, durable=True) as temporary:
             temporary.write_text(json.dumps(after, indent=1) + "\n", encoding="utf-8")
     return total
 
@@ -128,16 +133,54 @@ def _read(path: Path) -> dict[str, Any]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Keep other fits from the account until this one has written its entry."""
-    import fcntl
-
     try:
         folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            _lock(folder, path)
+        except BaseException:
+            os.close(folder)
+            raise
     except OSError as error:
         raise StorageError(
             f"{path.parent}: cannot be read ({error.strerror}); check the path"
         ) from None
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)
+
+
+def _lock(folder: int, path: Path) -> None:
+    """Wait until no other process holds the folder, and say so if that takes long."""
+    import fcntl
+
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(PATIENCE / 20)
+        else:
+            return
+    warnings.warn(
+        f"{path}: waiting for {_holder(folder)}, which is charging a ledger in this folder",
+        PrivsynthWarning,
+        stacklevel=5,
+    )
+    fcntl.flock(folder, fcntl.LOCK_EX)
+
+
+def _holder(folder: int) -> str:
+    """Name the process that holds a folder's lock, where the system tells."""
+    about = os.fstat(folder)
+    place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        told = line.split()
+        # "1: FLOCK ADVISORY WRITE 4711 fd:01:1234 0 EOF"; an arrow marks who waits
+        if told[1:2] == ["FLOCK"] and told[5:6] == [place] and int(told[4]) > 0:
+            return f"process {told[4]}"
+    return "another process"

@@ -9,16 +9,16 @@ there (Mironov 2012); noise comes from the operating system's entropy and has no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from privsynth.errors import BudgetExceeded
-from privsynth.privacy import SLACK, Budget, Event, Ledger
+from privsynth.privacy import SLACK, Budget, Event, Ledger, mispriced
 
-__all__ = ["Accountant"]
+__all__ = ["Accountant", "misstated"]
 
 Question = Callable[[Any], npt.NDArray[np.int64]]
 """Gives the exact, whole-numbered answer from the private data."""
@@ -162,12 +162,9 @@ class Accountant:
         def noise(threshold: int) -> Any:
             return counts >> measurements.then_gaussian_threshold(scale=scale, threshold=threshold)
 
-        low, high = rows, rows + int(50 * scale) + 50
-        while low + 1 < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if noise(middle).map(rows)[1] <= delta else (middle, high)
+        threshold = _least(lambda least: noise(least).map(rows)[1], rows, scale, delta)
         event = Event(query, detail, "gaussian threshold", 0.0, 0.0, 1.0, scale)
-        found: dict[str, int] = self._answer(noise(high), event)
+        found: dict[str, int] = self._answer(noise(threshold), event)
         return dict(sorted((_opened(key), n) for key, n in found.items()))
 
     def _counted(self, question: Question, sensitivity: float, metric: Any) -> Any:
@@ -198,6 +195,81 @@ class Accountant:
         told = Event(**{**vars(event), "rho": float(rho), "delta": float(delta)})
         self.ledger.charge(told)
         return self._ask(noise)
+
+
+def misstated(ledger: Ledger) -> Iterator[str]:
+    """Say which answers of a ledger have a price that their noise does not have.
+
+    Parameters
+    ----------
+    ledger : Ledger
+
+    Yields
+    ------
+    str
+        One line an answer.
+
+    Notes
+    -----
+    What a mechanism costs follows from sensitivity and scale; for the counts of keys the delta
+    follows from scale and threshold, a whole number. A ledger whose noise, sensitivity and price
+    were all changed in agreement is not found out here: the model's own tells.
+    """
+    if ledger.budget is None:
+        return
+    rows = ledger.budget.rows_per_unit
+    for number, event in enumerate(ledger.events, 1):
+        name = f"answer {number} of its ledger ({event.query})"
+        if event.mechanism not in _ANSWERED_BY.get(event.query, (event.mechanism,)):
+            yield f"{name} is not given by the mechanism {event.mechanism!r}"
+        elif mispriced(event, rows):
+            yield f"{name} has a rho that does not follow from its sensitivity and scale"
+        elif event.mechanism != "gaussian threshold":
+            if event.delta != 0:
+                yield f"{name} has a delta, and its mechanism has none"
+        elif event.sensitivity != 1 or not _is_a_tail(event.delta, event.scale, rows):
+            yield f"{name} has a delta that does not follow from its scale"
+
+
+_ANSWERED_BY: Mapping[str, tuple[str, ...]] = {
+    "marginals": ("discrete gaussian",),
+    "errors": ("discrete gaussian",),
+    "products": ("discrete gaussian",),
+    "selection": ("noisy max",),
+    "domain": ("discrete gaussian", "gaussian threshold"),
+}
+"""Which mechanisms give the answer to which query."""
+MOST_SCALE = 2.0**40
+"""No count has so much noise."""
+
+
+def _is_a_tail(delta: float, scale: float, rows: int) -> bool:
+    """Say whether there is a threshold at which the counts of keys have this delta."""
+    from opendp import domains, measurements, metrics, mod
+
+    if not scale < MOST_SCALE:
+        return False
+    mod.enable_features("contrib", "honest-but-curious")
+    space = (
+        domains.map_domain(domains.atom_domain(T="String"), domains.atom_domain(T="i64")),
+        metrics.l02inf_distance(metrics.absolute_distance(T="f64")),
+    )
+
+    def delta_at(threshold: int) -> float:
+        noise: Any = measurements.make_gaussian_threshold(*space, scale=scale, threshold=threshold)
+        return float(noise.map((rows, float(rows), float(rows)))[1])
+
+    found = delta_at(_least(delta_at, rows, scale, delta * (1 + SLACK)))
+    return math.isclose(found, delta, rel_tol=1e-6)
+
+
+def _least(delta_at: Callable[[int], float], rows: int, scale: float, delta: float) -> int:
+    """Find the least threshold whose delta is as allowed."""
+    low, high = rows, rows + int(50 * scale) + 50
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if delta_at(middle) <= delta else (middle, high)
+    return high
 
 
 def _sealed(key: str) -> str:

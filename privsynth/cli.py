@@ -2,7 +2,8 @@
 
 Results go to stdout; messages, warnings and progress to stderr. Exit codes: 0 done, 1 a policy
 is not met, 2 wrong usage or bad input, 3 the machine failed us or privsynth has a bug. A run
-that is interrupted gives 130, and one whose reader has gone away 141, as the shell does.
+that is interrupted gives 130, one that is terminated 143, one whose terminal has gone 129 and
+one whose reader has gone away 141, as the shell does.
 
 Only click and the standard library are imported here, so that `--help` answers at once.
 """
@@ -16,11 +17,13 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,7 +43,12 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_INTERRUPTED = 130
+_STOPPED = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    **({signal.SIGHUP: "the terminal has gone"} if hasattr(signal, "SIGHUP") else {}),
+}
+"""The signals that end a run, and what is said then; the exit code is 128 and the number."""
 _PIPE_CLOSED = 141
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO}
 
@@ -131,14 +139,19 @@ def _own_warnings(quiet: bool) -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"privsynth: error: {_line(message)}", err=True)
+    with contextlib.suppress(OSError):  # where the terminal has gone no one reads it
+        click.echo(f"privsynth: error: {_line(message)}", err=True)
     return code
 
 
 def _diagnose(error: BaseException, verbose: bool = False) -> int:
     """Say in one line what went wrong, and give the exit code for it."""
-    if isinstance(error, KeyboardInterrupt | click.Abort):
-        return _fail("interrupted; no file is left half-written", _INTERRUPTED)
+    # Some libraries turn an interrupt into an error of theirs; what counts is what was sent.
+    number = _Stop.sent or (
+        signal.SIGINT if isinstance(error, KeyboardInterrupt | click.Abort) else None
+    )
+    if number is not None:
+        return _fail(f"{_STOPPED[number]}; no file is left half-written", 128 + number)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return 2
@@ -174,6 +187,42 @@ def _bug(error: BaseException, verbose: bool) -> int:
         "the command and 'privsynth --version'",
         3,
     )
+
+
+class _Stop(KeyboardInterrupt):
+    """A signal that ends the run, raised where the program stands, so that it cleans up."""
+
+    sent: signal.Signals | None = None
+    """The one that was sent first."""
+
+    @classmethod
+    def heed(cls) -> None:
+        """Let each signal end the run, unless whoever started it has them ignored."""
+        cls.sent = None
+        for number in _STOPPED:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                with contextlib.suppress(ValueError):  # only the main thread may set it
+                    signal.signal(number, cls.stop)
+
+    @classmethod
+    def stop(cls, number: int, frame: FrameType | None) -> None:
+        """Raise the interrupt, or ask again a little later where it would be lost."""
+        if _called_back(frame):
+            later = threading.Timer(0.05, os.kill, (os.getpid(), number))
+            later.daemon = True
+            later.start()
+            return
+        cls.sent = cls.sent or signal.Signals(number)
+        raise cls
+
+
+def _called_back(frame: FrameType | None) -> bool:
+    """Say whether OpenDP is waiting for an answer of ours: what is raised there gets lost."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith("opendp."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Command(click.Command):
@@ -218,8 +267,7 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line and exit; every error ends here or in `_Command.invoke`."""
         kwargs |= {"standalone_mode": False, "prog_name": "privsynth"}
-        with contextlib.suppress(ValueError):  # only the main thread may set it
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        _Stop.heed()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a column's name may not fit the terminal's code
                 stream.reconfigure(errors="backslashreplace")
@@ -365,7 +413,8 @@ def main() -> None:
     input or output, as CSV.
 
     Results go to standard output; messages and progress to standard error. Exit codes: 0 done,
-    2 wrong usage or bad input, 3 the machine failed (disk full, out of memory).
+    1 a policy is missed or a release does not verify, 2 wrong usage or bad input, 3 the machine
+    failed (disk full, out of memory), 130 interrupted, 143 terminated, 129 the terminal has gone.
     """
 
 
@@ -833,8 +882,9 @@ def evaluate(
     """Score SYNTHETIC against real rows.
 
     Prints a summary of how faithful and how useful it is, and of what attacks find. What is
-    read of the real rows lies outside any guarantee; the reports hold scores and no row. With
-    --policy the exit code is 1 where a threshold is missed.
+    read of the real rows lies outside any guarantee; the reports hold scores and no row. The
+    verdict is that of --policy, where the exit code is 1 if a threshold is missed, or else that
+    of 'standard', which stops nothing.
     """
     voice: _Voice = ctx.obj
     _distinct(
@@ -875,7 +925,7 @@ def evaluate(
     if records_at_risk is not None:
         voice.say(f"{records_at_risk}: records at risk written; they are real rows")
     _print_summary(report)
-    if not report.passed:
+    if report.passed is False:
         ctx.exit(1)
 
 
@@ -898,7 +948,12 @@ def evaluate(
     "--policy",
     metavar="NAME",
     help="Write nothing and exit 1 where attacks have shown more than it allows: strict, standard, "
-    "internal, or a YAML file.",
+    "internal, or a YAML file.  [default: standard]",
+)
+@click.option(
+    "--accept-risk",
+    metavar="REASON",
+    help="Write the release even if its policy is missed; card, report and verify show the reason.",
 )
 @click.option(
     "--sign", type=_FILE, metavar="KEY", help="ed25519 private key (PEM) to sign the release with."
@@ -922,7 +977,9 @@ def release(
     """Draw rows of MODEL, attack and judge them, and write a release.
 
     The folder holds the table, the report, a card with every claim, Croissant metadata and the
-    sha256 of each. 'privsynth verify DIR' holds the claims against the files.
+    sha256 of each. 'privsynth verify DIR' holds the claims against the files. A model under a
+    budget gives two folders: DIR/public, which keeps the guarantee and is for others, and
+    DIR/restricted, whose figures and verdicts were read off the real rows.
     """
     voice: _Voice = ctx.obj
     _distinct({"MODEL": model, "--train": train, "--holdout": holdout}, {"--output": output})
@@ -943,11 +1000,17 @@ def release(
         )
     for finding in report.findings or ():
         click.echo(_line(str(finding)))
-    if not report.passed and given["policy"] is not None:
-        voice.say(f"{output}: not written: the policy is missed")
+    if report.passed is False and given["accept_risk"] is None:
+        name = "standard" if report.policy is None else report.policy.name
+        voice.say(
+            f"{output}: not written: policy {name!r} is missed; to release it all the same, say "
+            "why with --accept-risk"
+        )
         ctx.exit(1)
     voice.say(f"salt of the inputs' hashes, which is not in the release: {salt}")
     voice.say(f"{output}: release of {rows:,} rows written")
+    if (output / "restricted").is_dir():
+        voice.say(f"{output}/public is for others; {output}/restricted was read off the real rows")
 
 
 @main.command()
@@ -960,7 +1023,8 @@ def release(
 def verify(ctx: click.Context, /, folder: Path, key: Path | None, model: Path | None) -> None:
     """Hold the hashes, claims and signature of a release against its files.
 
-    Exit 1 where one does not hold. Without --key, whoever makes every file anew is not found out.
+    Exit 1 where one does not hold, or where a policy is missed and no one accepted the risk.
+    Without --key nobody vouches for the signer: whoever makes every file anew is not found out.
     """
     from privsynth import release as bundle
 
@@ -969,6 +1033,8 @@ def verify(ctx: click.Context, /, folder: Path, key: Path | None, model: Path | 
         click.echo(_line(problem))
     if problems:
         ctx.exit(1)
+    for remark in bundle.remarks(folder, key=key):
+        click.echo(_line(remark))
     ctx.obj.say(f"{folder}: hashes and claims hold")
 
 

@@ -472,8 +472,10 @@ class Report:
     ----------
     evaluation : Evaluation
     findings : tuple of Finding, optional
-        What the policy says of each score that it gates.
+        What the policy says of each score that it gates; without a policy, what ``"standard"``
+        says. None where no table was attacked.
     policy : Policy, optional
+        The one that was given.
     """
 
     evaluation: Evaluation
@@ -481,8 +483,10 @@ class Report:
     policy: Policy | None = None
 
     @property
-    def passed(self) -> bool:
-        """Whether the policy that was given is met; True where none was."""
+    def passed(self) -> bool | None:
+        """Whether the policy that was given is met; None where none was given."""
+        if self.policy is None:
+            return None
         return not any(finding.fails for finding in self.findings or ())
 
     @property
@@ -544,7 +548,8 @@ def evaluate(
         linkability, singling out, and a scan of the model.
     policy : Policy, str or Path, optional
         ``"strict"``, ``"standard"``, ``"internal"``, or a YAML file: thresholds on what the
-        attacks have shown; `Report.findings` and `Report.passed` say what is missed.
+        attacks have shown; `Report.findings` and `Report.passed` say what is missed. Without one
+        the verdict is that of ``"standard"``, and `Report.passed` is None.
     audit : {"deep"}, optional
         Plant rows and fit anew a few times, for an empirical epsilon of the whole pipeline; needs
         `model`.
@@ -562,7 +567,7 @@ def evaluate(
         The tables do not have the same columns, or the holdout holds training rows.
     """
     from privsynth.evaluation import evaluate_frames
-    from privsynth.policy import Policy, judge
+    from privsynth.policy import POLICIES, Policy, judge
 
     chosen = chosen_seed(seed)
     gate = Policy.of(policy) if isinstance(policy, str | Path) else policy
@@ -594,11 +599,14 @@ def evaluate(
         found = replace(found, scores=(*found.scores, *extra))
     if records_at_risk is not None and held_out is not None:
         _write_at_risk(records_at_risk, real, trained, held_out, made, full, chosen)
-    if gate is None:
-        return Report(found)
-    findings = judge(found, gate, claim=claim)
-    told = {"policy": gate.to_dict(), "findings": [asdict(finding) for finding in findings]}
-    said = tuple(f"policy {gate.name}: {finding}" for finding in findings)
+    applied = POLICIES["standard"] if gate is None else gate
+    findings = judge(found, applied, claim=claim)
+    told = {
+        "policy": applied.to_dict(),
+        "policy_given": gate is not None,
+        "findings": [asdict(finding) for finding in findings],
+    }
+    said = tuple(f"policy {applied.name}: {finding}" for finding in findings)
     found = replace(found, about={**found.about, **told}, notes=(*found.notes, *said))
     return Report(found, findings, gate)
 
@@ -615,9 +623,13 @@ def release(
     encoding: str = "utf-8",
     seed: int | None = None,
     salt: str | None = None,
+    accept_risk: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Report, str]:
     """Draw rows, attack and judge them, and put them in a folder with all that is claimed of them.
+
+    A model under a budget gives two folders in one: ``public`` with the table and its guarantee,
+    and ``restricted`` with all that was read off the real rows.
 
     Parameters
     ----------
@@ -629,8 +641,7 @@ def release(
     train, holdout : path, frame or relation
         As in `evaluate`. The card holds salted hashes of those that are files.
     policy : Policy, str or Path, optional
-        Where it is missed, nothing is written. Without one nothing is held back, and the card
-        says what the standard policy would.
+        Where it is missed, nothing is written; ``"standard"`` by default.
     sign : str or Path, optional
         An ed25519 private key in PEM.
     encoding : str
@@ -638,19 +649,30 @@ def release(
         Of the rows; drawn afresh by default and kept in the card.
     salt : str, optional
         Of the inputs' hashes, in hexadecimal; drawn afresh by default, and not in the card.
+    accept_risk : str, optional
+        Why the release is written even if the policy is missed. Card and report show the reason.
     progress : callable, optional
 
     Returns
     -------
     report : Report
-        `Report.passed` is False where the policy was missed and nothing was written.
+        `Report.passed` is False where the policy was missed; nothing was written then, unless
+        the risk was accepted.
     salt : str
+
+    Raises
+    ------
+    UsageError
+        `output` is no folder for a release, or `accept_risk` says nothing.
     """
     from privsynth import release as bundle
     from privsynth.policy import Policy
 
     bundle.check_folder(output)
-    gate = Policy.of(policy or "standard") if not isinstance(policy, Policy) else policy
+    if sign is not None:
+        bundle.private_key(sign)  # refused before minutes of work, not after
+    reason = _reason(accept_risk)
+    gate = policy if isinstance(policy, Policy) else Policy.of(policy or "standard")
     fitted = load(model) if isinstance(model, str | Path) else model
     chosen, salt = chosen_seed(seed), salt or secrets.token_hex(32)
     inputs = {name: _file(data) for name, data in (("train", train), ("holdout", holdout))}
@@ -666,7 +688,10 @@ def release(
             policy=gate,
             progress=progress,
         )
-        if policy is not None and not report.passed:
+        if reason is not None:
+            about = {**report.evaluation.about, "accepted_risk": reason}
+            report = replace(report, evaluation=replace(report.evaluation, about=about))
+        elif not report.passed:
             raise _Missed  # leaves what was there before
         bundle.fill(
             folder,
@@ -681,6 +706,22 @@ def release(
             sign=sign,
         )
     return report, salt
+
+
+def _reason(given: str | None) -> str | None:
+    """Check the reason for which a risk is accepted."""
+    if given is None:
+        return None
+    if not isinstance(given, str) or not any(character.isalnum() for character in given):
+        raise UsageError(
+            "the reason for accepting the risk is blank; say who decided and why, for it is kept "
+            "in the card"
+        )
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the reason for accepting the risk is not UTF-8; write it anew") from None
+    return given.strip()
 
 
 class _Missed(Exception):  # noqa: N818

@@ -16,7 +16,16 @@ from typing import Any, Literal, get_args
 
 from privsynth.errors import ArtefactError, BudgetExceeded, UsageError
 
-__all__ = ["Budget", "Disclosure", "Event", "Guarantee", "Ledger", "epsilon_of", "rho_of"]
+__all__ = [
+    "Budget",
+    "Disclosure",
+    "Event",
+    "Guarantee",
+    "Ledger",
+    "epsilon_of",
+    "mispriced",
+    "rho_of",
+]
 
 SLACK = 1e-9
 """The part of a budget that is left for the rounding of sums."""
@@ -368,10 +377,33 @@ class Ledger:
             raise ArtefactError("the ledger mixes private and exact answers; fit the model anew")
         if any(not (0 <= event.rho < math.inf and 0 <= event.delta < 1) for event in events):
             raise ArtefactError("the ledger holds a damaged price; fit the model anew")
+        if budget is not None and any(mispriced(event, budget.rows_per_unit) for event in events):
+            raise ArtefactError(
+                "the ledger's rho does not follow from its sensitivity and scale; "
+                "fit the model anew"
+            )
         ledger = cls(events, budget)
         if budget is not None and not _within(budget, ledger.rho, ledger.delta):
             raise ArtefactError("the ledger has spent more than its budget; fit the model anew")
         return ledger
+
+
+def mispriced(event: Event, rows_per_unit: int) -> bool:
+    """Say whether the rho of a noisy answer is not that of its sensitivity and scale.
+
+    Notes
+    -----
+    Discrete Gaussian noise costs d**2 / (2 scale**2), where d is what one unit can change (Canonne,
+    Kamath & Steinke 2020). Choosing the greatest has a range of 2 d / scale, and an eighth of its
+    square is the same (Cesar & Rogers 2021). Answers are whole numbers, so one row that changes
+    an answer changes it by 1 or more.
+    """
+    if event.mechanism == "exact":
+        return False
+    if not (event.sensitivity >= 1 and event.scale > 0 and event.rho > 0):
+        return True
+    price = (rows_per_unit * event.sensitivity / event.scale) ** 2 / 2
+    return not math.isclose(price, event.rho, rel_tol=1e-6)
 
 
 def _exact(number: float) -> str:

@@ -384,9 +384,16 @@ def start(*arguments: object, **settings: Any) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_the_old_file_and_no_half_one(
-    number: signal.Signals, folder: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (signal.SIGINT, "interrupted"),
+        (signal.SIGTERM, "terminated"),
+        (signal.SIGHUP, "the terminal has gone"),
+    ],
+)
+def test_a_run_that_is_told_to_stop_leaves_the_old_file_and_no_half_one(
+    number: signal.Signals, says: str, folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.csv"
     out.write_text("old")
@@ -396,12 +403,104 @@ def test_an_interrupted_run_leaves_the_old_file_and_no_half_one(
         time.sleep(0.05)
     run.send_signal(number)
     _, said = run.communicate(timeout=60)
-    assert run.returncode == 130
-    assert said.decode().splitlines() == [
-        "privsynth: error: interrupted; no file is left half-written"
-    ]
+    assert run.returncode == 128 + number
+    assert said.decode().splitlines() == [f"privsynth: error: {says}; no file is left half-written"]
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_fit_under_a_budget_is_stopped_while_opendp_waits_for_an_answer(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("a\n" + "1\n2\n3\n" * 50)
+    (tmp_path / "s.yaml").write_text(
+        "columns:\n- {name: a, kind: integer, dtype: int64, bounds: [0, 9], source: declared}\n"
+    )
+    script = """
+import time
+from privsynth import curator
+joint = curator._Counts.joint
+def slow(*given):
+    print("asked", flush=True)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        pass
+    return joint(*given)
+curator._Counts.joint = slow
+from privsynth.cli import main
+main()
+"""
+    command = ["fit", "t.csv", "-o", "m.psyn", "--schema", "s.yaml", "--epsilon", "1"]
+    run = subprocess.Popen(
+        [sys.executable, "-c", script, *command],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    assert run.stdout.readline() == "asked\n"
+    time.sleep(0.1)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 128 + number, said
+    (line,) = said.splitlines()
+    assert "no file is left half-written" in line
+    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "s.yaml"}
+
+
+def test_a_signal_that_a_library_turns_into_its_own_error_is_still_that_signal(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "t.csv").write_text("a\n" + "1\n2\n3\n" * 50)
+    script = """
+import os, signal
+from privsynth import pipeline
+def interrupted(*given, **named):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+    except KeyboardInterrupt:
+        raise RuntimeError("Query interrupted")
+pipeline.propose_schema = interrupted
+from privsynth.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "schema", "t.csv"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 143
+    assert done.stderr == "privsynth: error: terminated; no file is left half-written\n"
+
+
+def test_a_signal_that_whoever_started_the_run_ignores_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a\n" + "1\n2\n3\n" * 50)
+    script = """
+import os, signal
+from privsynth import pipeline
+propose = pipeline.propose_schema
+def hung_up(*given, **named):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return propose(*given, **named)
+pipeline.propose_schema = hung_up
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+from privsynth.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "schema", "t.csv"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0
 
 
 def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:

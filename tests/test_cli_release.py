@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from privsynth import pipeline
 from privsynth.cli import main
 
 
@@ -165,6 +166,94 @@ def test_a_release_that_misses_its_policy_is_not_written(folder: Path, tmp_path:
     assert "marginal_agreement_2way" in result.stdout
     assert not out.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["p.yaml"]
+
+
+@pytest.fixture(scope="module")
+def leaky(folder: Path) -> Path:
+    """A model that is training rows, so that its rows miss every policy."""
+    given = ("--target", "Class", "--engine", "random", "--minority", "--allow-rows", "--seed", 1)
+    done(privsynth("fit", folder / "train.csv", "-o", folder / "leaky.psyn", *given))
+    return folder / "leaky.psyn"
+
+
+def released(folder: Path, model: Path, out: Path, *more: object) -> Result:
+    given = ["--train", folder / "train.csv", "--holdout", folder / "holdout.csv"]
+    return privsynth("release", model, "-n", 300, "-o", out, *given, "--seed", 3, *more)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_release_is_held_against_the_standard_policy_unless_another_is_named(
+    folder: Path, leaky: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "release"
+    result = released(folder, leaky, out)
+    assert result.exit_code == 1, result.output
+    assert "exact_replicas: FAIL" in result.stdout
+    assert "'standard' is missed" in result.stderr
+    assert "--accept-risk" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    done(released(folder, folder / "m.psyn", out))
+    before = contents(out)
+    assert released(folder, leaky, out).exit_code == 1
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [None, *(pytest.param(name, marks=pytest.mark.slow) for name in ("strict", "internal"))],
+)
+def test_a_risk_that_is_accepted_is_released_with_the_reason(
+    policy: str | None, folder: Path, leaky: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "release"
+    reason = "agreed <b>with</b> the board"
+    more = [] if policy is None else ["--policy", policy]
+    done(released(folder, leaky, out, *more, "--accept-risk", f"  {reason} "))
+    card = json.loads((out / "card.json").read_text())
+    assert card["passed"] is False
+    assert card["accepted_risk"] == reason
+    assert json.loads((out / "evaluation.json").read_text())["about"]["accepted_risk"] == reason
+    assert "agreed &lt;b&gt;with&lt;/b&gt; the board" in (out / "report.html").read_text()
+    verified = done(privsynth("verify", out))
+    assert reason in verified.stdout
+    assert f"policy '{policy or 'standard'}' is missed" in verified.stdout
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "\t\n", "...", "\u200b", "ok \udcff"])
+def test_a_reason_that_says_nothing_is_refused(
+    reason: str, folder: Path, leaky: Path, tmp_path: Path
+) -> None:
+    result = released(folder, leaky, tmp_path / "release", "--accept-risk", reason)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert "the reason for accepting the risk" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluate_gives_the_standard_verdict_where_no_policy_is_named(
+    folder: Path, leaky: Path, tmp_path: Path
+) -> None:
+    done(privsynth("sample", leaky, "-n", 300, "-o", tmp_path / "s.csv", "--seed", 1))
+    page, figures = tmp_path / "r.html", tmp_path / "e.json"
+    told = done(judged(folder, tmp_path / "s.csv", "-o", page, "--json", figures)).stdout
+    assert "FAIL" in told.split()[0]
+    assert "Policy 'standard' is not met" in told
+    assert "stops nothing" in " ".join(told.split())
+    assert "stops nothing" in page.read_text()
+    about = json.loads(figures.read_text())["about"]
+    assert about["policy"]["name"] == "standard"
+    assert about["policy_given"] is False
+    assert any(finding["fails"] for finding in about["findings"])
+    assert judged(folder, tmp_path / "s.csv", "--policy", "standard").exit_code == 1
+    train, holdout = (pd.read_csv(folder / f"{name}.csv") for name in ("train", "holdout"))
+    rows = pd.read_csv(tmp_path / "s.csv")
+    report = pipeline.evaluate(rows, train=train, holdout=holdout, target="Class")
+    assert report.passed is None
+    assert report.policy is None
+    assert report.findings
 
 
 def test_what_is_no_release_does_not_verify(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_private_release_at_the_command_line(tmp_path: Path) -> None:
     rows = pd.read_csv(tmp_path / "out" / "rich.csv")
     assert set(rows["income"]) == {">50K"}
     assert set(rows["education-num"]) == {14}
-    assert len(pd.read_csv(tmp_path / "out" / "release" / "synthetic.csv")) == 6_000
+    assert len(pd.read_csv(tmp_path / "out" / "release" / "public" / "synthetic.csv")) == 6_000
 
 
 @pytest.mark.slow

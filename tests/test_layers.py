@@ -16,6 +16,7 @@ FLOORS = {
     2: (
         "account",
         "accountant",
+        "leftovers",
         "parallel",
         "personal",
         "privacy",

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import privsynth
-from privsynth import release
+from privsynth import release, storage
+from privsynth.cli import main
 from privsynth.errors import MissingExtraError, StorageError, UsageError
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.policy import POLICIES, Policy
@@ -469,6 +471,22 @@ def test_a_signed_release_verifies_with_its_key_and_with_no_other(
     assert "another key" in problem
 
 
+def test_verify_says_that_nobody_vouches_for_the_signer(build: Build, key: Path) -> None:
+    def told(out: Path, *more: object) -> str:
+        result = CliRunner().invoke(main, ["verify", str(out), "--quiet", *map(str, more)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    unsigned = told(build())
+    assert "not signed" in unsigned
+    assert "nobody vouches for the signer" in unsigned
+    signed = told(build("signed", sign=key))
+    assert "nobody vouches for the signer" in signed
+    assert "--key" in signed
+    vouched = told(build("signed", sign=key), "--key", key.with_suffix(".pub"))
+    assert vouched == f"signed by the owner of {key.with_suffix('.pub')}\n"
+
+
 def test_a_release_signed_anew_by_a_forger_fails_the_publishers_key(
     build: Build, key: Path, tmp_path: Path
 ) -> None:
@@ -554,12 +572,24 @@ def test_a_rename_that_fails_brings_the_old_release_back(
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
+    monkeypatch.setattr(storage, "_exchanged", lambda *_: False)  # as on a shared folder
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(StorageError):
         build(page="new")
     monkeypatch.undo()
     assert release.verify(out) == ()
     assert (out / "report.html").read_text() == "<p>report</p>"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_older_release_is_replaced_where_two_names_cannot_be_exchanged(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_exchanged", lambda *_: False)
+    build()
+    out = build(page="new")
+    assert release.verify(out) == ()
+    assert (out / "report.html").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

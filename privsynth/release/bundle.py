@@ -1,29 +1,35 @@
-"""The folder of a release: made beside its place, and put there when it is whole."""
+"""The folder of a release: made beside its place, and put there when it is whole.
+
+A model without a budget gives one folder. A model under a budget gives two in one: ``public``,
+which holds the table and the guarantee, and ``restricted``, which holds all that was read off real
+rows: figures, verdicts, exact counts and the hashes of the inputs.
+"""
 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from privsynth.artefact import FittedModel
 from privsynth.errors import ArtefactError, StorageError, UsageError
 from privsynth.evaluation.score import Evaluation
 from privsynth.policy import Policy
-from privsynth.release.card import FORMAT, make_card
+from privsynth.release.card import FORMAT, make_card, public_card
 from privsynth.release.croissant import croissant
 from privsynth.release.files import (
     CARD,
     CROISSANT,
     EVALUATION,
     NAMES,
+    PUBLIC,
     PUBLIC_KEY,
     REPORT,
+    RESTRICTED,
     SIGNATURE,
     SUMS,
     TABLES,
@@ -34,8 +40,11 @@ from privsynth.release.files import (
     sums,
 )
 from privsynth.release.signature import fingerprint, private_key, public_pem
-from privsynth.storage import failure
+from privsynth.storage import beside, failure, put
 from privsynth.table import read
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = ["check_folder", "fill", "opened"]
 
@@ -77,7 +86,8 @@ def opened(folder: str | Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        An empty folder. An error or an interrupt leaves the old one as it was.
+        An empty folder that its owner alone can read until it is put in its place. An error, an
+        interrupt or a kill leaves the old one as it was.
 
     Raises
     ------
@@ -88,29 +98,15 @@ def opened(folder: str | Path) -> Iterator[Path]:
     """
     check_folder(folder)
     place = Path(folder).resolve()
-    token = secrets.token_hex(4)
-    temporary = place.with_name(f".{place.name}.{token}")
-    older = place.with_name(f".{place.name}.{token}.old")
     try:
-        temporary.mkdir()
-    except OSError as error:
-        raise failure(folder, error) from None
-    try:
-        yield temporary
-        check_folder(folder)  # what was put there meanwhile is not ours to replace
-        if place.exists():
-            place.rename(older)
-        temporary.rename(place)
+        with beside(place) as temporary:
+            yield temporary
+            check_folder(folder)  # what was put there meanwhile is not ours to replace
+            put(temporary, place)
     except OSError as error:
         if isinstance(error, StorageError):
             raise
         raise failure(folder, error) from None
-    finally:
-        if older.exists() and not place.exists():
-            older.rename(place)
-        for leftover in (temporary, older):
-            with suppress(FileNotFoundError):
-                shutil.rmtree(leftover)
 
 
 def fill(
@@ -155,7 +151,7 @@ def fill(
     Returns
     -------
     dict
-        The card.
+        The card; the public one where there are two.
 
     Raises
     ------
@@ -166,27 +162,54 @@ def fill(
     """
     key = None if sign is None else private_key(sign)
     output = _output(folder, model)
+    about: dict[str, Any] = {
+        "model_sha256": None if model_file is None else sha256(Path(model_file)),
+        "output": output,
+        "signed_by": None if key is None else fingerprint(key.public_key()),
+    }
     # What a reader of the file will see is judged, not what JSON could not hold.
     evaluation = Evaluation.from_json(evaluation.to_json())
-    guarantee = str(model.ledger.guarantee())
-    (folder / EVALUATION).write_text(evaluation.to_json(), encoding="utf-8")
-    (folder / REPORT).write_text(page, encoding="utf-8")
-    (folder / CROISSANT).write_bytes(json_bytes(croissant(output, guarantee)))
-    digests = {
-        name: sha256(folder / name) for name in (output["file"], EVALUATION, REPORT, CROISSANT)
-    }
-    card = make_card(
+    files = {EVALUATION: evaluation.to_json().encode(), REPORT: page.encode()}
+    judged = partial(
+        make_card,
         model,
-        model_sha256=None if model_file is None else sha256(Path(model_file)),
-        output=output,
+        **about,
         evaluation=evaluation,
         policy=policy,
         seeds=seeds,
         inputs=inputs,
         salt=salt,
-        digests=digests,
-        signed_by=None if key is None else fingerprint(key.public_key()),
     )
+    guarantee = str(model.ledger.guarantee())
+    if model.ledger.budget is None:
+        files[CROISSANT] = json_bytes(croissant(output, guarantee))
+        return _part(folder, files, key, judged)
+    public, restricted = folder / PUBLIC, folder / RESTRICTED
+    public.mkdir(mode=0o777)
+    restricted.mkdir(mode=0o700)
+    (folder / output["file"]).rename(public / output["file"])
+    told = partial(public_card, model, **about, seed=seeds.get("sample"))
+    described = {CROISSANT: json_bytes(croissant(output, guarantee, attacked=False))}
+    card = _part(public, described, key, told)
+    binding = {"part": RESTRICTED, "public_card": sha256(public / CARD)}
+    _part(restricted, files, key, lambda digests: {**judged(digests=digests), **binding})
+    for path in restricted.iterdir():
+        path.chmod(0o600)
+    return card
+
+
+def _part(
+    folder: Path,
+    files: Mapping[str, bytes],
+    key: Ed25519PrivateKey | None,
+    card_of: Callable[..., dict[str, Any]],
+) -> dict[str, Any]:
+    """Write the files of one part of a release, its card, the hashes of all and a signature."""
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    there = sorted(path.name for path in folder.iterdir() if path.is_file())
+    digests = {name: sha256(folder / name) for name in there}
+    card = card_of(digests=digests)
     (folder / CARD).write_bytes(json_bytes(card))
     total = sums({**digests, CARD: sha256(folder / CARD)})
     (folder / SUMS).write_bytes(total)
@@ -212,10 +235,19 @@ def _output(folder: Path, model: FittedModel) -> dict[str, Any]:
 
 def _is_release(path: Path) -> bool:
     """Say whether a folder holds a release and nothing else, so that it may be replaced."""
-    for entry in path.iterdir():
-        if entry.name not in NAMES or not stat.S_ISREG(entry.lstat().st_mode):
-            return False
+    entries = {entry.name: entry for entry in path.iterdir()}
+    if entries.keys() <= {PUBLIC, RESTRICTED}:
+        return all(
+            stat.S_ISDIR(entry.lstat().st_mode) and _is_part(entry) for entry in entries.values()
+        )
+    return _is_part(path)
+
+
+def _is_part(path: Path) -> bool:
     try:
+        for entry in path.iterdir():
+            if entry.name not in NAMES or not stat.S_ISREG(entry.lstat().st_mode):
+                return False
         return parsed(bounded(path / CARD), CARD).get("format") == FORMAT
-    except (ArtefactError, StorageError):
+    except (ArtefactError, OSError):
         return False

@@ -15,7 +15,7 @@ from privsynth.errors import UsageError
 from privsynth.evaluation.score import Evaluation
 from privsynth.policy import HOLDOUT_ROWS, Finding, Policy, judge, passed
 from privsynth.privacy import Guarantee
-from privsynth.release.files import sha256
+from privsynth.release.files import PUBLIC, sha256
 
 __all__ = [
     "FORMAT",
@@ -24,6 +24,8 @@ __all__ = [
     "finding_dict",
     "guarantee_dict",
     "make_card",
+    "public_card",
+    "public_claims",
     "salted_hash",
 ]
 
@@ -66,15 +68,8 @@ def make_card(
     signed_by : str, optional
         The fingerprint of the key that signs.
     """
-    guarantee = model.ledger.guarantee()
     card = {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "versions": {**model.card["versions"], "privsynth": version("privsynth")},
-        "model": {
-            "sha256": model_sha256,
-            **{key: value for key, value in model.card.items() if key != "frame"},
-        },
+        **_facts(model, model_sha256, output, digests, signed_by),
         "inputs": {
             "how": "sha256 of the salt followed by the file; the salt is kept by who released it",
             "sha256": {
@@ -82,17 +77,69 @@ def make_card(
                 for role, path in inputs.items()
             },
         },
-        "output": dict(output),
         "seeds": {"fit": model.card.get("seed"), **seeds},
+        "evaluation": json.loads(evaluation.to_json()),
+        "policy": policy.to_dict(),
+        "accepted_risk": evaluation.about.get("accepted_risk"),
+    }
+    guarantee = model.ledger.guarantee()
+    told = claims(evaluation, policy, guarantee, holds_rows=bool(card["model"]["holds_rows"]))
+    return dict(json.loads(json.dumps({**card, **told}, allow_nan=False)))
+
+
+def public_card(
+    model: FittedModel,
+    *,
+    model_sha256: str | None,
+    output: Mapping[str, Any],
+    seed: int | None,
+    digests: Mapping[str, str],
+    signed_by: str | None,
+) -> dict[str, Any]:
+    """Put together what may be told beside a guarantee: nothing here was read off real rows.
+
+    Parameters
+    ----------
+    model : FittedModel
+        Was fitted under a budget.
+    seed : int, optional
+        Of sampling.
+    model_sha256, output, digests, signed_by
+        As in `make_card`.
+    """
+    guarantee = model.ledger.guarantee()
+    card = {
+        **_facts(model, model_sha256, output, digests, signed_by),
+        "part": PUBLIC,
+        "seeds": {"fit": model.card.get("seed"), "sample": seed},
+        "training_rows": model.card["rows"],
+        **public_claims(guarantee, holds_rows=bool(model.card["holds_rows"])),
+    }
+    return dict(json.loads(json.dumps(card, allow_nan=False)))
+
+
+def _facts(
+    model: FittedModel,
+    model_sha256: str | None,
+    output: Mapping[str, Any],
+    digests: Mapping[str, str],
+    signed_by: str | None,
+) -> dict[str, Any]:
+    """Give what every card says: the model, its table, and what the ledger proves."""
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "versions": {**model.card["versions"], "privsynth": version("privsynth")},
+        "model": {
+            "sha256": model_sha256,
+            **{key: value for key, value in model.card.items() if key != "frame"},
+        },
+        "output": dict(output),
         "files": dict(digests),
         "signed_by": signed_by,
         "ledger": model.ledger.to_dict(),
-        "guarantee": guarantee_dict(guarantee),
-        "evaluation": json.loads(evaluation.to_json()),
-        "policy": policy.to_dict(),
+        "guarantee": guarantee_dict(model.ledger.guarantee()),
     }
-    told = claims(evaluation, policy, guarantee, holds_rows=bool(card["model"]["holds_rows"]))
-    return dict(json.loads(json.dumps({**card, **told}, allow_nan=False)))
 
 
 def claims(
@@ -112,6 +159,22 @@ def claims(
         "warnings": list(_warnings(evaluation, holds_rows)),
         "model_is": _HELD if holds_rows else _LEARNT,
         "not_covered": [*guarantee.not_covered, *_NOT_COVERED],
+    }
+
+
+def public_claims(guarantee: Guarantee, *, holds_rows: bool) -> dict[str, Any]:
+    """Give the part of a public card that follows from the rest of it.
+
+    Returns
+    -------
+    dict
+        ``"training_rows_are"``, ``"decision"``, ``"model_is"``, ``"not_covered"``.
+    """
+    return {
+        "training_rows_are": _NOISY,
+        "decision": _DECISION,
+        "model_is": _HELD if holds_rows else _LEARNT,
+        "not_covered": [*guarantee.not_covered, *_NOT_COVERED_IN_PUBLIC, _DECISION],
     }
 
 
@@ -181,6 +244,18 @@ _LEARNT = "the model is parameters learnt from training rows; it holds none of t
 _HELD = (
     "the model IS training rows: each synthetic row is a training row or lies between training "
     "rows, so treat this table as you would treat the private one"
+)
+_NOISY = "a noisy count, which the guarantee covers; the exact one is not told here"
+_DECISION = (
+    "the decision to release this table read real rows, outside the guarantee: the table was "
+    "attacked and judged against them before it was put here"
+)
+_NOT_COVERED_IN_PUBLIC = (
+    "tuning: engines, settings and seeds that were tried before this one were compared by looking "
+    "at the private rows, and are not accounted for",
+    "repeated releases: each further table from the same rows adds to what can be learnt of them; "
+    "this card speaks of one fit",
+    "size: how many synthetic rows there are was chosen by who released them",
 )
 _NOT_COVERED = (
     "domain: names, kinds and levels of columns that were inferred were read from the private rows",

@@ -62,7 +62,9 @@ _TYPES = (
 )
 
 
-def croissant(output: Mapping[str, Any], guarantee: str) -> dict[str, Any]:
+def croissant(
+    output: Mapping[str, Any], guarantee: str, *, attacked: bool = True
+) -> dict[str, Any]:
     """Describe a synthetic table.
 
     Parameters
@@ -71,6 +73,8 @@ def croissant(output: Mapping[str, Any], guarantee: str) -> dict[str, Any]:
         The card's entry of the table: file, rows, columns (name and dtype), bytes, sha256.
     guarantee : str
         What is proven of it, in words.
+    attacked : bool
+        Whether the card beside it tells of attacks.
 
     Returns
     -------
@@ -83,6 +87,7 @@ def croissant(output: Mapping[str, Any], guarantee: str) -> dict[str, Any]:
     https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html
     """
     table = output["file"]
+    what = "the attacks that were tried and for " if attacked else ""
     return {
         "@context": dict(_CONTEXT),
         "@type": "sc:Dataset",
@@ -90,7 +95,7 @@ def croissant(output: Mapping[str, Any], guarantee: str) -> dict[str, Any]:
         "name": "synthetic",
         "description": (
             f"{output['rows']:,} synthetic rows made by privsynth: {guarantee}. See card.json for "
-            "the attacks that were tried and for what is not covered."
+            f"{what}what is not covered."
         ),
         "distribution": [
             {

@@ -17,8 +17,11 @@ __all__ = [
     "EVALUATION",
     "MOST_BYTES",
     "NAMES",
+    "PARTS",
+    "PUBLIC",
     "PUBLIC_KEY",
     "REPORT",
+    "RESTRICTED",
     "SIGNATURE",
     "SUMS",
     "TABLES",
@@ -43,6 +46,17 @@ TABLES: Mapping[str, str] = {
     "synthetic.parquet": "application/x-parquet",
 }
 """The names that the synthetic table may have, and the media type of each."""
+
+PUBLIC = "public"
+RESTRICTED = "restricted"
+"""The folders of a release under a budget: what keeps the guarantee, and what read real rows."""
+
+PARTS: Mapping[str | None, tuple[str, ...]] = {
+    None: (CARD, CROISSANT, EVALUATION, REPORT, SUMS),
+    PUBLIC: (CARD, CROISSANT, SUMS),
+    RESTRICTED: (CARD, EVALUATION, REPORT, SUMS),
+}
+"""The files that each part of a release holds beside its table; None is a release in one part."""
 
 NAMES = frozenset({CARD, CROISSANT, EVALUATION, REPORT, SUMS, SIGNATURE, PUBLIC_KEY, *TABLES})
 """Every name that a file of a release may have."""

@@ -119,11 +119,14 @@ class Judgement:
     sentence : str
     findings : tuple of Finding
         Those to be read: what is more than allowed, or could not be answered.
+    accepted : str
+        With which reason the table was released all the same; empty where no one gave one.
     """
 
     verdict: Verdict
     sentence: str
     findings: tuple[Finding, ...]
+    accepted: str = ""
 
 
 def headlines(evaluation: Evaluation) -> list[Score]:
@@ -154,7 +157,7 @@ def _risk(words: str, score: Score) -> Risk:
 
 
 def judgement(evaluation: Evaluation) -> Judgement | None:
-    """Give what the policy says, where one was asked."""
+    """Give what the policy says, or "standard" where none was given; None without attacks."""
     findings = found(evaluation)
     if not findings:
         return None
@@ -165,7 +168,11 @@ def judgement(evaluation: Evaluation) -> Judgement | None:
     met = "is met" if passed(findings) else "is not met"
     name = evaluation.about["policy"]["name"]
     sentence = f"Policy {name!r} {met}: {len(findings)} figures judged{told}."
-    return Judgement(overall(findings), sentence, tuple(first))
+    if not evaluation.about.get("policy_given", True):
+        sentence += " No policy was given, so this verdict stops nothing."
+    reason = evaluation.about.get("accepted_risk")
+    accepted = "" if reason is None else f"The risk was accepted, with this reason: {reason}"
+    return Judgement(overall(findings), sentence, tuple(first), accepted)
 
 
 def notes(evaluation: Evaluation) -> list[str]:

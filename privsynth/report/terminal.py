@@ -44,6 +44,7 @@ def summary(evaluation: Evaluation) -> RenderableType:
     parts: list[RenderableType] = []
     if (judged := judgement(evaluation)) is not None:
         parts.append(Text.assemble((str(judged.verdict), "bold"), f"   {judged.sentence}"))
+        parts += [Text(judged.accepted)] if judged.accepted else []
         parts += [Text(str(finding)) for finding in judged.findings]
     parts += [_risk(risk) for risk in risks(evaluation)]
     parts += [_headline(score) for score in headlines(evaluation)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from privsynth.errors import DataError, MachineError, MissingExtraError, StorageError, known
+from privsynth.storage import beside, put_new
 from privsynth.table.jsonlines import with_times
 from privsynth.table.places import Database
 from privsynth.table.relation import Scan
@@ -134,7 +136,11 @@ def _stored(table: pa.Table) -> pa.Table:
 
 
 class DatabaseSink:
-    """Writes a table into a database in one transaction, in place of one of its name."""
+    """Writes a table into a database in one transaction, in place of one of its name.
+
+    A database that is not there yet is made in a private folder and put in its place when it is
+    whole, so that a run that is killed leaves no part of one.
+    """
 
     def __init__(self, place: Database, schema: pa.Schema, formats: Mapping[str, str]) -> None:
         self._place = place
@@ -146,17 +152,23 @@ class DatabaseSink:
                 f"{place.name}: the database takes names that differ in case alone for one; "
                 "rename a column, or write a file"
             )
-        self._created = place.scheme != "postgresql" and not Path(place.address).exists()
         self._first = True
+        self._made: Path | None = None
+        self._leave = ExitStack()
+        at = place
+        if place.scheme != "postgresql" and not Path(place.address).exists():
+            folder = self._leave.enter_context(beside(Path(place.address).resolve()))
+            self._made = folder / Path(place.address).name
+            at = replace(place, address=str(self._made))
         try:
             with _asking(place):
                 if place.scheme == "duckdb":
-                    self._con: Any = duckdb.connect(place.address, config=_CONFIG)
+                    self._con: Any = duckdb.connect(at.address, config=_CONFIG)
                     self._con.begin()
                 else:
-                    self._con = driver(place).connect(_uri(place, read_only=False))
+                    self._con = driver(place).connect(_uri(at, read_only=False))
         except BaseException:
-            self._leave()
+            self._leave.close()
             raise
 
     def write(self, table: pa.Table) -> None:
@@ -188,11 +200,16 @@ class DatabaseSink:
         try:
             with _asking(self._place):
                 self._con.commit()
+                if self._made is not None and self._place.scheme == "duckdb":
+                    self._con.execute("CHECKPOINT")  # else rows may lie in a second file
                 self._con.close()
+            if self._made is not None:
+                put_new(self._made, Path(self._place.address).resolve())
         except BaseException:
             with suppress(Exception):  # the error that brought us here is the one to tell
                 self.abort()
             raise
+        self._leave.close()
 
     def abort(self) -> None:
         """Leave the database as it was."""
@@ -201,12 +218,7 @@ class DatabaseSink:
                 self._con.rollback()
             self._con.close()
         finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        """Remove a database that was made for this table."""
-        for ending in ("", ".wal", "-journal") if self._created else ():
-            Path(self._place.address + ending).unlink(missing_ok=True)
+            self._leave.close()
 
 
 def _decoded(table: pa.Table) -> pa.Table:

@@ -48,9 +48,9 @@ class Writer:
                 self._sink = file_sink(sys.stdout.buffer, "csv", self._schema, self._formats)
                 return self
             kind = kind_of(self._name)
-            temporary = self._leave.enter_context(replacing(Path(self._name).resolve()))
-            handle = self._leave.enter_context(temporary.open("wb"))
             try:
+                temporary = self._leave.enter_context(replacing(Path(self._name).resolve()))
+                handle = self._leave.enter_context(temporary.open("wb"))
                 self._sink = file_sink(
                     handle, kind, self._schema, self._formats, packed=_packed(self._name)
                 )

@@ -19,6 +19,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from privsynth.leftovers import TEMPORARY, prefix, sweep
 from privsynth.report.plots.marks import INK, LINE, MINORITY, SOFT, SYNTHETIC
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ _OF_THE_PAGE = {
 def without_traces(variable: str) -> None:
     """Point a library's cache folder to a temporary one, unless the user has chosen a folder."""
     if not os.environ.get(variable):
-        folder = tempfile.mkdtemp(prefix="privsynth-")
+        sweep(Path(tempfile.gettempdir()))
+        folder = tempfile.mkdtemp(TEMPORARY, prefix(Path("cache")))
         os.environ[variable] = folder
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
