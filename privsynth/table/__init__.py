@@ -7,6 +7,7 @@ the package is light: Arrow and DuckDB are imported when a table is first read o
 from __future__ import annotations
 
 from privsynth.table.counting import count
+from privsynth.table.identity import check_distinct
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
 from privsynth.table.storage import arrow_type, to_frame
@@ -16,6 +17,7 @@ __all__ = [
     "Table",
     "Writer",
     "arrow_type",
+    "check_distinct",
     "check_output",
     "count",
     "open_writer",
