@@ -34,7 +34,7 @@ from privsynth.table.places import (
 )
 from privsynth.table.servers import same_database
 
-__all__ = ["check_distinct"]
+__all__ = ["check_distinct", "only_places"]
 
 Key: TypeAlias = "tuple[int, int, tuple[str, ...]]"
 """Device and inode of what is there, and the names below it of what is not."""
@@ -56,8 +56,10 @@ def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Non
         would be one once it is written; a folder to be replaced holds an input; an output is a
         table that an input reads through a view.
     """
-    given = {name: found for name, at in inputs.items() if (found := _place(at, sys.stdin))}
     written = {name: found for name, at in outputs.items() if (found := _place(at, sys.stdout))}
+    if not written:
+        return
+    given = {name: found for name, at in inputs.items() if (found := _place(at, sys.stdin))}
     for out, place in written.items():
         for name, source in given.items():
             fault = _fault(source, name, place, out)
@@ -69,6 +71,11 @@ def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Non
                 f"{other.name}: is given as {first} and as {second}; "
                 f"name another place for {second}"
             )
+
+
+def only_places(given: Mapping[str, Any]) -> dict[str, str | Path]:
+    """Leave out what is no place: who remembers the others keeps no frame of real rows alive."""
+    return {name: at for name, at in given.items() if isinstance(at, str | Path)}
 
 
 @dataclass(frozen=True)
