@@ -10,7 +10,7 @@ HIDDEN = "***"
 
 # After duckdb:/// and the like stands a path, in which ``:``, ``@`` and ``?`` are plain characters.
 _URL = re.compile(
-    r"(?<![a-z0-9+.-])(?!(?:duckdb|sqlite|file):///)"
+    r"(?<![a-z0-9])(?!(?:duckdb|sqlite|file):///)"
     r"(postgres[a-z0-9+.-]*:/*|[a-z][a-z0-9+.-]+:/+)(.*)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -51,12 +51,17 @@ def printable(text: object) -> str:
 
 def _without_secrets(url: re.Match[str]) -> str:
     head, rest = url[1], url[2]
-    at = rest.rfind("@")
-    if at < 0:
+    named = _USER.match(rest)
+    user = named[0] if named else ""
+    at, query = rest.rfind("@"), rest.find("?")
+    if rest.startswith(f"{user}:{HIDDEN}"):
+        pass  # a message quotes what was hidden before
+    elif 0 <= query < at:
+        # Either the password holds a question mark or a parameter holds an at sign.
+        reason = rest.find(": ", at)
+        rest = f"{user}:{HIDDEN}{rest[reason:] if reason >= 0 else ''}"
+    elif at >= 0 and user != rest[:at]:
+        rest = f"{user}:{HIDDEN}{rest[at:]}"
+    elif at < 0:
         rest = _NO_PORT.sub(rf"\1:{HIDDEN}", rest, count=1)
-    else:
-        user = _USER.match(rest)
-        name = user[0] if user else ""
-        if name != rest[:at]:
-            rest = f"{name}:{HIDDEN}{rest[at:]}"
     return head + _QUERY.sub(rf"\1?{HIDDEN}", rest, count=1)
