@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from privsynth.cli import main
 from privsynth.errors import DataError, PrivsynthError, StorageError, UsageError
-from privsynth.table import read, write
+from privsynth.table import check_distinct, read, write
 from privsynth.table.duck import connect, open_file
 
 pytest.importorskip("adbc_driver_sqlite")
@@ -290,6 +290,40 @@ def test_what_is_no_database_is_refused(scheme: str, content: bytes, tmp_path: P
     with pytest.raises(PrivsynthError):
         read(f"{scheme}:///{tmp_path}/f.db::t")
     assert (tmp_path / "f.db").read_bytes() == content
+
+
+POSTGRESQL = os.environ.get("PRIVSYNTH_TEST_POSTGRESQL", "")
+"""A URL without a table, such as ``postgresql://me:secret@localhost/test``."""
+
+
+@pytest.mark.skipif(not POSTGRESQL, reason="PRIVSYNTH_TEST_POSTGRESQL names no database")
+def test_a_server_says_which_tables_are_one() -> None:
+    from adbc_driver_postgresql import dbapi
+
+    write(pa.table({"a": [1]}), f"{POSTGRESQL}::privsynth_t")
+    with dbapi.connect(POSTGRESQL) as con, con.cursor() as cursor:
+        cursor.execute("CREATE VIEW privsynth_v AS SELECT a FROM privsynth_t")
+        cursor.execute(
+            "CREATE FUNCTION privsynth_f() RETURNS int LANGUAGE sql AS "
+            "$$ INSERT INTO privsynth_t VALUES (2) RETURNING a $$"
+        )
+        cursor.execute("CREATE VIEW privsynth_w AS SELECT privsynth_f() AS a")
+        con.commit()
+        try:
+            for source in ("privsynth_t", "privsynth_v"):
+                with pytest.raises(UsageError, match="name another place for out"):
+                    check_distinct(
+                        {"data": f"{POSTGRESQL}::{source}"},
+                        {"out": f"{POSTGRESQL.replace('localhost', '127.0.0.1')}::privsynth_t"},
+                    )
+            assert read(f"{POSTGRESQL}::privsynth_v").n_rows == 1
+            with pytest.raises(DataError, match="is a view that reads outside the database"):
+                read(f"{POSTGRESQL}::privsynth_w")
+        finally:
+            cursor.execute("DROP VIEW privsynth_v, privsynth_w")
+            cursor.execute("DROP FUNCTION privsynth_f")
+            cursor.execute("DROP TABLE privsynth_t")
+            con.commit()
 
 
 # ---------------------------------------------------------------- more rows than a batch

@@ -324,7 +324,7 @@ def test_two_tables_of_one_database_are_two_outputs(world: Path) -> None:
 def test_a_view_is_also_the_tables_that_it_reads(world: Path, url: str) -> None:
     for view in ("v", "w", "V"):
         for table in ("base", "t", "main.BASE"):
-            with pytest.raises(UsageError, match="is read by the view that data names"):
+            with pytest.raises(UsageError, match="is one of the tables that data reads"):
                 check_distinct({"data": f"{url}::{view}"}, {"output": f"{url}::{table}"})
 
 

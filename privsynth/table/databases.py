@@ -37,9 +37,10 @@ _TABLES = {
     "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')",
 }
 
+_UNTRUSTED = "PRAGMA trusted_schema = OFF"
+"""Views and triggers then call no function and open no virtual table that reaches out."""
 _READ_ONLY = {
-    # A view of an untrusted file calls no function and opens no virtual table that has effects.
-    "sqlite": ("PRAGMA trusted_schema = OFF", "PRAGMA query_only = ON"),
+    "sqlite": (_UNTRUSTED, "PRAGMA query_only = ON"),
     # libpq prints what the server remarks on, and a remark may quote values.
     "postgresql": ("SET TRANSACTION READ ONLY", "SET client_min_messages = error"),
 }
@@ -51,7 +52,12 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^.]+)')
 _RELATIONS = """
 WITH RECURSIVE own(oid) AS (
     SELECT to_regclass('{}')::oid
-    UNION SELECT inhrelid FROM pg_inherits JOIN own ON inhparent = own.oid
+    UNION SELECT part.oid FROM own, LATERAL (
+        SELECT inhrelid AS oid FROM pg_inherits WHERE inhparent = own.oid
+        UNION SELECT refobjid FROM pg_rewrite JOIN pg_depend ON objid = pg_rewrite.oid
+        WHERE ev_class = own.oid AND classid = 'pg_rewrite'::regclass
+            AND refclassid = 'pg_class'::regclass
+    ) AS part
 )
 SELECT system_identifier::text, base.oid::text, own.oid::text
 FROM own, pg_control_system(), pg_database base
@@ -182,6 +188,9 @@ class DatabaseSink:
                     self._con.begin()
                 else:
                     self._con = driver(place).connect(_uri(place, read_only=False))
+                    if place.scheme == "sqlite":
+                        with self._con.cursor() as cursor:
+                            cursor.execute(_UNTRUSTED)
         except BaseException:
             self._leave()
             raise
@@ -274,14 +283,14 @@ def _tables_of_sqlite(place: Database, query: str) -> list[list[str]]:
         return sqlite3.SQLITE_OK
 
     with closing(sqlite3.connect(_uri(place, read_only=True), uri=True)) as con:
-        con.execute("PRAGMA trusted_schema = OFF")
+        con.execute(_UNTRUSTED)
         con.set_authorizer(note)
         con.execute(f"EXPLAIN {query}").close()
     return names
 
 
 def relations(place: Database) -> set[tuple[str, str, str]]:
-    """Ask a PostgreSQL server which table a URL names, its partitions included.
+    """Ask a PostgreSQL server which table a URL names, and which it reads: parts, and a view's own.
 
     Returns
     -------

@@ -136,7 +136,7 @@ def _fault(source: _Place, name: str, place: _Place, out: str) -> str | None:
         return f"is given as {name} and as {out}"
     if source.database is not None and place.database is not None:
         reads = _reads_through_view(source.database, place.database)
-        return f"is read by the view that {name} names" if reads else None
+        return f"is one of the tables that {name} reads" if reads else None
     if place.key in source.keys:
         return f"is one of the files behind {name}"
     target = place.files[0] if place.files else None
