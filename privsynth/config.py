@@ -70,7 +70,7 @@ class RunConfig:
     k: int = 10
     seed: int | None = None
     holdout: float | None = None
-    holdout_output: str | Path | None = None
+    holdout_output: str | Path | None = field(default=None, repr=False)  # a URL may hold a password
     encoding: str = "utf-8"
     minority: bool = False
     sampling_strategy: float | str | Mapping[str, int] = "auto"
