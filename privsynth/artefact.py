@@ -14,7 +14,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from privsynth.privacy import Ledger
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema
 from privsynth.storage import replacing
-from privsynth.table import to_frame
+from privsynth.table import check_distinct, to_frame
 
 __all__ = ["FittedModel", "load", "packed", "save"]
 
@@ -68,6 +68,8 @@ class FittedModel:
         What was asked of the training rows.
     card : mapping of str to JSON value
         Engine, settings, seed, versions, disclosure control.
+    sources : mapping of str to Any
+        What `fit` was given; nothing is written over a file among them. They are not saved.
     """
 
     schema: Schema
@@ -75,6 +77,7 @@ class FittedModel:
     model: Model
     ledger: Ledger
     card: Mapping[str, Any]
+    sources: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         engine, target = self.card["engine"], self.card["target"]
@@ -187,7 +190,8 @@ def save(model: FittedModel, path: str | Path, *, allow_rows: bool = False) -> N
     Raises
     ------
     UsageError
-        The model holds training rows and `allow_rows` is not given.
+        The model holds training rows and `allow_rows` is not given; or `path` is a file that the
+        model was fitted on, or that the fit wrote.
     StorageError
         The file cannot be written.
     """
@@ -196,6 +200,7 @@ def save(model: FittedModel, path: str | Path, *, allow_rows: bool = False) -> N
             f"a model of {model.card['engine']} holds training rows and is not saved; "
             "use another engine, or allow it with --allow-rows"
         )
+    check_distinct(model.sources, {"path": path})
     data = packed(model)
     with replacing(path, mode=0o600) as temporary:
         temporary.write_bytes(data)

@@ -21,7 +21,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from privsynth.errors import (
     PrivsynthWarning,
     UsageError,
 )
+from privsynth.redaction import printable
 from privsynth.storage import check_writable, replacing
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class _Voice:
 
 
 def _line(text: str) -> str:
-    """Give a message as one line that no control character can upset."""
+    """Give a message as one line that no control character can upset, without passwords."""
+    text = printable(text)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
@@ -383,20 +385,6 @@ def _conditions(texts: tuple[str, ...]) -> dict[str, str | None] | None:
     return conditions or None
 
 
-def _distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
-    """Refuse an output that is an input, or another output, too."""
-    seen: dict[Path, str] = {}
-    for name, path in {**inputs, **outputs}.items():
-        if path is None or str(path) == "-":
-            continue
-        resolved = Path(path).resolve()
-        if resolved in seen and name in outputs:
-            raise UsageError(
-                f"{path}: is given as {seen[resolved]} and as {name}; name another file for {name}"
-            )
-        seen[resolved] = name
-
-
 # ---------------------------------------------------------------------------- commands
 
 
@@ -445,10 +433,11 @@ def schema(
     from privsynth.config import RunConfig
 
     run = RunConfig().override({}, target=target, k=k, encoding=encoding)
-    _distinct({"DATA": data}, {"--output": output})
+    from privsynth import pipeline, table
+
+    table.check_distinct({"DATA": data}, {"--output": output or "-"})
     if output is not None:
         check_writable(output)
-    from privsynth import pipeline
 
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
@@ -485,7 +474,6 @@ def schema(
 )
 @click.option(
     "--holdout-output",
-    type=_FILE,
     metavar="FILE",
     help="Table to write the rows set aside to. It holds real rows.",
 )
@@ -531,12 +519,13 @@ def fit(
     if (run.holdout is None) != (run.holdout_output is None):
         raise UsageError("--holdout and --holdout-output belong together; give both or neither")
     budget = _budget(run)
-    _distinct(
+    from privsynth import pipeline, table
+
+    table.check_distinct(
         {"DATA": data, "--schema": run.schema, "--config": config},
         {"--output": output, "--holdout-output": run.holdout_output, "--ledger": run.ledger},
     )
     check_writable(output)
-    from privsynth import pipeline
 
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
@@ -627,10 +616,10 @@ def sample(
     """
     from privsynth import pipeline
     from privsynth.sampler import chosen_seed
-    from privsynth.table import check_output
+    from privsynth.table import check_distinct, check_output
 
     conditions = _conditions(where)
-    _distinct({"MODEL": model}, {"--output": output})
+    check_distinct({"MODEL": model}, {"--output": output})
     check_output(output)
     fitted = pipeline.load(model)
     chosen = chosen_seed(seed)
@@ -759,7 +748,9 @@ def augment(
             "--judge fits many models to the same rows, each of which would spend the budget "
             "again; leave it out, or drop --epsilon"
         )
-    _distinct(
+    from privsynth import pipeline, table
+
+    table.check_distinct(
         {"DATA": data, "--schema": run.schema, "--config": config},
         {
             "--output": output,
@@ -769,8 +760,6 @@ def augment(
             "--ledger": run.ledger,
         },
     )
-    from privsynth import pipeline, table
-
     table.check_output(output)
     for path in (report, json_output):
         if path is not None:
@@ -887,21 +876,23 @@ def evaluate(
     of 'standard', which stops nothing.
     """
     voice: _Voice = ctx.obj
-    _distinct(
+    from privsynth import pipeline, table
+    from privsynth.policy import policy_file
+
+    table.check_distinct(
         {
             "SYNTHETIC": synthetic,
             "--train": train,
             "--holdout": holdout,
             "--schema": schema,
             "--model": model,
+            "--policy": policy_file(given["policy"]),
         },
         {"--output": output, "--json": json_output, "--records-at-risk": records_at_risk},
     )
     for path in (output, json_output):
         if path is not None:
             check_writable(path)
-    from privsynth import pipeline
-
     with voice.progress() as progress:
         progress("reading the tables", 0, 0)
         report = pipeline.evaluate(
@@ -982,9 +973,19 @@ def release(
     DIR/restricted, whose figures and verdicts were read off the real rows.
     """
     voice: _Voice = ctx.obj
-    _distinct({"MODEL": model, "--train": train, "--holdout": holdout}, {"--output": output})
-    from privsynth import pipeline
+    from privsynth import pipeline, table
+    from privsynth.policy import policy_file
 
+    table.check_distinct(
+        {
+            "MODEL": model,
+            "--train": train,
+            "--holdout": holdout,
+            "--policy": policy_file(given["policy"]),
+            "--sign": given["sign"],
+        },
+        {"--output": output},
+    )
     if holdout is None:
         voice.say("privsynth: warning: without a holdout most attacks cannot be judged; give one")
     with voice.progress() as progress:
@@ -1092,11 +1093,14 @@ def demo(voice: _Voice, /, name: str, output: Path, engine: str | None, seed: in
 
     output.mkdir(exist_ok=True)
     paths = {part: output / f"{part}.csv" for part in ("train", "holdout", "synthetic")}
+    others = ("model.psyn", "report.html", "evaluation.json")
     shipped = files("privsynth") / "data"
     about = yaml.safe_load((shipped / "demos.yaml").read_text(encoding="utf-8"))[name]
     target = about["target"]
-    voice.say(about["about"])
     with as_file(shipped / about["table"]) as path:
+        written = {place.name: place for place in (*paths.values(), *map(output.joinpath, others))}
+        table.check_distinct({"the table of the demo": path}, written)
+        voice.say(about["about"])
         data = table.read(path)
         kept = [column for column in data.names if column not in about["leave_out"]]
         classes = data.to_arrow([target]).column(0).to_numpy()

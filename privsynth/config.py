@@ -33,7 +33,7 @@ class RunConfig:
         Governs fitting; None draws one.
     holdout : float, optional
         The share of rows set aside before anything is learnt, between 0 and 1.
-    holdout_output : pathlib.Path, optional
+    holdout_output : str or pathlib.Path, optional
         Where the rows set aside are written.
     encoding : str, default="utf-8"
         The text encoding of CSV, TSV and JSON-lines files.
@@ -70,7 +70,7 @@ class RunConfig:
     k: int = 10
     seed: int | None = None
     holdout: float | None = None
-    holdout_output: Path | None = None
+    holdout_output: str | Path | None = field(default=None, repr=False)  # a URL may hold a password
     encoding: str = "utf-8"
     minority: bool = False
     sampling_strategy: float | str | Mapping[str, int] = "auto"
@@ -138,7 +138,7 @@ class RunConfig:
         path = Path(path)
         state = read_settings(path, [key.name for key in fields(cls)])
         for key in ("schema", "holdout_output", "ledger"):
-            if isinstance(state.get(key), str):
+            if isinstance(state.get(key), str) and "://" not in state[key]:
                 state[key] = path.parent / state[key]
         try:
             return cls(**state)

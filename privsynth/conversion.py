@@ -248,8 +248,6 @@ def _told(texts: pa.Array, unit: str, zoned: bool, form: str | None) -> pa.Array
 
 @lru_cache(maxsize=1)
 def _clock() -> Any:
-    from privsynth.table.spelling import connect
+    from privsynth.table.duck import connect
 
-    con = connect(ordered=True)
-    con.execute("SET GLOBAL TimeZone = 'UTC'")
-    return con
+    return connect(ordered=True)

@@ -13,13 +13,16 @@ PrivsynthError                  what a caller can catch to catch them all
     └── MachineError            the machine failed us: disk full, out of memory: exit 3
 
 A message is one line: what was given, what is wanted and how to mend it. It names file,
-column and row number, and never a cell's value.
+column and row number, and never a cell's value. Passwords in URLs are hidden here, so that no
+error or warning shows one, whoever raises it.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+from privsynth.redaction import printable
 
 __all__ = [
     "ArtefactError",
@@ -40,6 +43,9 @@ __all__ = [
 
 class PrivsynthError(Exception):
     """Base of every error that privsynth raises on purpose."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*_hidden(args))
 
 
 class UsageError(PrivsynthError, ValueError):
@@ -84,6 +90,13 @@ class MachineError(StorageError):
 
 class PrivsynthWarning(UserWarning):
     """Something the user should know, and can go on without."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*_hidden(args))
+
+
+def _hidden(args: tuple[object, ...]) -> tuple[object, ...]:
+    return tuple(printable(arg) if isinstance(arg, str) else arg for arg in args)
 
 
 def known(given: object, names: Iterable[object]) -> str:

@@ -6,7 +6,7 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,16 @@ from privsynth.private import check_private, fit_privately, refitted, set_aside
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema, Source, opened
 from privsynth.storage import check_writable, replacing
-from privsynth.table import Table, check_output, open_writer, read, to_frame, write
+from privsynth.table import (
+    Table,
+    check_distinct,
+    check_output,
+    only_places,
+    open_writer,
+    read,
+    to_frame,
+    write,
+)
 
 if TYPE_CHECKING:
     from privsynth.augmentation import Augmentation, FitOn, Selection
@@ -158,9 +167,11 @@ def fit(
                     "model: nothing but engine and settings can change; leave it out, or give "
                     "the table"
                 )
-        return refitted(
-            load(data) if isinstance(data, str | Path) else data, name, recipe(name, settings)
-        )
+        fitted = load(data) if isinstance(data, str | Path) else data
+        again = refitted(fitted, name, recipe(name, settings))
+        return replace(again, sources=only_places({**fitted.sources, "data": data}))
+    sources = {"data": data, "schema": schema}
+    check_distinct(sources, {"holdout_output": holdout_output, "ledger": ledger})
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     synthesizer = recipe(name, settings)
     check_private(name, synthesizer, budget, ledger)
@@ -208,7 +219,8 @@ def fit(
         )
     if aside is not None and holdout_output is not None:
         write(aside.to_arrow(), holdout_output, aside.formats)
-    return model
+    written = {"ledger": ledger, "holdout_output": holdout_output}
+    return replace(model, sources=only_places({**sources, **written}))
 
 
 def sample(
@@ -252,6 +264,7 @@ def sample(
     """
     if output is None:
         return model.sample(n, seed=seed, where=where, balance=balance)
+    check_distinct(model.sources, {"output": output})
     check_output(output)
     chosen = chosen_seed(seed)
     classes = model.weights(balance)
@@ -294,6 +307,7 @@ def augmented(
     """
     from privsynth.augmentation import Plan, augment_table
 
+    check_distinct({"data": data, "schema": schema}, {"ledger": ledger})
     declared = opened(schema)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     plan = Plan(name, settings, fit_on, selection, Disclosure(k).k, declared, budget, ledger)
@@ -460,7 +474,8 @@ def minority_gain(
             repeats=repeats,
             seed=chosen_seed(seed),
             progress=progress,
-        )
+        ),
+        sources=only_places({"data": data, "schema": schema}),
     )
 
 
@@ -476,11 +491,14 @@ class Report:
         says. None where no table was attacked.
     policy : Policy, optional
         The one that was given.
+    sources : mapping of str to Any
+        What it was made from; no report is written over a file among them.
     """
 
     evaluation: Evaluation
     findings: tuple[Finding, ...] | None = None
     policy: Policy | None = None
+    sources: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def passed(self) -> bool | None:
@@ -501,12 +519,14 @@ class Report:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Give the evaluation as JSON, and write it to `path` where one is given."""
+        check_distinct(self.sources, {"path": path})
         return _written(self.evaluation.to_json(), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """Give the evaluation as one HTML page, and write it to `path` where one is given."""
         from privsynth.report.html import render
 
+        check_distinct(self.sources, {"path": path})
         return _written(render(self.evaluation), path)
 
 
@@ -567,8 +587,17 @@ def evaluate(
         The tables do not have the same columns, or the holdout holds training rows.
     """
     from privsynth.evaluation import evaluate_frames
-    from privsynth.policy import POLICIES, Policy, judge
+    from privsynth.policy import POLICIES, Policy, judge, policy_file
 
+    sources = {
+        "synthetic": synthetic,
+        "train": train,
+        "holdout": holdout,
+        "schema": schema,
+        "model": model,
+        "policy": policy_file(policy),
+    }
+    check_distinct(sources, {"records_at_risk": records_at_risk})
     chosen = chosen_seed(seed)
     gate = Policy.of(policy) if isinstance(policy, str | Path) else policy
     if (gate is not None or records_at_risk is not None) and not attacks:
@@ -608,7 +637,8 @@ def evaluate(
     }
     said = tuple(f"policy {applied.name}: {finding}" for finding in findings)
     found = replace(found, about={**found.about, **told}, notes=(*found.notes, *said))
-    return Report(found, findings, gate)
+    places = only_places({**sources, "records_at_risk": records_at_risk})
+    return Report(found, findings, gate, places)
 
 
 def release(
@@ -666,8 +696,18 @@ def release(
         `output` is no folder for a release, or `accept_risk` says nothing.
     """
     from privsynth import release as bundle
-    from privsynth.policy import Policy
+    from privsynth.policy import Policy, policy_file
 
+    check_distinct(
+        {
+            "model": model,
+            "train": train,
+            "holdout": holdout,
+            "policy": policy_file(policy),
+            "sign": sign,
+        },
+        {"output": output},
+    )
     bundle.check_folder(output)
     if sign is not None:
         bundle.private_key(sign)  # refused before minutes of work, not after

@@ -24,6 +24,7 @@ __all__ = [
     "judge",
     "overall",
     "passed",
+    "policy_file",
 ]
 
 HOLDOUT_ROWS = 1_000
@@ -182,6 +183,11 @@ POLICIES: Mapping[str, Policy] = {
     "internal": Policy("internal", missed="warn"),
 }
 """The policies that are built in, by name."""
+
+
+def policy_file(given: Policy | str | Path | None) -> Path | None:
+    """Return the file that a policy is to be read from; None where it is built in or no path."""
+    return Path(given) if isinstance(given, str | Path) and given not in POLICIES else None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import privsynth
 HOUSE = Path(privsynth.__file__).parent
 
 FLOORS = {
-    1: ("errors",),
+    1: ("errors", "redaction"),
     2: (
         "account",
         "accountant",

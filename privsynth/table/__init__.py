@@ -7,6 +7,7 @@ the package is light: Arrow and DuckDB are imported when a table is first read o
 from __future__ import annotations
 
 from privsynth.table.counting import count
+from privsynth.table.identity import check_distinct, only_places
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
 from privsynth.table.storage import arrow_type, to_frame
@@ -16,8 +17,10 @@ __all__ = [
     "Table",
     "Writer",
     "arrow_type",
+    "check_distinct",
     "check_output",
     "count",
+    "only_places",
     "open_writer",
     "read",
     "to_frame",

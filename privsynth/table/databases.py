@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
@@ -12,27 +14,57 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from privsynth.errors import DataError, MachineError, MissingExtraError, StorageError, known
+from privsynth.errors import (
+    DataError,
+    MachineError,
+    MissingExtraError,
+    PrivsynthError,
+    StorageError,
+    UsageError,
+    known,
+)
 from privsynth.storage import beside, put_new
+from privsynth.table.duck import open_file
 from privsynth.table.jsonlines import with_times
 from privsynth.table.places import Database
 from privsynth.table.relation import Scan
 from privsynth.table.spelling import speller
 from privsynth.table.storage import clean, storage_schema
 
-__all__ = ["DatabaseSink", "driver", "read_adbc", "read_duckdb"]
+__all__ = ["DatabaseSink", "driver", "read_adbc", "read_duckdb", "relations", "tables_behind"]
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "temp_directory": "",
-    "threads": 1,  # with more, rows that are streamed change places
-}
 _TABLES = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')",
     "postgresql": "SELECT table_name FROM information_schema.tables "
     "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')",
 }
+
+_UNTRUSTED = "PRAGMA trusted_schema = OFF"
+"""Views and triggers then call no function and open no virtual table that reaches out."""
+_READ_ONLY = {
+    "sqlite": (_UNTRUSTED, "PRAGMA query_only = ON"),
+    # libpq prints what the server remarks on, and a remark may quote values.
+    "postgresql": ("SET TRANSACTION READ ONLY", "SET client_min_messages = error"),
+}
+_OUTSIDE = ("unsafe use of", "not authorized", "no such module", "exists in the", "read-only trans")
+"""What databases say of a view that reaches beyond its own file."""
+_VIEW = ("is of type View", "use DROP VIEW", "is not a table")
+"""What they say where a view stands in the place of the table to be written."""
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^.]+)')
+_RELATIONS = """
+WITH RECURSIVE own(oid) AS (
+    SELECT to_regclass('{}')::oid
+    UNION SELECT part.oid FROM own, LATERAL (
+        SELECT inhrelid AS oid FROM pg_inherits WHERE inhparent = own.oid
+        UNION SELECT refobjid FROM pg_rewrite JOIN pg_depend ON objid = pg_rewrite.oid
+        WHERE ev_class = own.oid AND classid = 'pg_rewrite'::regclass
+            AND refclassid = 'pg_class'::regclass
+    ) AS part
+)
+SELECT system_identifier::text, base.oid::text, own.oid::text
+FROM own, pg_control_system(), pg_database base
+WHERE datname = current_database() AND own.oid IS NOT NULL
+"""
 
 
 def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
@@ -47,8 +79,7 @@ def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
     """
     _check_file(place)
     with _asking(place):
-        con = duckdb.connect(place.address, read_only=True, config=_CONFIG)
-        con.execute("SET GLOBAL TimeZone = 'UTC'")
+        con = open_file(_file(place), read_only=True)
         tables = [
             row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         ]
@@ -97,15 +128,17 @@ def read_adbc(place: Database, total: bool = False) -> tuple[pa.Table, dict[str,
         closing(module.connect(_uri(place, read_only=True))) as con,
         con.cursor() as cursor,
     ):
+        for setting in _READ_ONLY[place.scheme]:
+            cursor.execute(setting)
         cursor.execute(_TABLES[place.scheme])
         _check_table(place, cursor.fetch_arrow_table().column(0).to_pylist())
-        if place.scheme == "sqlite" and total:
-            return _as_texts(cursor, place), {}
         if place.scheme == "sqlite":
             cursor.execute(f"SELECT count(*) FROM {place.quoted}")  # noqa: S608
             # SQLite types values, not columns: the driver must see all rows to type a column.
             rows = max(1, cursor.fetchone()[0])
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
+            if total:
+                return _as_texts(cursor, place), {}
         cursor.execute(f"SELECT * FROM {place.quoted}")  # noqa: S608
         table = _stored(cursor.fetch_arrow_table())
         texts = [entry.name for entry in table.schema if pa.types.is_string(entry.type)]
@@ -163,10 +196,13 @@ class DatabaseSink:
         try:
             with _asking(place):
                 if place.scheme == "duckdb":
-                    self._con: Any = duckdb.connect(at.address, config=_CONFIG)
+                    self._con: Any = open_file(_file(at), read_only=False, beside=at.beside)
                     self._con.begin()
                 else:
                     self._con = driver(place).connect(_uri(at, read_only=False))
+                    if place.scheme == "sqlite":
+                        with self._con.cursor() as cursor:
+                            cursor.execute(_UNTRUSTED)
         except BaseException:
             self._leave.close()
             raise
@@ -184,9 +220,10 @@ class DatabaseSink:
                 self._con.execute(start if self._first else more)
                 self._con.unregister("privsynth_rows")
             else:
-                schema, _, name = self._place.table.rpartition(".")
+                schema, name = self._place.parts
                 mode = "replace" if self._first else "append"
                 if self._place.scheme == "sqlite":
+                    schema = "" if schema.lower() == "main" else schema  # the driver knows no other
                     # It knows numbers and text alone.
                     table = _decoded(self._spell(table).rename_columns(table.column_names))
                 with self._con.cursor() as cursor:
@@ -230,6 +267,62 @@ def _decoded(table: pa.Table) -> pa.Table:
     return table
 
 
+def tables_behind(place: Database) -> list[list[str]]:
+    """List the tables of its file that a table or view of DuckDB or SQLite reads.
+
+    Returns
+    -------
+    list of list of str
+        The parts of each name. None where the view cannot be read: reading it says why.
+    """
+    query = f"SELECT * FROM {place.quoted}"  # noqa: S608
+    with suppress(duckdb.Error, sqlite3.Error, StorageError):
+        _check_file(place)
+        if place.scheme == "duckdb":
+            with closing(open_file(_file(place), read_only=True)) as con:
+                names = con.get_table_names(query, qualified=True)
+            return [[a.replace('""', '"') or b for a, b in _PART.findall(name)] for name in names]
+        return _tables_of_sqlite(place, query)
+    return []
+
+
+def _tables_of_sqlite(place: Database, query: str) -> list[list[str]]:
+    names: list[list[str]] = []
+
+    def note(action: int, table: str | None, *_: Any) -> int:
+        if action == sqlite3.SQLITE_READ and table:
+            names.append([table])
+        return sqlite3.SQLITE_OK
+
+    with closing(sqlite3.connect(_uri(place, read_only=True), uri=True)) as con:
+        con.execute(_UNTRUSTED)
+        con.set_authorizer(note)
+        con.execute(f"EXPLAIN {query}").close()
+    return names
+
+
+def relations(place: Database) -> set[tuple[str, str, str]]:
+    """Ask a PostgreSQL server which table a URL names, and which it reads: parts, and a view's own.
+
+    Returns
+    -------
+    set of tuple of str
+        Server, database and table, as the server numbers them, so that two ways to one server
+        give one answer. None where the server does not answer: reading it says why.
+    """
+    with (
+        suppress(StorageError),
+        _asking(place),
+        closing(driver(place).connect(_uri(place, read_only=True))) as con,
+        con.cursor() as cursor,
+    ):
+        for setting in _READ_ONLY[place.scheme]:
+            cursor.execute(setting)
+        cursor.execute(_RELATIONS.format(place.quoted.replace("'", "''")))
+        return {tuple(row) for row in cursor.fetchall()}
+    return set()
+
+
 def driver(place: Database) -> Any:
     """Import the ADBC driver of a database.
 
@@ -249,16 +342,23 @@ def driver(place: Database) -> Any:
 def _uri(place: Database, *, read_only: bool) -> str:
     if place.scheme == "postgresql":
         return place.address
-    return f"file:{place.address}?mode={'ro' if read_only else 'rwc'}"
+    return f"{_file(place).as_uri()}?mode={'ro' if read_only else 'rwc'}"
+
+
+def _file(place: Database) -> Path:
+    """Return the path of a database that is a file."""
+    if place.path is None:
+        raise StorageError(f"{place.name}: is not a database file")
+    return place.path
 
 
 def _check_file(place: Database) -> None:
-    if not Path(place.address).is_file():
+    if not _file(place).is_file():
         raise StorageError(f"{place.name}: no such database file; check the path")
 
 
 def _check_table(place: Database, tables: list[str]) -> None:
-    name = place.table.rpartition(".")[2]
+    name = place.parts[1]
     if name not in tables:
         raise DataError(f"{place.name}: no table {name!r}{known(name, tables)}")
 
@@ -266,19 +366,32 @@ def _check_table(place: Database, tables: list[str]) -> None:
 @contextmanager
 def _asking(place: Database, module: Any = None) -> Iterator[None]:
     """Turn a database's complaint, which may quote values, into one line."""
-    refused: tuple[type[Exception], ...] = (duckdb.Error,)
+    # Arrow passes on what a database says in mid-stream, some of it as an OSError.
+    refused: tuple[type[Exception], ...] = (duckdb.Error, pa.ArrowException, OSError)
     if place.scheme != "duckdb":
         refused += ((module or driver(place)).Error,)
     try:
         yield
+    except PrivsynthError:
+        raise
     except (MemoryError, duckdb.OutOfMemoryException):
         raise MachineError(f"{place.name}: the memory is spent; free some") from None
     except refused as error:
-        if any(sign in str(error) for sign in ("No space left", "disk is full")):
-            raise MachineError(
-                f"{place.name}: the disk is full; free space, or choose another disk"
-            ) from None
-        raise StorageError(
-            f"{place.name}: the database refused; check its path, that no other program holds "
-            "it open, and that you may use the table"
-        ) from None
+        raise _complaint(place, error) from None
+
+
+def _complaint(place: Database, error: Exception) -> PrivsynthError:
+    said = str(error)
+    if any(sign in said for sign in ("No space left", "disk is full")):
+        return MachineError(f"{place.name}: the disk is full; free space, or choose another disk")
+    if isinstance(error, duckdb.PermissionException) or any(sign in said for sign in _OUTSIDE):
+        return DataError(
+            f"{place.name}: is a view that reads outside the database or writes to it, which "
+            "privsynth does not allow; copy its rows into a table"
+        )
+    if any(sign in said for sign in _VIEW):
+        return UsageError(f"{place.name}: is a view, which is not replaced; name another table")
+    return StorageError(
+        f"{place.name}: the database refused; check its path, that no other program holds "
+        "it open, and that you may use the table"
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from privsynth.errors import (
@@ -17,9 +19,21 @@ from privsynth.errors import (
     UsageError,
     known,
 )
+from privsynth.redaction import printable
 from privsynth.storage import failure
 
-__all__ = ["SUFFIXES", "Database", "database", "kind_of", "reading", "storing"]
+__all__ = [
+    "SUFFIXES",
+    "Database",
+    "database",
+    "folder_files",
+    "glob_files",
+    "in_table",
+    "kind_of",
+    "literal",
+    "reading",
+    "storing",
+]
 
 SUFFIXES = {
     ".csv": "csv",
@@ -37,8 +51,7 @@ SUFFIXES = {
 }
 """The suffixes that are known, and the kind of file each stands for."""
 
-_URL = re.compile(r"(duckdb|sqlite|postgresql|postgres)://(.*)", re.DOTALL)
-_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
+_URL = re.compile(r"(duckdb|sqlite|postgresql|postgres)://(.*)", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Database:
     ----------
     scheme : {"duckdb", "sqlite", "postgresql"}
     address : str
-        The path of the file, or for PostgreSQL the URI.
+        The path of the file, or for PostgreSQL the URI, password included.
     table : str
         Its name; ``schema.table`` is taken apart at the first point.
     name : str
@@ -57,14 +70,40 @@ class Database:
     """
 
     scheme: str
-    address: str
+    address: str = field(repr=False)
     table: str
     name: str
 
     @property
+    def path(self) -> Path | None:
+        """The database file, links followed; None for a server."""
+        if self.scheme == "postgresql":
+            return None
+        return Path(os.path.realpath(self.address))
+
+    @property
+    def beside(self) -> list[Path]:
+        """The files that the database keeps beside its own while it is written."""
+        if self.path is None:
+            return []
+        name = str(self.path)
+        if self.scheme == "sqlite":
+            return [Path(name + ending) for ending in ("-journal", "-wal", "-shm")]
+        # DuckDB takes what follows a question mark for the query of a URL.
+        before, mark, after = name.partition("?")
+        endings = (".wal", ".wal.checkpoint", ".wal.recovery")
+        return [Path(f"{before}{ending}{mark}{after}") for ending in endings]
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The schema, empty where none is named, and the table's own name."""
+        schema, point, name = self.table.partition(".")
+        return (schema, name) if point else ("", schema)
+
+    @property
     def quoted(self) -> str:
         """The table's name as an SQL identifier."""
-        return ".".join('"' + part.replace('"', '""') + '"' for part in self.table.split(".", 1))
+        return ".".join('"' + part.replace('"', '""') + '"' for part in self.parts if part)
 
 
 def database(place: str) -> Database | None:
@@ -80,14 +119,40 @@ def database(place: str) -> Database | None:
     match = _URL.fullmatch(place)
     if match is None:
         return None
-    name = _PASSWORD.sub("***", place)
-    scheme = match[1].replace("postgres", "postgresql") if match[1] == "postgres" else match[1]
+    name = printable(place)
+    scheme = "postgresql" if match[1].lower() == "postgres" else match[1].lower()
     address, found, table = match[2].rpartition("::")
     if not found or not table or not address:
         raise UsageError(f"{name}: names no table; end the URL with ::TABLE")
     if scheme == "postgresql":
         return Database(scheme, f"{scheme}://{address}", table, name)
     return Database(scheme, address.removeprefix("/"), table, name)
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """List the Parquet files of a folder, which are one table; hidden ones are left out."""
+    return sorted(file for file in folder.rglob("*.parquet") if in_table(file, folder))
+
+
+def in_table(file: Path, folder: Path) -> bool:
+    """Say whether a file in `folder`, there or not, belongs to the table that the folder is."""
+    parts = file.relative_to(folder).parts
+    return file.suffix == ".parquet" and not any(part.startswith(("_", ".")) for part in parts)
+
+
+def glob_files(pattern: str) -> list[Path]:
+    """List the files that a glob names."""
+    return [Path(file) for file in sorted(glob.glob(literal(pattern), recursive=True))]  # noqa: PTH207
+
+
+def literal(pattern: str) -> str:
+    """Escape the leading folders of a glob that exist under the very name: a path is a path."""
+    parts = Path(pattern).parts
+    for end in range(len(parts) - 1, 0, -1):
+        head = Path(*parts[:end])
+        if head.exists():
+            return str(Path(glob.escape(str(head)), *parts[end:]))
+    return pattern
 
 
 def kind_of(path: str | Path) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import DataError, StorageError
 from privsynth.table.bytestream import TextFile, check_encoding
-from privsynth.table.places import database, kind_of, reading
+from privsynth.table.places import database, folder_files, glob_files, kind_of, reading
 from privsynth.table.relation import Table, in_memory
 from privsynth.table.storage import clean, storage_schema
 
@@ -87,16 +87,10 @@ def _read(data: Any, encoding: str, total: bool) -> Table:
         return _from_text(TextFile(held, "standard input", encoding), "csv", total)
     path = Path(data)
     if path.is_dir():
-        files = sorted(
-            file
-            for file in path.rglob("*.parquet")
-            if not any(part.startswith(("_", ".")) for part in file.relative_to(path).parts)
-        )
-        return _from_parquet(files, name, path, total)
+        return _from_parquet(folder_files(path), name, path, total)
     if not path.exists():
         if glob.has_magic(name):
-            found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - it may be absolute
-            return _from_parquet([Path(file) for file in found], name)
+            return _from_parquet(glob_files(name), name)
         raise StorageError(f"{name}: no such file; check the path")
     kind = kind_of(path)
     if kind == "parquet":

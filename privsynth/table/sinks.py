@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from privsynth.table.spelling import connect, over_values, speller
+from privsynth.table.duck import connect
+from privsynth.table.spelling import over_values, speller
 
 __all__ = ["Sink", "file_sink"]
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Spelling", "connect", "detect", "over_values", "speller", "typed"]
+from privsynth.table.duck import connect
+
+__all__ = ["Spelling", "detect", "over_values", "speller", "typed"]
 
 NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 BOOLEANS = ("True/False", "true/false", "TRUE/FALSE")
@@ -54,26 +55,6 @@ class Spelling:
     format: str | None = None
     order: str = ""
     zone: str = ""
-
-
-def connect(*, ordered: bool = False) -> Any:
-    """Open a DuckDB in memory that writes no file and downloads nothing.
-
-    Parameters
-    ----------
-    ordered : bool
-        Keep to one thread: with more, rows that come from Arrow change places.
-    """
-    con = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "temp_directory": "",
-        }
-    )
-    if ordered:
-        con.execute("SET threads = 1")
-    return con
 
 
 def detect(

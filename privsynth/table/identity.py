@@ -1,0 +1,275 @@
+"""Whether two places are one: an output is never an input, however either is spelled.
+
+A path is what the system says it is (device and inode), so links, hard links, mounts and file
+systems that ignore case are seen through. A path that is not there yet is its nearest folder
+and the names below it. A folder or glob of Parquet is every file that it reads, now or once the
+output is written. A table of a database is its file, or server, and its name; a view is also
+every table that it reads.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import stat
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from privsynth.errors import UsageError
+from privsynth.redaction import printable
+from privsynth.table.places import (
+    Database,
+    database,
+    folder_files,
+    glob_files,
+    in_table,
+    literal,
+)
+from privsynth.table.servers import same_database
+
+__all__ = ["check_distinct", "only_places"]
+
+Key: TypeAlias = "tuple[int, int, tuple[str, ...]]"
+"""Device and inode of what is there, and the names below it of what is not."""
+
+
+def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    """Refuse an output that is an input or another output, before any work is done.
+
+    Parameters
+    ----------
+    inputs, outputs : mapping of str to path, URL or anything else
+        By the name that a message gives them. What is no place, such as a frame or None, is
+        left out. An output that is a folder is taken for one that is replaced whole.
+
+    Raises
+    ------
+    UsageError
+        Two of them are one place; an output is a file of the folder or glob that an input is, or
+        would be one once it is written; a folder to be replaced holds an input; an output is a
+        table that an input reads through a view.
+    """
+    written = {name: found for name, at in outputs.items() if (found := _place(at, sys.stdout))}
+    if not written:
+        return
+    given = {name: found for name, at in inputs.items() if (found := _place(at, sys.stdin))}
+    for out, place in written.items():
+        for name, source in given.items():
+            fault = _fault(source, name, place, out)
+            if fault is not None:
+                raise UsageError(f"{place.name}: {fault}; name another place for {out}")
+    for (first, one), (second, other) in combinations(written.items(), 2):
+        if _is_same(one, other):
+            raise UsageError(
+                f"{other.name}: is given as {first} and as {second}; "
+                f"name another place for {second}"
+            )
+
+
+def only_places(given: Mapping[str, Any]) -> dict[str, str | Path]:
+    """Leave out what is no place: who remembers the others keeps no frame of real rows alive."""
+    return {name: at for name, at in given.items() if isinstance(at, str | Path)}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One place, and the files behind it.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    files : tuple of Path
+        Those that are read or written; the first is the one that was named.
+    key : tuple, optional
+        Which file that is; None for a server or a pipe.
+    database : Database, optional
+    takes_in : callable
+        Says whether a path would be read as a part of it, once something is there.
+    """
+
+    name: str
+    files: tuple[Path, ...] = ()
+    key: Key | None = None
+    database: Database | None = None
+    takes_in: Callable[[Path], bool] = lambda _: False
+
+    @property
+    def keys(self) -> set[Key]:
+        return {_key(file) for file in self.files}
+
+
+def _place(at: Any, stream: Any) -> _Place | None:
+    if type(at).__module__.startswith("pyarrow") and isinstance(getattr(at, "files", None), list):
+        return _Place("the dataset", tuple(map(Path, at.files)))
+    if not isinstance(at, str | Path) or str(at) == "":
+        return None
+    if str(at) == "-":
+        return _Place("-", key=_stream_key(stream))
+    name = printable(at)
+    found = database(at) if isinstance(at, str) else None
+    if found is not None:
+        if found.path is None:
+            return _Place(name, database=found)
+        return _Place(name, (found.path, *found.beside), _key(found.path), found)
+    path = Path(at)
+    if path.is_dir():
+        files = (path, *folder_files(path))
+        return _Place(name, files, _key(path), takes_in=lambda out: _in_folder(out, path))
+    if glob.has_magic(str(at)) and not path.exists():
+        pattern = literal(str(at))
+        files = tuple(glob_files(str(at)))
+        return _Place(name, files, takes_in=lambda out: _in_glob(out, pattern))
+    return _Place(name, (path,), _key(path))
+
+
+def _fault(source: _Place, name: str, place: _Place, out: str) -> str | None:
+    """Say how an output would harm an input, if it would."""
+    if _is_same(source, place):
+        return f"is given as {name} and as {out}"
+    if source.database is not None and place.database is not None:
+        reads = _reads_through_view(source.database, place.database)
+        return f"is one of the tables that {name} reads" if reads else None
+    if place.key in source.keys:
+        return f"is one of the files behind {name}"
+    target = place.files[0] if place.files else None
+    if target is not None and source.takes_in(target):
+        return f"would be read as a part of {name} from then on"
+    if target is not None and target.is_dir() and _holds(place.key, source.files):
+        return f"is to be replaced, and holds {name}"
+    return None
+
+
+def _is_same(one: _Place, other: _Place) -> bool:
+    if one.database is not None and other.database is not None:
+        return _is_same_table(one.database, other.database)
+    if one.key is None or other.key is None:
+        return False
+    # The files beside a database are a part of it.
+    return one.key == other.key or (
+        (one.database is not None and other.key in one.keys)
+        or (other.database is not None and one.key in other.keys)
+    )
+
+
+# ---------------------------------------------------------------------------- paths
+
+
+def _key(path: Path) -> Key:
+    there = Path(os.path.realpath(path))
+    missing: list[str] = []
+    while True:
+        try:
+            found = there.stat()
+        except (OSError, ValueError):
+            if there == there.parent:
+                return -1, -1, tuple(missing)
+            missing.insert(0, there.name)
+            there = there.parent
+        else:
+            break
+    if missing and _ignores_case(there):
+        missing = [unicodedata.normalize("NFC", name).casefold() for name in missing]
+    return found.st_dev, found.st_ino, tuple(missing)
+
+
+def _ignores_case(folder: Path) -> bool:
+    swapped = folder.with_name(folder.name.swapcase()) if folder.name else folder
+    with suppress(OSError):
+        return swapped != folder and swapped.samefile(folder)
+    return False
+
+
+def _stream_key(stream: Any) -> Key | None:
+    """Identify the file that the shell has put behind standard input or output, if it has."""
+    with suppress(OSError, ValueError, AttributeError):
+        found = os.fstat(stream.fileno())
+        if stat.S_ISREG(found.st_mode):
+            return found.st_dev, found.st_ino, ()
+    return None
+
+
+def _spellings(path: Path) -> tuple[Path, Path]:
+    """Give a path with its links followed, and with all but the last of them followed."""
+    return Path(os.path.realpath(path)), Path(os.path.realpath(path.parent), path.name)
+
+
+def _in_folder(out: Path, folder: Path) -> bool:
+    key = _key(folder)
+    return any(
+        in_table(spelled, parent)
+        for spelled in _spellings(out)
+        for parent in spelled.parents
+        if _key(parent) == key
+    )
+
+
+def _in_glob(out: Path, pattern: str) -> bool:
+    head, tail = os.path.split(pattern)
+    if tail == "**":
+        head, tail = pattern, "*"
+    folders = glob.glob(head, recursive=True) if head else ["."]  # noqa: PTH207
+    keys = {_key(Path(folder)) for folder in folders}
+    return any(
+        fnmatch.fnmatchcase(spelled.name, tail)
+        and spelled.name.startswith(".") <= tail.startswith(".")
+        and _key(spelled.parent) in keys
+        for spelled in _spellings(out)
+    )
+
+
+def _holds(folder: Key | None, files: tuple[Path, ...]) -> bool:
+    return any(
+        _key(parent) == folder
+        for file in files
+        for spelled in _spellings(file)
+        for parent in spelled.parents
+    )
+
+
+# ---------------------------------------------------------------------------- databases
+
+
+def _is_same_table(one: Database, other: Database) -> bool:
+    if one.path is None and other.path is None:
+        return same_database(one, other) and _server_table(one) == _server_table(other)
+    if one.path is None or other.path is None or _key(one.path) != _key(other.path):
+        return False
+    return one.scheme != other.scheme or _file_table(one) == _file_table(other)
+
+
+def _server_table(place: Database) -> tuple[str, str]:
+    schema, name = place.parts
+    return schema or "public", name
+
+
+def _file_table(place: Database) -> tuple[str, ...]:
+    return _without_defaults(place, [part.strip('"') for part in place.parts])
+
+
+def _without_defaults(place: Database, parts: list[str]) -> tuple[str, ...]:
+    """Name a table as SQLite and DuckDB compare names: ``T``, ``main.t`` and ``f.t`` are ``t``."""
+    defaults = {"", "main", place.path.stem.casefold() if place.path else ""}
+    folded = [part.casefold() for part in parts]
+    return (*(part for part in folded[:-1] if part not in defaults), folded[-1])
+
+
+def _reads_through_view(source: Database, out: Database) -> bool:
+    """Say whether a table to be written is one that a view, or a partitioned table, rests on."""
+    if source.path is None and out.path is None:
+        from privsynth.table.databases import relations
+
+        return bool(relations(source) & relations(out))
+    if source.path is None or out.path is None or _key(source.path) != _key(out.path):
+        return False
+    from privsynth.table.databases import tables_behind
+
+    tables = {_without_defaults(source, parts) for parts in tables_behind(source)}
+    return _file_table(out) in tables
