@@ -370,7 +370,7 @@ def main() -> None:
 
     DATA, OUT and SYNTHETIC are tables: CSV, TSV (also .gz), Parquet, Arrow/Feather, JSON lines,
     a glob or folder of Parquet, or a database table such as duckdb:///f.db::t. A dash is standard
-    input or output, as CSV.
+    input or output, as CSV. In CSV and TSV a ' keeps a spreadsheet from running text as a formula.
 
     Results go to standard output; messages and progress to standard error. Exit codes: 0 done,
     2 wrong usage or bad input, 3 the machine failed (disk full, out of memory).
