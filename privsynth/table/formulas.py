@@ -16,9 +16,8 @@ After its sign, a harmless text is
 - a number: ``-5``, ``- 5``, ``-.5``, ``-1,234.50``, ``-1.234,50``, ``-1 234,50``, ``-1'234.50``,
   ``-1e5``, ``-12.5%``;
 - an amount, which is a number with a currency sign or code before or after it: ``-$5.00``,
-  ``-5 €``, ``-5 EUR``, ``-EUR 5``, ``-US$5.00``, ``-R$ 5``, ``-5 kr``. A code before the number
-  needs a blank, and letters with a sign need a blank or decimals, because ``EUR5`` and ``R$5`` are
-  references to cells;
+  ``-5 €``, ``-5 EUR``, ``-EUR 5``, ``-EUR5.00``, ``-US$5.00``, ``-R$ 5``, ``-5 kr``. Letters before
+  the number need a blank or two decimals, because ``EUR5`` and ``R$5`` are references to cells;
 - after ``+``, a phone number of 7 to 15 digits: ``+49 (0)170/123-4567``, ``+1-555-0100 x12``;
 - nothing, or only signs: ``-``, ``--``, ``+-``.
 
@@ -47,7 +46,7 @@ _CODE = r"(?:[A-Z]{3}|(?:kr|Kč|zł|Ft|Fr|Rs|Rp|RM)\.?)"
 _SIGN = r"[A-Z]{0,3}\p{Sc}"
 _AMOUNT = (
     rf"(?:\p{{Sc}}{_GAP}?|(?:{_CODE}|{_SIGN}){_GAP})?{_NUMBER}(?:{_GAP}?(?:{_CODE}|{_SIGN}))?"
-    rf"|{_SIGN}[0-9][0-9.,]*[.,][0-9]{{2}}"
+    rf"|(?:{_SIGN}|[A-Z]{{3}})[0-9][0-9.,]*[.,][0-9]{{2}}"
 )
 _PHONE = (
     rf"(?:(?:[().\-/‐-–]|{_GAP}){{0,3}}[0-9]){{7,15}}\)?"
