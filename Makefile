@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progre
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help demo test slow deep lint format docs bench bench-peers bench-kernels bench-scaling clean
+.PHONY: help demo test slow deep lint format docs figures bench bench-peers bench-kernels bench-scaling clean
 
 help:
 	@echo "make demo    fit, sample and evaluate a shipped table; files in demo-output/"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make format  put the code in ruff's format"
 	@echo "make docs    write docs/cli.md from the program's own help"
+	@echo "make figures measure the figures that README.md and docs/data.md quote, and write them"
 	@echo "make bench   measure speed, fidelity, utility and disclosure beside the peers found;"
 	@echo "             make bench-peers installs them, PRIVSYNTH_BENCH_DATA names the tables"
 	@echo "make clean   remove what these commands made, .venv included"
@@ -49,6 +50,9 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/write_cli.py
+
+figures: $(READY)
+	$(BIN)/python -m benchmarks.figures
 
 # What is kept in benchmarks/.cache is not measured again; bench writes RESULTS.md last.
 bench: bench-kernels bench-scaling

@@ -344,6 +344,14 @@ _encodings = click.option(
     metavar="NAME",
     help="Text encoding of those input files that are not UTF-8.  [default: utf-8]",
 )
+_escape = click.option(
+    "--no-escape",
+    "escape",
+    flag_value=False,
+    default=None,
+    help="Write and read CSV and TSV as they are. By default a ' is put before text that a "
+    "spreadsheet would run as a formula, and removed when it is read.",
+)
 _schema = click.option(
     "--schema",
     type=_FILE,
@@ -398,7 +406,7 @@ def main() -> None:
 
     DATA, OUT and SYNTHETIC are tables: CSV, TSV (also .gz), Parquet, Arrow/Feather, JSON lines,
     a glob or folder of Parquet, or a database table such as duckdb:///f.db::t. A dash is standard
-    input or output, as CSV.
+    input or output, as CSV. In CSV and TSV a ' keeps a spreadsheet from running text as a formula.
 
     Results go to standard output; messages and progress to standard error. Exit codes: 0 done,
     1 a policy is missed or a release does not verify, 2 wrong usage or bad input, 3 the machine
@@ -414,6 +422,7 @@ def main() -> None:
 @_target
 @_k
 @_encoding
+@_escape
 @click.pass_obj
 def schema(
     voice: _Voice,
@@ -423,6 +432,7 @@ def schema(
     target: str | None,
     k: int | None,
     encoding: str | None,
+    escape: bool | None,
 ) -> None:
     """Propose a schema for DATA.
 
@@ -432,7 +442,7 @@ def schema(
     """
     from privsynth.config import RunConfig
 
-    run = RunConfig().override({}, target=target, k=k, encoding=encoding)
+    run = RunConfig().override({}, target=target, k=k, encoding=encoding, escape=escape)
     from privsynth import pipeline, table
 
     table.check_distinct({"DATA": data}, {"--output": output or "-"})
@@ -441,7 +451,9 @@ def schema(
 
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
-        proposed = pipeline.propose_schema(data, target=run.target, k=run.k, encoding=run.encoding)
+        proposed = pipeline.propose_schema(
+            data, target=run.target, k=run.k, encoding=run.encoding, escape=run.escape
+        )
     if output is None:
         click.echo(proposed.to_yaml(), nl=False)
         return
@@ -481,6 +493,7 @@ def schema(
     "--seed", type=_SEED, metavar="N", help="Same seed, same model.  [default: drawn and printed]"
 )
 @_encoding
+@_escape
 @_epsilon
 @_delta
 @_unit
@@ -538,6 +551,7 @@ def fit(
             seed=run.seed,
             settings=run.settings,
             encoding=run.encoding,
+            escape=run.escape,
             holdout=run.holdout,
             holdout_output=run.holdout_output,
             minority=run.minority,
@@ -597,6 +611,7 @@ def _budget(run: RunConfig) -> Budget | None:
 @click.option(
     "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn and printed]"
 )
+@_escape
 @click.pass_obj
 def sample(
     voice: _Voice,
@@ -607,6 +622,7 @@ def sample(
     where: tuple[str, ...],
     balance: float | None,
     seed: int | None,
+    escape: bool | None,
 ) -> None:
     """Draw synthetic rows from MODEL.
 
@@ -631,6 +647,7 @@ def sample(
             where=conditions,
             balance=balance,
             output=output,
+            escape=escape is None,
             progress=progress,
         )
     if seed is None:
@@ -698,6 +715,7 @@ def sample(
     "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn and printed]"
 )
 @_encoding
+@_escape
 @_epsilon
 @_delta
 @_unit
@@ -778,6 +796,7 @@ def augment(
         "k": run.k,
         "settings": run.settings,
         "encoding": run.encoding,
+        "escape": run.escape,
     }
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
@@ -793,7 +812,7 @@ def augment(
         judged = None
         if judge:
             judged = pipeline.minority_gain(data, seed=made.seed, progress=progress, **options)
-        table.write(made.table(), output, made.real.formats)
+        table.write(made.table(), output, made.real.formats, escape=run.escape)
         if plot is not None:
             made.plot(plot)
     for line in made.summary():
@@ -852,6 +871,7 @@ def augment(
     "--seed", type=_SEED, metavar="N", default=0, show_default=True, help="Same seed, same scores."
 )
 @_encodings
+@_escape
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -864,6 +884,7 @@ def evaluate(
     schema: Path | None,
     model: Path | None,
     encoding: str | None,
+    escape: bool | None,
     records_at_risk: str | None,
     no_attacks: bool,
     **given: Any,
@@ -902,6 +923,7 @@ def evaluate(
             schema=schema,
             model=model,
             encoding=encoding or "utf-8",
+            escape=escape is None,
             attacks=not no_attacks,
             records_at_risk=records_at_risk,
             progress=progress,
@@ -953,6 +975,7 @@ def evaluate(
     "--seed", type=_SEED, metavar="N", help="Same seed, same rows.  [default: drawn, in the card]"
 )
 @_encodings
+@_escape
 @click.pass_context
 def release(
     ctx: click.Context,
@@ -963,6 +986,7 @@ def release(
     train: str,
     holdout: str | None,
     encoding: str | None,
+    escape: bool | None,
     **given: Any,
 ) -> None:
     """Draw rows of MODEL, attack and judge them, and write a release.
@@ -996,6 +1020,7 @@ def release(
             train=train,
             holdout=holdout,
             encoding=encoding or "utf-8",
+            escape=escape is None,
             progress=progress,
             **given,
         )
@@ -1076,8 +1101,17 @@ def inspect(voice: _Voice, /, model: Path, as_json: bool) -> None:  # noqa: ARG0
 @click.option(
     "--seed", type=_SEED, metavar="N", default=0, show_default=True, help="Same seed, same files."
 )
+@_escape
 @click.pass_obj
-def demo(voice: _Voice, /, name: str, output: Path, engine: str | None, seed: int) -> None:
+def demo(
+    voice: _Voice,
+    /,
+    name: str,
+    output: Path,
+    engine: str | None,
+    seed: int,
+    escape: bool | None,
+) -> None:
     """Fit, sample and evaluate a real table that comes with privsynth.
 
     A quarter of its rows is set aside as a holdout first. Writes train.csv, holdout.csv,
@@ -1091,6 +1125,7 @@ def demo(voice: _Voice, /, name: str, output: Path, engine: str | None, seed: in
 
     from privsynth import pipeline, table
 
+    escaped = escape is None
     output.mkdir(exist_ok=True)
     paths = {part: output / f"{part}.csv" for part in ("train", "holdout", "synthetic")}
     others = ("model.psyn", "report.html", "evaluation.json")
@@ -1109,20 +1144,31 @@ def demo(voice: _Voice, /, name: str, output: Path, engine: str | None, seed: in
         )
         for part, chosen in zip(("train", "holdout"), parts, strict=True):
             rows = data.take(np.sort(chosen))
-            table.write(rows.to_arrow(kept), paths[part], data.formats)
+            table.write(rows.to_arrow(kept), paths[part], data.formats, escape=escaped)
     with voice.progress() as progress:
         model = pipeline.fit(
-            paths["train"], engine=engine, target=target, seed=seed, progress=progress
+            paths["train"],
+            engine=engine,
+            target=target,
+            seed=seed,
+            escape=escaped,
+            progress=progress,
         )
         model.save(output / "model.psyn")
         pipeline.sample(
-            model, len(parts[0]), seed=seed, output=paths["synthetic"], progress=progress
+            model,
+            len(parts[0]),
+            seed=seed,
+            output=paths["synthetic"],
+            escape=escaped,
+            progress=progress,
         )
         report = pipeline.evaluate(
             paths["synthetic"],
             train=paths["train"],
             holdout=paths["holdout"],
             model=model,
+            escape=escaped,
             seed=seed,
             progress=progress,
         )

@@ -37,6 +37,8 @@ class RunConfig:
         Where the rows set aside are written.
     encoding : str, default="utf-8"
         The text encoding of CSV, TSV and JSON-lines files.
+    escape : bool, default=True
+        Whether a ``'`` keeps a spreadsheet from running cells of CSV and TSV files as formulas.
     minority : bool, default=False
         Whether `fit` learns the classes below the most frequent one alone.
     sampling_strategy : float, str or mapping of str to int, default="auto"
@@ -72,6 +74,7 @@ class RunConfig:
     holdout: float | None = None
     holdout_output: str | Path | None = field(default=None, repr=False)  # a URL may hold a password
     encoding: str = "utf-8"
+    escape: bool = True
     minority: bool = False
     sampling_strategy: float | str | Mapping[str, int] = "auto"
     fit_on: str = "auto"
@@ -202,6 +205,7 @@ _WANTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "holdout": ((int, float), "a share between 0 and 1"),
     "holdout_output": _PATH,
     "encoding": _TEXT,
+    "escape": ((bool,), "true or false"),
     "minority": ((bool,), "true or false"),
     "sampling_strategy": ((int, float, str, Mapping), "a ratio, a word or rows by class"),
     "fit_on": _TEXT,

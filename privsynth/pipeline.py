@@ -60,7 +60,12 @@ MODEL = ".psyn"
 
 
 def propose_schema(
-    data: Any, *, target: str | None = None, k: int = 10, encoding: str = "utf-8"
+    data: Any,
+    *,
+    target: str | None = None,
+    k: int = 10,
+    encoding: str = "utf-8",
+    escape: bool = True,
 ) -> Schema:
     """Propose a schema for a table: kinds, domains under disclosure control, and reasons.
 
@@ -73,12 +78,15 @@ def propose_schema(
         The fewest rows that a level or bound may rest on.
     encoding : str
         Of a text file.
+    escape : bool
+        Remove the ``'`` that keeps a spreadsheet from running a cell of a CSV or TSV file as a
+        formula.
 
     Returns
     -------
     Schema
     """
-    return infer(read(data, encoding=encoding), target=target, k=Disclosure(k).k)
+    return infer(read(data, encoding=encoding, escape=escape), target=target, k=Disclosure(k).k)
 
 
 def fit(
@@ -91,6 +99,7 @@ def fit(
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
     encoding: str = "utf-8",
+    escape: bool = True,
     holdout: float | None = None,
     holdout_output: str | Path | None = None,
     minority: bool = False,
@@ -121,6 +130,9 @@ def fit(
         The engine's hyper-parameters.
     encoding : str
         Of a text file.
+    escape : bool
+        Remove the ``'`` that keeps a spreadsheet from running a cell of a CSV or TSV file as a
+        formula, and put one before such cells of `holdout_output`.
     holdout : float, optional
         The share of rows to set aside, stratified by a discrete target, before anything is learnt.
     holdout_output : str or Path, optional
@@ -156,6 +168,7 @@ def fit(
             "schema": schema,
             "seed": seed,
             "holdout": holdout,
+            "escape": None if escape else escape,
             "minority": minority or None,
             "epsilon": budget,
             "ledger": ledger,
@@ -185,7 +198,7 @@ def fit(
     streams = np.random.SeedSequence(chosen).spawn(2)
     aim = _target_name(target, declared)
     if budget is not None:
-        table = read(data, encoding=encoding, total=True)
+        table = read(data, encoding=encoding, total=True, escape=escape)
         train, aside = set_aside(table, holdout, budget)
         model = fit_privately(
             train,
@@ -202,7 +215,7 @@ def fit(
             progress=progress,
         )
     else:
-        table = read(data, encoding=encoding)
+        table = read(data, encoding=encoding, escape=escape)
         train, aside = _split(table, holdout, aim, streams[0])
         model = fit_table(
             minority_rows(train, aim) if minority and name not in OVERSAMPLERS else train,
@@ -218,7 +231,7 @@ def fit(
             progress=progress,
         )
     if aside is not None and holdout_output is not None:
-        write(aside.to_arrow(), holdout_output, aside.formats)
+        write(aside.to_arrow(), holdout_output, aside.formats, escape=escape)
     written = {"ledger": ledger, "holdout_output": holdout_output}
     return replace(model, sources=only_places({**sources, **written}))
 
@@ -231,6 +244,7 @@ def sample(
     where: Mapping[str, Any] | None = None,
     balance: float | None = None,
     output: str | Path | None = None,
+    escape: bool = True,
     progress: Progress | None = None,
 ) -> Any:
     """Draw synthetic rows from a model.
@@ -250,6 +264,8 @@ def sample(
         training rows.
     output : str or Path, optional
         A file or database table to write to, a chunk at a time.
+    escape : bool
+        Put a ``'`` before cells of a CSV or TSV file that a spreadsheet would run as formulas.
     progress : callable, optional
 
     Returns
@@ -274,7 +290,7 @@ def sample(
     formats = {c.name: c.format for c in model.schema if c.format is not None}
     with closing(drawn) as chunks:
         first = next(chunks)
-        with open_writer(output, model.codec.schema, formats) as writer:
+        with open_writer(output, model.codec.schema, formats, escape=escape) as writer:
             for chunk in chain([first], chunks):
                 writer.write(chunk)
     return None
@@ -292,6 +308,7 @@ def augmented(
     k: int = 10,
     settings: Mapping[str, Any] | None = None,
     encoding: str = "utf-8",
+    escape: bool = True,
     budget: Budget | None = None,
     ledger: str | Path | None = None,
     seed: int | None = None,
@@ -316,9 +333,9 @@ def augmented(
             "under a budget the table is read twice, and standard input can be read but once; "
             "name a file"
         )
-    learnt = None if budget is None else read(data, encoding=encoding, total=True)
+    learnt = None if budget is None else read(data, encoding=encoding, total=True, escape=escape)
     try:
-        real = read(data, encoding=encoding)
+        real = read(data, encoding=encoding, escape=escape)
     except DataError:
         if learnt is None:
             raise
@@ -364,8 +381,9 @@ def augment(
     flag : bool
         Whether a column ``synthetic`` tells the added rows from the real ones.
     **options
-        ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding``, ``budget``,
-        ``ledger`` and ``progress``, as in `privsynth.MinoritySampler` and `privsynth.fit`.
+        ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding``, ``escape``,
+        ``budget``, ``ledger`` and ``progress``, as in `privsynth.MinoritySampler` and
+        `privsynth.fit`.
 
     Returns
     -------
@@ -411,6 +429,7 @@ def minority_gain(
     k: int = 10,
     settings: Mapping[str, Any] | None = None,
     encoding: str = "utf-8",
+    escape: bool = True,
     folds: int = 5,
     repeats: int = 3,
     seed: int = 0,
@@ -420,7 +439,7 @@ def minority_gain(
 
     Parameters
     ----------
-    data, target, sampling_strategy, fit_on, selection, schema, k, settings, encoding
+    data, target, sampling_strategy, fit_on, selection, schema, k, settings, encoding, escape
         As in `augment`.
     engine : str or sequence of str, optional
         One engine or several, which are judged in the same folds.
@@ -444,7 +463,7 @@ def minority_gain(
     for name in names:
         recipe(name, settings)
     declared = opened(schema)
-    table = read(data, encoding=encoding)
+    table = read(data, encoding=encoding, escape=escape)
     full = infer(table, target=target, declared=declared)
     if isinstance(sampling_strategy, Mapping):
         named = {str(label): label for label in table.value_counts(target)[0].to_pylist()}
@@ -539,6 +558,7 @@ def evaluate(
     schema: Schema | str | Path | None = None,
     model: FittedModel | str | Path | None = None,
     encoding: str = "utf-8",
+    escape: bool = True,
     seed: int = 0,
     attacks: bool = True,
     policy: Policy | str | Path | None = None,
@@ -561,6 +581,9 @@ def evaluate(
     model : FittedModel or path, optional
     encoding : str
         Of those text files that are not UTF-8, as privsynth's own are.
+    escape : bool
+        Remove the ``'`` that keeps a spreadsheet from running a cell of a CSV or TSV file as a
+        formula, and put one before such cells of `records_at_risk`.
     seed : int
         Of subsamples, resamples and the models that are trained to measure utility.
     attacks : bool
@@ -612,10 +635,10 @@ def evaluate(
     declared = opened(schema)
     if declared is None and fitted is not None:
         declared = fitted.schema
-    real = _read_either(train, encoding)
+    real = _read_either(train, encoding, escape)
     full = infer(real, target=target, declared=declared)
-    made = _frame(_read_either(synthetic, encoding))
-    held_out = None if holdout is None else _frame(_read_either(holdout, encoding))
+    made = _frame(_read_either(synthetic, encoding, escape))
+    held_out = None if holdout is None else _frame(_read_either(holdout, encoding, escape))
     trained = _frame(real)
     found = evaluate_frames(
         trained, held_out, made, full, seed=chosen, attacks=attacks, progress=progress
@@ -627,7 +650,7 @@ def evaluate(
             extra += _audited(fitted, trained, full, claim, chosen, progress)
         found = replace(found, scores=(*found.scores, *extra))
     if records_at_risk is not None and held_out is not None:
-        _write_at_risk(records_at_risk, real, trained, held_out, made, full, chosen)
+        _write_at_risk(records_at_risk, real, trained, held_out, made, full, chosen, escape=escape)
     applied = POLICIES["standard"] if gate is None else gate
     findings = judge(found, applied, claim=claim)
     told = {
@@ -651,6 +674,7 @@ def release(
     policy: Policy | str | Path | None = None,
     sign: str | Path | None = None,
     encoding: str = "utf-8",
+    escape: bool = True,
     seed: int | None = None,
     salt: str | None = None,
     accept_risk: str | None = None,
@@ -675,6 +699,8 @@ def release(
     sign : str or Path, optional
         An ed25519 private key in PEM.
     encoding : str
+    escape : bool
+        As in `evaluate`; the table of the release is written accordingly, and its card says so.
     seed : int, optional
         Of the rows; drawn afresh by default and kept in the card.
     salt : str, optional
@@ -718,13 +744,14 @@ def release(
     inputs = {name: _file(data) for name, data in (("train", train), ("holdout", holdout))}
     with suppress(_Missed), bundle.opened(output) as folder:
         table = folder / "synthetic.csv"
-        sample(fitted, n, seed=chosen, output=table, progress=progress)
+        sample(fitted, n, seed=chosen, output=table, escape=escape, progress=progress)
         report = evaluate(
             table,
             train=train,
             holdout=holdout,
             model=model,
             encoding=encoding,
+            escape=escape,
             policy=gate,
             progress=progress,
         )
@@ -744,6 +771,7 @@ def release(
             inputs=inputs,
             salt=salt,
             sign=sign,
+            escape=escape,
         )
     return report, salt
 
@@ -841,6 +869,8 @@ def _write_at_risk(
     synthetic: Any,
     schema: Schema,
     seed: int,
+    *,
+    escape: bool,
 ) -> None:
     """Write the training rows that the synthetic table repeats."""
     from privsynth.evaluation.attacks.replication import at_risk
@@ -848,17 +878,18 @@ def _write_at_risk(
 
     kept = without_holdout(train, holdout, schema)
     places = at_risk(kept, holdout, synthetic, schema, seed=seed)
-    write(real.take(kept.index.to_numpy()[places]).to_arrow(), out, real.formats)
+    rows = real.take(kept.index.to_numpy()[places])
+    write(rows.to_arrow(), out, real.formats, escape=escape)
 
 
-def _read_either(data: Any, encoding: str) -> Table:
+def _read_either(data: Any, encoding: str, escape: bool) -> Table:
     """Read a table as UTF-8, which privsynth writes, or else in the encoding that is named."""
     if not isinstance(data, str | Path) or str(data) == "-":  # standard input is read but once
-        return read(data, encoding=encoding)
+        return read(data, encoding=encoding, escape=escape)
     try:
-        return read(data)
+        return read(data, escape=escape)
     except DataError:
-        return read(data, encoding=encoding)
+        return read(data, encoding=encoding, escape=escape)
 
 
 def _frame(table: Table) -> Any:

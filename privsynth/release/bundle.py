@@ -121,6 +121,7 @@ def fill(
     inputs: Mapping[str, str | Path | None],
     salt: str,
     sign: str | Path | None = None,
+    escape: bool = True,
 ) -> dict[str, Any]:
     """Put all that is claimed of a synthetic table beside it.
 
@@ -147,6 +148,9 @@ def fill(
         Same salt, same bytes.
     sign : str or Path, optional
         An ed25519 private key in PEM.
+    escape : bool
+        Whether the table was written with a ``'`` before what a spreadsheet would run as formulas;
+        the card says so, since a reader must know.
 
     Returns
     -------
@@ -161,7 +165,7 @@ def fill(
         `sign` is given and `cryptography` is not installed.
     """
     key = None if sign is None else private_key(sign)
-    output = _output(folder, model)
+    output = _output(folder, model, escape)
     about: dict[str, Any] = {
         "model_sha256": None if model_file is None else sha256(Path(model_file)),
         "output": output,
@@ -219,14 +223,15 @@ def _part(
     return card
 
 
-def _output(folder: Path, model: FittedModel) -> dict[str, Any]:
+def _output(folder: Path, model: FittedModel, escape: bool) -> dict[str, Any]:
     there = [name for name in TABLES if (folder / name).is_file()]
     if len(there) != 1:
         raise UsageError(f"a release holds one table, named {' or '.join(TABLES)}")
     table = folder / there[0]
     return {
         "file": there[0],
-        "rows": read(table).n_rows,
+        "rows": read(table, escape=escape).n_rows,
+        "escaped": escape and there[0].endswith(".csv"),
         "columns": [{"name": c.name, "dtype": c.dtype} for c in model.schema],
         "bytes": table.stat().st_size,
         "sha256": sha256(table),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from privsynth.release.files import TABLES
+from privsynth.table.formulas import escape_names
 
 __all__ = ["croissant"]
 
@@ -52,6 +53,10 @@ _CONTEXT: Mapping[str, Any] = {
     **{term: f"cr:{term}" for term in _TERMS},
 }
 
+_ESCAPED = (
+    " A ' stands before each cell or column name that a spreadsheet would run as a formula, and "
+    "is no part of the value."
+)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 _TYPES = (
@@ -70,7 +75,8 @@ def croissant(
     Parameters
     ----------
     output : mapping
-        The card's entry of the table: file, rows, columns (name and dtype), bytes, sha256.
+        The card's entry of the table: file, rows, whether it is escaped, columns (name and dtype),
+        bytes, sha256.
     guarantee : str
         What is proven of it, in words.
     attacked : bool
@@ -86,7 +92,9 @@ def croissant(
     -----
     https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html
     """
-    table = output["file"]
+    table, escaped = output["file"], bool(output.get("escaped", False))
+    names = [column["name"] for column in output["columns"]]
+    header = escape_names(names) if escaped else names
     what = "the attacks that were tried and for " if attacked else ""
     return {
         "@context": dict(_CONTEXT),
@@ -95,7 +103,7 @@ def croissant(
         "name": "synthetic",
         "description": (
             f"{output['rows']:,} synthetic rows made by privsynth: {guarantee}. See card.json for "
-            f"{what}what is not covered."
+            f"{what}what is not covered." + (_ESCAPED if escaped else "")
         ),
         "distribution": [
             {
@@ -114,14 +122,17 @@ def croissant(
                 "@id": "rows",
                 "name": "rows",
                 "field": [
-                    _field(i, column, table) for i, column in enumerate(output["columns"], 1)
+                    _field(i, column, head, table)
+                    for i, (column, head) in enumerate(
+                        zip(output["columns"], header, strict=True), 1
+                    )
                 ],
             }
         ],
     }
 
 
-def _field(place: int, column: Mapping[str, str], table: str) -> dict[str, Any]:
+def _field(place: int, column: Mapping[str, str], header: str, table: str) -> dict[str, Any]:
     name, dtype = column["name"], column["dtype"]
     kinds = [kind for starts, kind in _TYPES if dtype.startswith(starts)]
     return {
@@ -130,5 +141,5 @@ def _field(place: int, column: Mapping[str, str], table: str) -> dict[str, Any]:
         "@id": f"rows/{name if _PLAIN.fullmatch(name) else f'column~{place}'}",
         "name": name,
         "dataType": kinds[0] if kinds else "sc:Text",
-        "source": {"fileObject": {"@id": table}, "extract": {"column": name}},
+        "source": {"fileObject": {"@id": table}, "extract": {"column": header}},
     }

@@ -314,7 +314,8 @@ def _table(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: is not the table that {CARD} describes"
         return
     try:
-        table = read(path / name)
+        # Cards from before tables were escaped do not say so.
+        table = read(path / name, escape=bool(output.get("escaped", False)))
     except DataError:
         yield f"{name}: cannot be read as a table"
         return

@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.csv as pv
 
 from privsynth.errors import DataError
+from privsynth.table import formulas
 from privsynth.table.bytestream import TextFile
 from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
 from privsynth.table.spelling import Spelling, detect, typed
 from privsynth.table.storage import check_names
 
-__all__ = ["read_delimited"]
+__all__ = ["DELIMITERS", "read_delimited"]
 
 DELIMITERS = ",;\t|"
 IN_MEMORY = 1 << 28
@@ -37,9 +38,12 @@ class _Layout:
     names: list[str]
     delimiter: str
     blanks: int
+    escaped: bool
 
 
-def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = False) -> Table:
+def read_delimited(
+    file: TextFile, delimiter: str | None = None, total: bool = False, *, escape: bool = True
+) -> Table:
     """Read a CSV file, finding each column's type.
 
     Parameters
@@ -49,6 +53,8 @@ def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = F
         None to find it in the header line.
     total : bool
         Leave every column as text, and look for the delimiter in the header alone.
+    escape : bool
+        Remove the ``'`` that stops a cell or name from being a formula; see `formulas`.
 
     Raises
     ------
@@ -58,7 +64,7 @@ def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = F
     """
     with reading(file.name, "a text file"):
         quoted = file.survey()
-        layout = _layout(file, delimiter, total)
+        layout = _layout(file, delimiter, total, escape)
         check_names(layout.names, file.name)
         if quoted:
             _judge(file, layout)
@@ -102,7 +108,7 @@ def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = F
     return Table(file.name, schema, n_rows, scan, formats=formats)
 
 
-def _layout(file: TextFile, delimiter: str | None, total: bool) -> _Layout:
+def _layout(file: TextFile, delimiter: str | None, total: bool, escaped: bool) -> _Layout:
     headers, failed = {}, False
     for candidate in delimiter or DELIMITERS:
         with file.text() as text, _long_fields():
@@ -125,7 +131,9 @@ def _layout(file: TextFile, delimiter: str | None, total: bool) -> _Layout:
         )
     with file.text() as text:
         blanks = next(i for i, line in enumerate(text) if line.strip("\r\n"))
-    return _Layout(headers[chosen][1], chosen, blanks)
+    header = headers[chosen][1]
+    names = formulas.unescape_names(header) if escaped else header
+    return _Layout(names, chosen, blanks, escaped)
 
 
 def _stray(header: list[str], file: TextFile, delimiter: str) -> bool:
@@ -173,7 +181,7 @@ def _judge(file: TextFile, layout: _Layout) -> None:
 
 def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatchReader:
     names = [f"c{i}" for i in range(len(layout.names))]
-    return pv.open_csv(
+    rows = pv.open_csv(
         file.stream(),
         read_options=pv.ReadOptions(
             block_size=BLOCK,
@@ -196,6 +204,7 @@ def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatc
             quoted_strings_can_be_null=False,
         ),
     )
+    return formulas.unescape_rows(rows) if layout.escaped else rows
 
 
 def _blame(file: TextFile, layout: _Layout) -> DataError:

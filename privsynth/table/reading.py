@@ -26,7 +26,7 @@ MOST_HELD = 4_000_000
 """The most cells of a table that is read into memory at once."""
 
 
-def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
+def read(data: Any, *, encoding: str = "utf-8", total: bool = False, escape: bool = True) -> Table:
     """Read a table, its rows in their file order.
 
     Parameters
@@ -42,6 +42,9 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
         Learn nothing from the rows: all columns of text files, of SQLite and of Python objects
         stay text, other columns keep the types that they are stored in, infinite values stay,
         and a table may be without rows. A file whose rows cannot be told apart is still refused.
+    escape : bool
+        Remove the ``'`` that `open_writer` puts before cells and names of CSV and TSV files which
+        a spreadsheet would take for formulas.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
         The database's driver is not installed.
     """
     check_encoding(encoding)
-    table = _read(data, encoding, total)
+    table = _read(data, encoding, total, escape)
     if not table.n_rows and not total:
         raise DataError(f"{table.name}: has no rows; at least one is wanted")
     if table.n_rows * len(table.schema) <= MOST_HELD:
@@ -73,7 +76,7 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
     return table
 
 
-def _read(data: Any, encoding: str, total: bool) -> Table:
+def _read(data: Any, encoding: str, total: bool, escape: bool) -> Table:
     if isinstance(data, Table):
         return data
     if not isinstance(data, str | Path):
@@ -84,7 +87,7 @@ def _read(data: Any, encoding: str, total: bool) -> Table:
     name = str(data)
     if name == "-":
         held = io.BytesIO(sys.stdin.buffer.read())
-        return _from_text(TextFile(held, "standard input", encoding), "csv", total)
+        return _from_text(TextFile(held, "standard input", encoding), "csv", total, escape)
     path = Path(data)
     if path.is_dir():
         return _from_parquet(folder_files(path), name, path, total)
@@ -97,7 +100,7 @@ def _read(data: Any, encoding: str, total: bool) -> Table:
         return _from_parquet([path], name)
     if kind == "arrow":
         return _from_arrow_file(path, name)
-    return _from_text(TextFile(path, name, encoding), kind, total)
+    return _from_text(TextFile(path, name, encoding), kind, total, escape)
 
 
 def _from_frame(data: Any, total: bool) -> Table:
@@ -118,14 +121,14 @@ def _from_database(place: Database, total: bool) -> Table:
     return _held(table, place.name, formats=formats)
 
 
-def _from_text(file: TextFile, kind: str, total: bool) -> Table:
+def _from_text(file: TextFile, kind: str, total: bool, escape: bool) -> Table:
     from privsynth.table.delimited import read_delimited
     from privsynth.table.jsonlines import read_json_lines, read_json_texts
 
     if kind == "jsonl":
         table, formats = (read_json_texts(file), {}) if total else read_json_lines(file)
         return _held(table, file.name, formats=formats)
-    return read_delimited(file, "\t" if kind == "tsv" else None, total)
+    return read_delimited(file, "\t" if kind == "tsv" else None, total, escape=escape)
 
 
 def _from_parquet(

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from privsynth.table import formulas
+from privsynth.table.delimited import DELIMITERS
 from privsynth.table.duck import connect
 from privsynth.table.spelling import over_values, speller
 
@@ -45,6 +47,7 @@ def file_sink(
     formats: Mapping[str, str],
     *,
     packed: bool = False,
+    escape: bool = True,
 ) -> Sink:
     """Give the sink for a kind of file.
 
@@ -57,6 +60,9 @@ def file_sink(
     formats : mapping of str to str
     packed : bool
         Whether text is gzipped.
+    escape : bool
+        Whether cells and names that a spreadsheet would take for formulas get a ``'`` in CSV and
+        TSV; see `formulas`.
     """
     if kind == "parquet":
         return _Parquet(handle, schema)
@@ -65,8 +71,9 @@ def file_sink(
     if kind == "jsonl":
         return _Lines(handle, packed, b"", _json_lines(schema, formats))
     delimiter = "\t" if kind == "tsv" else ","
-    header = delimiter.join(_quoted(name, delimiter) for name in schema.names) + "\n"
-    return _Lines(handle, packed, header.encode(), _rows(schema, formats, delimiter))
+    names = formulas.escape_names(schema.names) if escape else schema.names
+    header = delimiter.join(map(_quoted, names)) + "\n"
+    return _Lines(handle, packed, header.encode(), _rows(schema, formats, delimiter, escape))
 
 
 class _Lines:
@@ -200,11 +207,10 @@ class _Arrow:
 
 
 def _rows(
-    schema: pa.Schema, formats: Mapping[str, str], delimiter: str
+    schema: pa.Schema, formats: Mapping[str, str], delimiter: str, escape: bool
 ) -> Callable[[pa.Table], pa.Array]:
     spell = speller(schema, formats)
     special = f'^$|[{re.escape(delimiter)}"\\r\\n]'
-    textual = [_may_need_quotes(kind) for kind in schema.types]
 
     def quote(values: pa.Array) -> pa.Array:
         needed = pc.match_substring_regex(values, special)
@@ -214,10 +220,19 @@ def _rows(
         wrapped = pc.binary_join_element_wise('"', doubled, '"', "")
         return pc.if_else(needed, wrapped, values)
 
+    def protect(values: pa.Array) -> pa.Array:
+        return quote(formulas.escape(values) if escape else values)
+
+    kinds = [getattr(kind, "value_type", kind) for kind in schema.types]
+    changes = [
+        protect if pa.types.is_string(kind) else quote if pa.types.is_temporal(kind) else None
+        for kind in kinds
+    ]
+
     def lines(table: pa.Table) -> pa.Array:
         columns = [
-            over_values(column, quote) if text else column.combine_chunks()
-            for column, text in zip(spell(table).columns, textual, strict=True)
+            over_values(column, change) if change else column.combine_chunks()
+            for column, change in zip(spell(table).columns, changes, strict=True)
         ]
         return pc.binary_join_element_wise(
             *(column.cast(pa.string()) for column in columns),
@@ -229,13 +244,9 @@ def _rows(
     return lines
 
 
-def _may_need_quotes(kind: pa.DataType) -> bool:
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(value) or pa.types.is_temporal(value))
-
-
-def _quoted(name: str, delimiter: str) -> str:
-    if not re.search(f'[{re.escape(delimiter)}"\\r\\n]', name):
+def _quoted(name: str) -> str:
+    # A reader looks for any of the delimiters in the header.
+    if not re.search(f'[{re.escape(DELIMITERS)}"\\r\\n]', name):
         return name
     return '"' + name.replace('"', '""') + '"'
 

@@ -28,10 +28,13 @@ class Writer:
     there before stays and nothing else is left.
     """
 
-    def __init__(self, out: str | Path, schema: pa.Schema, formats: Mapping[str, str]) -> None:
+    def __init__(
+        self, out: str | Path, schema: pa.Schema, formats: Mapping[str, str], escape: bool
+    ) -> None:
         self._name = str(out)
         self._schema = schema
         self._formats = formats
+        self._escape = escape
         self._leave = ExitStack()
         self._sink: Sink
 
@@ -45,14 +48,21 @@ class Writer:
                 self._sink = DatabaseSink(place, self._schema, self._formats)
                 return self
             if self._name == "-":
-                self._sink = file_sink(sys.stdout.buffer, "csv", self._schema, self._formats)
+                self._sink = file_sink(
+                    sys.stdout.buffer, "csv", self._schema, self._formats, escape=self._escape
+                )
                 return self
             kind = kind_of(self._name)
             try:
                 temporary = self._leave.enter_context(replacing(Path(self._name).resolve()))
                 handle = self._leave.enter_context(temporary.open("wb"))
                 self._sink = file_sink(
-                    handle, kind, self._schema, self._formats, packed=_packed(self._name)
+                    handle,
+                    kind,
+                    self._schema,
+                    self._formats,
+                    packed=_packed(self._name),
+                    escape=self._escape,
                 )
             except BaseException:
                 self._leave.__exit__(*sys.exc_info())
@@ -98,7 +108,11 @@ class Writer:
 
 
 def open_writer(
-    out: str | Path, schema: pa.Schema, formats: Mapping[str, str] | None = None
+    out: str | Path,
+    schema: pa.Schema,
+    formats: Mapping[str, str] | None = None,
+    *,
+    escape: bool = True,
 ) -> Writer:
     """Open a file, a database table or ``-`` (CSV on standard output) for writing.
 
@@ -110,18 +124,27 @@ def open_writer(
     schema : pyarrow.Schema
     formats : mapping of str to str
         How text files spell booleans, dates and times, by column.
+    escape : bool
+        Put a ``'`` before text cells and column names of CSV and TSV that a spreadsheet would take
+        for formulas; `read` removes it again.
 
     Returns
     -------
     Writer
         To be used in a ``with`` statement.
     """
-    return Writer(out, schema.remove_metadata(), formats or {})
+    return Writer(out, schema.remove_metadata(), formats or {}, escape)
 
 
-def write(table: pa.Table, out: str | Path, formats: Mapping[str, str] | None = None) -> None:
+def write(
+    table: pa.Table,
+    out: str | Path,
+    formats: Mapping[str, str] | None = None,
+    *,
+    escape: bool = True,
+) -> None:
     """Write a whole table; see `open_writer`."""
-    with open_writer(out, table.schema, formats) as writer:
+    with open_writer(out, table.schema, formats, escape=escape) as writer:
         writer.write(table)
 
 
