@@ -772,6 +772,11 @@ def augment(
     if json_output is not None:
         judged.to_json(json_output)
         voice.say(f"{json_output}: figures written")
+    for words in judged.verdicts:
+        if output == "-":  # rows are on standard output
+            voice.say(words)
+        else:
+            click.echo(_line(words))
     if output != "-":
         _print_summary(judged)
 

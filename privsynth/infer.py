@@ -99,7 +99,7 @@ class _Facts:
     @property
     def coded(self) -> bool:
         """Whether the caller stores the values as categories, whatever they are."""
-        return pa.types.is_dictionary(self.stored)
+        return bool(pa.types.is_dictionary(self.stored))
 
     @property
     def whole(self) -> bool:

@@ -316,7 +316,7 @@ class Oversampled:
     @cached_property
     def _matrix(self) -> Floats:
         """The features as numbers, one row a training row."""
-        columns = {**self._lines, **self._levels}
+        columns: dict[str, _Line | _Levels] = {**self._lines, **self._levels}
         return np.column_stack([columns[name].floats for name in self._features.column_names])
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -430,7 +430,8 @@ class _Line:
 
     @property
     def _distances(self) -> npt.NDArray[np.uint64]:
-        return (self.values - self.values.min()).view(np.uint64)  # wraps round, and so is exact
+        # Wraps round, and so is exact.
+        return np.asarray((self.values - self.values.min()).view(np.uint64))
 
     def back(self, drawn: Floats) -> pa.Array:
         """Return the values at some distances; at that of a row, the very value of the row."""
