@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from privsynth.artefact import FittedModel
-from privsynth.codec import OTHER, Cells, Codec, LevelCodes, SurrogateCodes
+from privsynth.codec import OTHER, Cells, Codec, LevelCodes, SurrogateCodes, numbers_of
 from privsynth.declared import check_declared, declared_codec
 from privsynth.engines import DEFAULT, OVERSAMPLERS, Progress, Synthesizer, recipe
 from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError, known
@@ -782,6 +782,10 @@ def _unpooled(
     The real rows stand beside the synthetic ones, and a level of neither says nothing.
     """
     for j, coding in enumerate(codec.codings):
+        field = synthetic.schema.field(j)
+        if isinstance(coding, Cells) and pa.types.is_dictionary(field.type):
+            near = _nearest(synthetic.column(j), real.column(coding.name), coding)
+            synthetic = synthetic.set_column(j, field, near)
         if not (isinstance(coding, LevelCodes) and coding.pooled):
             continue
         held = real.column(coding.name).combine_chunks()
@@ -798,6 +802,22 @@ def _unpooled(
         put = put.dictionary_encode().cast(old.type) if values is not old else put
         synthetic = synthetic.set_column(j, synthetic.schema.field(j), put)
     return synthetic
+
+
+def _nearest(drawn: pa.ChunkedArray, real: pa.ChunkedArray, coding: Cells) -> pa.Array:
+    """Give the real category nearest to each number drawn, where categories are numbers."""
+    categories = real.combine_chunks().dictionary_decode().unique().drop_null()
+    if not len(categories):
+        return drawn
+    held, _ = numbers_of(categories, coding.low.dtype)
+    order = np.argsort(held, kind="stable")
+    numbers, valid = numbers_of(drawn, coding.low.dtype)
+    at = np.searchsorted(held[order], numbers).clip(1, max(len(held) - 1, 1)) - 1
+    above = np.minimum(at + 1, len(held) - 1)
+    low, high = held[order][at].astype(float), held[order][above].astype(float)
+    nearest = order[np.where(numbers - low <= high - numbers, at, above)]
+    indices = pa.array(nearest.astype(np.int32), mask=~valid)
+    return pa.DictionaryArray.from_arrays(indices, categories, ordered=drawn.type.ordered)
 
 
 def _identified(

@@ -375,7 +375,18 @@ def augment(
         flag=flag,
         **options,
     )
-    return to_frame(made.table(), made.real.frame)
+    return _as_given(to_frame(made.table(), made.real.frame), data)
+
+
+def _as_given(frame: Any, data: Any) -> Any:
+    """Give the columns of a pandas frame the types that the caller's own frame has."""
+    if type(data).__module__.split(".")[0] != "pandas" or not hasattr(data, "dtypes"):
+        return frame
+    for name, dtype in data.dtypes.items():
+        if frame[name].dtype != dtype:
+            with suppress(TypeError, ValueError):  # a gap drawn has no place in every type
+                frame[name] = frame[name].astype(dtype)
+    return frame
 
 
 def minority_gain(
