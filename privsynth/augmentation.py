@@ -372,6 +372,13 @@ def grow(
             "learnt from one; leave it out of the sampling strategy, or drop or merge it"
         )
     _warn_of_few(least)
+    if plan.selection == "classifiers" and least < ENOUGH:
+        warnings.warn(
+            f"a class has {least} rows, too few for classifiers to learn from: its synthetic rows "
+            "are not selected",
+            PrivsynthWarning,
+            stacklevel=3,
+        )
     alone = not plan.holds_rows and plan.engine not in NETWORKS
     if plan.fit_on == "auto" and least < ENOUGH and alone:
         plan = replace(plan, fit_on="minority")
@@ -553,6 +560,11 @@ def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:
         raise DataError(f"{place}: the target is missing in {nulls} rows; drop or fill them")
     if classes < 2:
         raise DataError(f"{place}: the target has one class, and two are needed; choose another")
+    if pa.types.is_temporal(table.schema.field(target).type):
+        raise UsageError(
+            f"{place}: holds dates or times, which are no classes; store them as text or as "
+            "categories, or name another target"
+        )
     if classes > MOST_CLASSES or 2 * classes > table.n_rows:
         raise DataError(
             f"{place}: has {classes} different values in {table.n_rows} rows, which is too many "

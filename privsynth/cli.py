@@ -250,7 +250,8 @@ _k = click.option(
     "--k",
     type=click.IntRange(min=1),
     metavar="ROWS",
-    help="Fewest training rows that a level, bin, bound or parameter may rest on.  [default: 10]",
+    help="Fewest training rows that a level, bin, bound or parameter may rest on; not with a "
+    "budget.  [default: 10]",
 )
 _engine = click.option(
     "--engine",
@@ -287,7 +288,7 @@ _ledger = click.option(
 _encoding = click.option(
     "--encoding",
     metavar="NAME",
-    help="Text encoding of CSV, TSV and JSON-lines input.  [default: utf-8]",
+    help="Text encoding of CSV, TSV and JSON-lines input; other files have none.  [default: utf-8]",
 )
 _encodings = click.option(
     "--encoding",
@@ -650,7 +651,7 @@ def sample(
 @click.option(
     "--judge",
     is_flag=True,
-    help="Judge by repeated cross-validation on DATA whether it helps; takes minutes.",
+    help="Judge by repeated cross-validation on DATA whether it helps, and say so; takes minutes.",
 )
 @click.option("--report", type=_FILE, metavar="FILE", help="HTML report of --judge to write.")
 @click.option(
