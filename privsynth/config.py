@@ -19,6 +19,8 @@ __all__ = ["RunConfig", "parse_setting", "read_settings"]
 class RunConfig:
     """What a fit or an augmentation is told, whether by a file, the command line or both.
 
+    One file may serve both commands: each leaves aside the keys that the other alone reads.
+
     Parameters
     ----------
     engine : str, optional

@@ -22,7 +22,7 @@ from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageEr
 from privsynth.evaluation import Evaluation, Score
 from privsynth.infer import infer
 from privsynth.privacy import Budget, Disclosure
-from privsynth.private import check_private, refitted, set_aside
+from privsynth.private import check_private, fit_privately, refitted, set_aside
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema, Source, opened
 from privsynth.storage import check_writable, replacing
@@ -192,6 +192,7 @@ def fit(
         account=ledger,
         holdout=holdout,
         progress=progress,
+        privately=fit_privately,
     )
     if aside is not None and holdout_output is not None:
         write(aside.to_arrow(), holdout_output, aside.formats)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -88,6 +88,7 @@ class FitTask:
         account: str | Path | None = None,
         holdout: float | None = None,
         progress: Progress | None = None,
+        privately: Callable[..., FittedModel] = fit_privately,
     ) -> FittedModel:
         """Fit to the rows of a table, which was read as `total` under a budget.
 
@@ -103,6 +104,8 @@ class FitTask:
         holdout : float, optional
             The share that was set aside, for the card.
         progress : callable, optional
+        privately : callable
+            `privsynth.private.fit_privately`, or one with an accountant that records.
 
         Returns
         -------
@@ -110,7 +113,7 @@ class FitTask:
         """
         synthesizer = recipe(self.engine, self.settings)
         if self.budget is not None:
-            model = fit_privately(
+            model = privately(
                 train,
                 self.engine,
                 synthesizer,

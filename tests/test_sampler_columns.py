@@ -127,8 +127,9 @@ def test_the_ends_of_a_segment_are_rows_bit_for_bit() -> None:
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 def test_numbers_too_far_apart_are_refused_with_their_column() -> None:
     rng = np.random.default_rng(0)
-    labels = (np.arange(40) < 10).astype(np.int32)
-    rows = {"x": rng.normal(size=40), "far": rng.uniform(-1, 1, 40) * 1.7e308, "y": labels}
+    labels = (np.arange(40) < 4).astype(np.int32)  # each row's 3 neighbours: one near, two far
+    far = np.where(np.arange(40) % 2, 1.7e308, -1.7e308)
+    rows = {"x": rng.normal(size=40), "far": far, "y": labels}
     settings, prior = {"k_neighbors": 5}, np.array([0.0, 0.25])
     model = Oversampled("smote", settings, pa.table(rows), labels, 2, "y", (), prior)
     with pytest.raises(DataError, match="'far'"):
