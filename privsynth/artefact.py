@@ -85,6 +85,10 @@ class FittedModel:
         columns, guarantee = len(self.schema), self.ledger.guarantee()
         return f"FittedModel({engine}, {columns} columns{aim}, {guarantee})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The same bytes as a file's: every engine's model can be pickled if it can be saved.
+        return _unpack, (packed(self),)
+
     def sample(
         self,
         n: int,
@@ -121,18 +125,30 @@ class FittedModel:
         import pyarrow as pa
 
         chosen = chosen_seed(seed)
-        classes = self.weights(balance)
+        classes = self.weights(balance, where)
         table = pa.concat_tables(
             rows(self.codec, self.model, n, seed=chosen, where=where, classes=classes)
         )
         return to_frame(table.cast(self.codec.schema), self.card["frame"])
 
-    def weights(self, balance: float | None = None) -> dict[int, float] | None:
+    def weights(
+        self, balance: float | None = None, where: Mapping[str, Any] | None = None
+    ) -> dict[int, float] | None:
         """Give the classes to draw, by code, with their weights; None for the model's own.
 
         A model of the minority that was fitted under a budget knows all classes.
+
+        Raises
+        ------
+        UsageError
+            `balance` is given, and `where` asks for one class.
         """
         if balance is not None:
+            if self.card["target"] in (where or {}):
+                raise UsageError(
+                    f"a balance sets the shares of all classes, and a condition on "
+                    f"{self.card['target']!r} asks for one class; leave one of them out"
+                )
             return self.balanced(balance)
         shares = self.card.get("class_shares")
         if not (shares and self.card.get("minority") and self.ledger.budget is not None):

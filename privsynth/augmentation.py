@@ -8,11 +8,14 @@ it is put behind are not.
 
 from __future__ import annotations
 
+import datetime
+import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from decimal import Decimal
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +26,7 @@ import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from privsynth.artefact import FittedModel
-from privsynth.codec import OTHER, Cells, Codec, LevelCodes, SurrogateCodes
+from privsynth.codec import OTHER, Cells, Codec, LevelCodes, SurrogateCodes, numbers_of
 from privsynth.declared import check_declared, declared_codec
 from privsynth.engines import DEFAULT, OVERSAMPLERS, Progress, Synthesizer, recipe
 from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError, known
@@ -40,7 +43,16 @@ from privsynth.table import Table, arrow_type, to_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Augmentation", "FitOn", "Plan", "Selection", "augment_table", "grow", "grow_privately"]
+__all__ = [
+    "Augmentation",
+    "FitOn",
+    "Plan",
+    "Selection",
+    "augment_table",
+    "by_label",
+    "grow",
+    "grow_privately",
+]
 
 FitOn = Literal["auto", "minority", "all"]
 Selection = Literal["auto", "classifiers", "none"]
@@ -112,6 +124,11 @@ class Plan:
                 "under a budget all rows are learnt, since one model of them tells more of a rare "
                 "class than its own rows under noise; leave --fit-on out, or drop --epsilon"
             )
+        if self.fit_on != "auto" and self.holds_rows:
+            raise UsageError(
+                f"{self.engine} draws between the rows of each class and learns nothing; use cart "
+                "or copula, or leave --fit-on out"
+            )
         if self.selection == "classifiers" and self.holds_rows:
             raise UsageError(
                 f"{self.engine} draws between rows, and its rows are not selected; use cart or "
@@ -173,10 +190,14 @@ class Augmentation:
         """What the attacks on SMOTE find: whether real rows can be told apart, or rebuilt."""
         from privsynth.evaluation.attacks.mirrors import smote_mirrors
 
-        if self.model is None or not self.synthetic.num_rows:
+        if self.model is None or not self.synthetic.num_rows or not self.real.n_rows:
             return ()
         real, synthetic = self._minority()
         return smote_mirrors(real, synthetic, self.model.schema, seed=self.seed)
+
+    def without_real(self) -> Augmentation:
+        """Give the same without the real rows, for what may be kept longer than they are."""
+        return replace(self, real=self.real.take(np.zeros(0, int)))
 
     def table(self) -> pa.Table:
         """Give the real rows, then the synthetic ones."""
@@ -235,6 +256,8 @@ class Augmentation:
         """
         from privsynth.report.plots import before_after
 
+        if not self.real.n_rows:
+            raise UsageError("the real rows were left behind in a copy; plot what was copied")
         real = to_frame(self.real.to_arrow(), "pandas")
         new = to_frame(self.synthetic, "pandas")
         schema = infer(self.real, target=self.target)
@@ -315,6 +338,8 @@ def augment_table(
     values, held, nulls = table.value_counts(target)
     _check_target(table, target, len(values), nulls)
     counts = dict(zip(values.to_pylist(), held.tolist(), strict=True))
+    if isinstance(sampling_strategy, Mapping):
+        sampling_strategy = by_label(sampling_strategy, counts, table.formats.get(target))
     wanted = _wanted(counts, sampling_strategy)
     return replace(grow(table, target, counts, wanted, plan, seed, progress), flag=flag)
 
@@ -347,6 +372,13 @@ def grow(
             "learnt from one; leave it out of the sampling strategy, or drop or merge it"
         )
     _warn_of_few(least)
+    if plan.selection == "classifiers" and least < ENOUGH:
+        warnings.warn(
+            f"a class has {least} rows, too few for classifiers to learn from: its synthetic rows "
+            "are not selected",
+            PrivsynthWarning,
+            stacklevel=3,
+        )
     alone = not plan.holds_rows and plan.engine not in NETWORKS
     if plan.fit_on == "auto" and least < ENOUGH and alone:
         plan = replace(plan, fit_on="minority")
@@ -441,7 +473,7 @@ def grow_privately(
     """
     schema = check_declared(plan.schema, learnt.names, learnt.name).with_target(target)
     classes = _declared_classes(schema, target, learnt)
-    strategy = _settled(classes.to_pylist(), sampling_strategy)
+    strategy = _settled(classes.to_pylist(), sampling_strategy, schema[target].format)
     fitting, drawing = np.random.SeedSequence(seed).spawn(2)
     model = fit_privately(
         learnt,
@@ -505,10 +537,10 @@ def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:
     return told.cast(arrow_type(coding.column.dtype))
 
 
-def _settled(classes: Sequence[Any], strategy: Any) -> Any:
+def _settled(classes: Sequence[Any], strategy: Any, spelled: str | None) -> Any:
     """Refuse, before anything is spent, a strategy that does not fit the classes declared."""
     if isinstance(strategy, Mapping):
-        return _by_class(dict.fromkeys(classes, 0), strategy)
+        return _by_class(dict.fromkeys(classes, 0), by_label(strategy, classes, spelled))
     if not callable(strategy):
         _wanted(dict.fromkeys(classes, 1), strategy)
     return strategy
@@ -528,6 +560,11 @@ def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:
         raise DataError(f"{place}: the target is missing in {nulls} rows; drop or fill them")
     if classes < 2:
         raise DataError(f"{place}: the target has one class, and two are needed; choose another")
+    if pa.types.is_temporal(table.schema.field(target).type):
+        raise UsageError(
+            f"{place}: holds dates or times, which are no classes; store them as text or as "
+            "categories, or name another target"
+        )
     if classes > MOST_CLASSES or 2 * classes > table.n_rows:
         raise DataError(
             f"{place}: has {classes} different values in {table.n_rows} rows, which is too many "
@@ -571,23 +608,96 @@ def _by_ratio(counts: Mapping[Any, int], ratio: float) -> dict[Any, int]:
     return {label: max(0, int(ratio * most) - n) for label, n in counts.items() if n < most}
 
 
+def by_label(
+    strategy: Mapping[Any, Any], labels: Iterable[Any], spelled: str | None = None
+) -> dict[Any, Any]:
+    """Return a sampling strategy whose keys are the labels themselves.
+
+    Parameters
+    ----------
+    strategy : mapping
+        Its keys are labels, or texts: keys of JSON and YAML, or as the file spells them.
+    labels : iterable
+        The classes.
+    spelled : str, optional
+        How the file spells them, as `Table.formats` says.
+
+    Raises
+    ------
+    UsageError
+        A key names no class, or two name the same.
+    """
+    labels = list(labels)
+    named: dict[Any, Any] = {}
+    for spell in (partial(_spellings, spelled=spelled), _loosely):
+        for label in labels:
+            for text in spell(label):
+                named.setdefault(text, label)
+    found: dict[Any, Any] = {}
+    for key, total in strategy.items():
+        if key in labels:
+            label = labels[labels.index(key)]
+        else:
+            texts = [text for text in (*_spellings(key), *_loosely(key)) if text in named]
+            if not texts:
+                raise UsageError(
+                    f"the sampling strategy names a class {str(key)!r} that no row has; name "
+                    "classes as the target spells them"
+                )
+            label = named[texts[0]]
+        if label in found:
+            raise UsageError(f"the sampling strategy names class {str(key)!r} twice; name it once")
+        found[label] = total
+    return found
+
+
+def _spellings(label: Any, spelled: str | None = None) -> Iterator[str]:
+    """Give the texts that mean a label: Python's, JSON's, and the file's."""
+    if isinstance(label, np.generic):
+        label = label.item()
+    yield str(label)
+    if isinstance(label, bool):
+        yield str(label).lower()
+        yield str(int(label))
+        if spelled is not None and spelled.count("/") == 1:
+            true, false = spelled.split("/")
+            yield true if label else false
+    elif isinstance(label, datetime.date):
+        yield label.isoformat()
+        if spelled is not None:
+            with suppress(ValueError):
+                yield label.strftime(spelled)
+    elif isinstance(label, int | float | Decimal) and math.isfinite(label):
+        yield repr(float(label))
+        if label == int(label):
+            yield str(int(label))
+
+
+def _loosely(label: Any) -> Iterator[str]:
+    """Give texts that mean a label where no other label is written so."""
+    text = str(label).strip()
+    if isinstance(label, bool | np.bool_):
+        yield from (("true", "yes", "y", "t") if label else ("false", "no", "n", "f"))
+    if isinstance(label, datetime.datetime):
+        yield label.date().isoformat()
+    yield text.casefold()
+    with suppress(ValueError, OverflowError):
+        number = float(text)
+        if number.is_integer():
+            yield str(int(number))
+
+
 def _by_class(counts: Mapping[Any, int], strategy: Mapping[Any, Any]) -> dict[Any, int]:
-    named = {**{str(label): label for label in counts}, **{label: label for label in counts}}
     made = {}
     for label, total in strategy.items():
-        if label not in named:
-            raise UsageError(
-                f"the sampling strategy names a class {label!r} that no row has; name classes as "
-                "the target spells them"
-            )
         if not isinstance(total, int | np.integer) or isinstance(total, bool) or total < 0:
             raise UsageError("the sampling strategy wants whole numbers of rows, one a class")
-        if total < counts[named[label]]:
+        if total < counts[label]:
             raise UsageError(
                 f"the sampling strategy asks for {total} rows of a class that has "
-                f"{counts[named[label]]}; rows are added and never taken away"
+                f"{counts[label]}; rows are added and never taken away"
             )
-        made[named[label]] = int(total) - counts[named[label]]
+        made[label] = int(total) - counts[label]
     return made
 
 
@@ -684,6 +794,10 @@ def _unpooled(
     The real rows stand beside the synthetic ones, and a level of neither says nothing.
     """
     for j, coding in enumerate(codec.codings):
+        field = synthetic.schema.field(j)
+        if isinstance(coding, Cells) and pa.types.is_dictionary(field.type):
+            near = _nearest(synthetic.column(j), real.column(coding.name), coding)
+            synthetic = synthetic.set_column(j, field, near)
         if not (isinstance(coding, LevelCodes) and coding.pooled):
             continue
         held = real.column(coding.name).combine_chunks()
@@ -700,6 +814,22 @@ def _unpooled(
         put = put.dictionary_encode().cast(old.type) if values is not old else put
         synthetic = synthetic.set_column(j, synthetic.schema.field(j), put)
     return synthetic
+
+
+def _nearest(drawn: pa.ChunkedArray, real: pa.ChunkedArray, coding: Cells) -> pa.Array:
+    """Give the real category nearest to each number drawn, where categories are numbers."""
+    categories = real.combine_chunks().dictionary_decode().unique().drop_null()
+    if not len(categories):
+        return drawn
+    held, _ = numbers_of(categories, coding.low.dtype)
+    order = np.argsort(held, kind="stable")
+    numbers, valid = numbers_of(drawn, coding.low.dtype)
+    at = np.searchsorted(held[order], numbers).clip(1, max(len(held) - 1, 1)) - 1
+    above = np.minimum(at + 1, len(held) - 1)
+    low, high = held[order][at].astype(float), held[order][above].astype(float)
+    nearest = order[np.where(numbers - low <= high - numbers, at, above)]
+    indices = pa.array(nearest.astype(np.int32), mask=~valid)
+    return pa.DictionaryArray.from_arrays(indices, categories, ordered=drawn.type.ordered)
 
 
 def _identified(

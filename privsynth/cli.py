@@ -300,7 +300,8 @@ _k = click.option(
     "--k",
     type=click.IntRange(min=1),
     metavar="ROWS",
-    help="Fewest training rows that a level, bin, bound or parameter may rest on.  [default: 10]",
+    help="Fewest training rows that a level, bin, bound or parameter may rest on; not with a "
+    "budget.  [default: 10]",
 )
 _engine = click.option(
     "--engine",
@@ -337,7 +338,7 @@ _ledger = click.option(
 _encoding = click.option(
     "--encoding",
     metavar="NAME",
-    help="Text encoding of CSV, TSV and JSON-lines input.  [default: utf-8]",
+    help="Text encoding of CSV, TSV and JSON-lines input; other files have none.  [default: utf-8]",
 )
 _encodings = click.option(
     "--encoding",
@@ -705,7 +706,7 @@ def sample(
 @click.option(
     "--judge",
     is_flag=True,
-    help="Judge by repeated cross-validation on DATA whether it helps; takes minutes.",
+    help="Judge by repeated cross-validation on DATA whether it helps, and say so; takes minutes.",
 )
 @click.option("--report", type=_FILE, metavar="FILE", help="HTML report of --judge to write.")
 @click.option(
@@ -829,6 +830,11 @@ def augment(
     if json_output is not None:
         judged.to_json(json_output)
         voice.say(f"{json_output}: figures written")
+    for words in judged.verdicts:
+        if output == "-":  # rows are on standard output
+            voice.say(words)
+        else:
+            click.echo(_line(words))
     if output != "-":
         _print_summary(judged)
 

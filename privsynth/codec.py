@@ -30,7 +30,7 @@ from privsynth.errors import (
     SchemaError,
     known,
 )
-from privsynth.infer import clipped, round_numbers
+from privsynth.infer import clipped, level_values, round_numbers
 from privsynth.privacy import Disclosure
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema
 from privsynth.surrogates import surrogates
@@ -890,7 +890,7 @@ def _levels(
         kept = np.flatnonzero(counts >= k)
         order = kept[np.argsort(-counts[kept], kind="stable")]
         held = counts[order]
-        levels = plain.take(pa.array(order)).to_pylist()
+        levels = level_values(plain.take(pa.array(order)))
     rest = int(counts.sum() - held[held >= k].sum())
     texts = pa.types.is_string(plain.type)
     pooled = texts and rest >= k and OTHER not in levels

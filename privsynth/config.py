@@ -19,6 +19,8 @@ __all__ = ["RunConfig", "parse_setting", "read_settings"]
 class RunConfig:
     """What a fit or an augmentation is told, whether by a file, the command line or both.
 
+    One file may serve both commands: each leaves aside the keys that the other alone reads.
+
     Parameters
     ----------
     engine : str, optional
@@ -27,16 +29,16 @@ class RunConfig:
         The column to be predicted.
     schema : pathlib.Path, optional
         A reviewed schema.
-    k : int, default=10
-        The fewest training rows that anything learnt may rest on.
+    k : int, optional
+        The fewest training rows that anything learnt may rest on; 10 where none is given.
     seed : int, optional
         Governs fitting; None draws one.
     holdout : float, optional
         The share of rows set aside before anything is learnt, between 0 and 1.
     holdout_output : str or pathlib.Path, optional
         Where the rows set aside are written.
-    encoding : str, default="utf-8"
-        The text encoding of CSV, TSV and JSON-lines files.
+    encoding : str, optional
+        The text encoding of CSV, TSV and JSON-lines files; UTF-8 where none is given.
     escape : bool, default=True
         Whether a ``'`` keeps a spreadsheet from running cells of CSV and TSV files as formulas.
     minority : bool, default=False
@@ -69,11 +71,11 @@ class RunConfig:
     engine: str | None = None
     target: str | None = None
     schema: Path | None = None
-    k: int = 10
+    k: int | None = None
     seed: int | None = None
     holdout: float | None = None
     holdout_output: str | Path | None = field(default=None, repr=False)  # a URL may hold a password
-    encoding: str = "utf-8"
+    encoding: str | None = None
     escape: bool = True
     minority: bool = False
     sampling_strategy: float | str | Mapping[str, int] = "auto"
@@ -94,7 +96,7 @@ class RunConfig:
                 continue
             if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
                 raise ConfigError(f"{key.name!r} is given as {_words(value)}; {words} is wanted")
-        if self.k < 1:
+        if self.k is not None and self.k < 1:
             raise ConfigError(f"'k' is {self.k}; at least 1 is wanted, such as 10")
         if self.seed is not None and self.seed < 0:
             raise ConfigError(f"'seed' is {self.seed}; 0 or more is wanted")
@@ -143,6 +145,11 @@ class RunConfig:
         for key in ("schema", "holdout_output", "ledger"):
             if isinstance(state.get(key), str) and "://" not in state[key]:
                 state[key] = path.parent / state[key]
+        for key in ("k", "encoding"):
+            if key in state and state[key] is None:
+                raise ConfigError(
+                    f"{path}: {key!r} is given as nothing; {_WANTED[key][1]} is wanted"
+                )
         try:
             return cls(**state)
         except ConfigError as error:

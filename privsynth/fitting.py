@@ -118,6 +118,7 @@ def fit_table(
         "seed": seed,
         "rows": train.n_rows,
         "target": full.target.name if full.target else None,
+        "declared": {column.name: sorted(column.stated) for column in declared or ()},
         "class_shares": _class_shares(train, codec),
         "minority": minority,
         "holdout": holdout,
@@ -173,7 +174,7 @@ def _warn(codec: Codec, k: int) -> None:
             lost = f"has no level that {k} rows hold, so every value becomes '(other)'"
         else:
             continue
-        warnings.warn(f"column {coding.name!r} {lost}", PrivsynthWarning, stacklevel=4)
+        warnings.warn(f"column {coding.name!r} {lost}", PrivsynthWarning, stacklevel=5)
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema
 from privsynth.surrogates import KINDS, NUMBERS, PLACEHOLDER, check_pattern, learn_pattern
 from privsynth.table import Table, arrow_type
 
-__all__ = ["clipped", "infer", "round_numbers"]
+__all__ = ["clipped", "infer", "level_values", "round_numbers"]
 
 
 def _set(text: str) -> frozenset[str]:
@@ -95,6 +95,11 @@ class _Facts:
     @property
     def textual(self) -> bool:
         return bool(pa.types.is_string(self.type))
+
+    @property
+    def coded(self) -> bool:
+        """Whether the caller stores the values as categories, whatever they are."""
+        return bool(pa.types.is_dictionary(self.stored))
 
     @property
     def whole(self) -> bool:
@@ -209,7 +214,7 @@ def _facts(table: Table, name: str) -> _Facts:
     order = None
     if pa.types.is_dictionary(stored) and stored.ordered:
         column = table.to_arrow([name]).column(0).unify_dictionaries()
-        order = tuple(column.chunk(0).dictionary.to_pylist()) if column.num_chunks else ()
+        order = tuple(level_values(column.chunk(0).dictionary)) if column.num_chunks else ()
     return _Facts(table.name, name, stored, values, counts, nulls, order)
 
 
@@ -217,19 +222,23 @@ def _facts(table: Table, name: str) -> _Facts:
 
 
 def _propose(facts: _Facts, k: int) -> Column:
-    kind, personal, why = _guess(facts)
+    kind, personal, why = _guess(facts, k)
     return _build(facts, kind, personal, why, k)
 
 
-def _guess(facts: _Facts) -> tuple[Kind, str | None, str]:
+def _guess(facts: _Facts, k: int) -> tuple[Kind, str | None, str]:
     """Give the kind, the kind of personal data, and why."""
     if pa.types.is_boolean(facts.type):
         return Kind.BOOLEAN, None, "true or false"
-    if pa.types.is_temporal(facts.type):
-        zone = getattr(facts.type, "tz", None)
-        return Kind.DATETIME, None, f"dates and times in {zone}" if zone else "dates or times"
     if facts.order is not None:
         return Kind.ORDINAL, None, "categories with an order"
+    # Categories are levels, whatever their values are, unless no level would be left.
+    levels = facts.coded and bool((facts.counts >= k).any())
+    if pa.types.is_temporal(facts.type):
+        if levels:
+            return Kind.CATEGORICAL, None, "categories that are dates or times"
+        zone = getattr(facts.type, "tz", None)
+        return Kind.DATETIME, None, f"dates and times in {zone}" if zone else "dates or times"
     if not facts.rows:
         kind = Kind.NUMERIC if pa.types.is_floating(facts.type) else Kind.INTEGER
         return kind if facts.numeric else Kind.CATEGORICAL, None, "all values are missing"
@@ -240,6 +249,8 @@ def _guess(facts: _Facts) -> tuple[Kind, str | None, str]:
     named = _id_reason(facts)
     if named is not None:
         return Kind.ID, None, named
+    if facts.numeric and levels:
+        return Kind.CATEGORICAL, None, "categories that are numbers"
     if pa.types.is_integer(facts.type):
         return Kind.INTEGER, None, "whole numbers"
     if facts.numeric:
@@ -372,7 +383,7 @@ def _levels(facts: _Facts, kind: Kind, k: int) -> tuple[Levels, int]:
     kept = np.flatnonzero(facts.counts >= k)
     if kind is not Kind.ORDINAL:
         kept = kept[np.argsort(-facts.counts[kept], kind="stable")]
-    levels = facts.values.take(pa.array(kept)).to_pylist()
+    levels = level_values(facts.values.take(pa.array(kept)))
     if facts.order is not None and kind is Kind.ORDINAL:
         levels = [level for level in facts.order if level in set(levels)]
     return Levels(tuple(levels)), len(facts.values) - len(kept)
@@ -387,6 +398,18 @@ def _bounds(facts: _Facts, k: int) -> Bounds | None:
         return Bounds(_number(low, facts), _number(high, facts))
     low, high = clipped(_wall_clock(facts.values), facts.counts, k, _round_times)
     return Bounds(_iso(low), _iso(high))
+
+
+def level_values(values: pa.Array) -> list[Any]:
+    """Return values as a schema lists levels: text, numbers and booleans; the rest as text.
+
+    `privsynth.codec.as_type` reads the text of dates, times and decimals back.
+    """
+    kind, types = values.type, pa.types
+    plain = types.is_string(kind) or types.is_boolean(kind)
+    if not (plain or types.is_integer(kind) or types.is_floating(kind)):
+        values = values.cast(pa.string())
+    return list(values.to_pylist())
 
 
 def clipped(
@@ -465,7 +488,7 @@ def _declare(said: Column, facts: _Facts, k: int) -> Column:
     given = said.stated
     if "dtype" in given:
         _check_dtype(said, facts, place)
-    guessed, personal, why = _guess(facts)
+    guessed, personal, why = _guess(facts, k)
     kind = said.kind if "kind" in given else _kind_of_domain(said, guessed, facts)
     if kind is not guessed:
         why = f"declared {kind}" if "kind" in given else f"a domain is declared; else {why}"
@@ -528,7 +551,9 @@ def _check_kind(kind: Kind, facts: _Facts, place: str) -> None:
         Kind.DATETIME: None if moment else "store it as dates, or declare it categorical",
         Kind.BOOLEAN: None if len(facts.values) <= 2 else "it has more than two values",
         Kind.TEXT: None if facts.textual else "only a text column can hold placeholder text",
-    }.get(kind, f"declare it {Kind.DATETIME}" if moment else None)
+    }.get(kind, None if facts.coded or not moment else f"declare it {Kind.DATETIME}")
+    if kind in (Kind.ID, Kind.PERSONAL) and moment:
+        mend = f"declare it {Kind.DATETIME}"
     if kind in (Kind.ID, Kind.PERSONAL) and pa.types.is_boolean(facts.type):
         mend = f"declare it {Kind.BOOLEAN}"
     if kind is Kind.BOOLEAN and moment:
@@ -566,10 +591,23 @@ def _declared_domain(said: Column, kind: Kind, facts: _Facts, place: str) -> Lev
 def _fits(value: Any, facts: _Facts) -> bool:
     if facts.textual:
         return isinstance(value, str)
+    if isinstance(value, str) and (
+        pa.types.is_temporal(facts.type) or pa.types.is_decimal(facts.type)
+    ):
+        return _readable(value, facts.type)
     if pa.types.is_boolean(facts.type):
         return isinstance(value, bool)
+    if pa.types.is_temporal(facts.type):
+        return False
     whole = type(value) is int or (type(value) is float and value.is_integer())
     return whole if pa.types.is_integer(facts.type) else type(value) in (int, float)
+
+
+def _readable(text: str, dtype: pa.DataType) -> bool:
+    try:
+        return bool(pa.array([text]).cast(dtype)[0].is_valid)
+    except pa.ArrowException:
+        return False
 
 
 def _moment(text: str, facts: _Facts, place: str) -> str:

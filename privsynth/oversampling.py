@@ -97,6 +97,10 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     Under a budget noise may draw a gap where no real row has one; if the column's type holds
     none, another value drawn stands in for it.
 
+    A fitted sampler can be copied and pickled, in a pipeline or a search, too. The real rows stay
+    behind, unless the engine keeps rows: ``report_`` of the copy then has no picture and no
+    attacks to give.
+
     Examples
     --------
     >>> from privsynth import MinoritySampler
@@ -234,6 +238,13 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         )
         self.sampling_strategy_ = {label: n for label, (_, n) in made.counts.items() if n}
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the real rows behind: a pickle holds what was learnt, and the rows drawn."""
+        state = dict(super().__getstate__())
+        if "report_" in state:
+            state["report_"] = state["report_"].without_real()
+        return state
 
     @property
     def _engine(self) -> str:

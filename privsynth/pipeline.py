@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -16,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.artefact import FittedModel, load
-from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, OVERSAMPLERS, Progress, recipe
-from privsynth.errors import DataError, UsageError
+from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, Progress, recipe
+from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError
 from privsynth.evaluation import Evaluation, Score
-from privsynth.fitting import fit_table, minority_rows
 from privsynth.infer import infer
 from privsynth.privacy import Budget, Disclosure
 from privsynth.private import check_private, fit_privately, refitted, set_aside
@@ -36,9 +36,11 @@ from privsynth.table import (
     to_frame,
     write,
 )
+from privsynth.task import FitTask
 
 if TYPE_CHECKING:
     from privsynth.augmentation import Augmentation, FitOn, Selection
+    from privsynth.evaluation import Tables
     from privsynth.policy import Finding, Policy
 
 __all__ = [
@@ -55,6 +57,8 @@ __all__ = [
     "sample",
 ]
 
+K = 10
+ENCODING = "utf-8"
 MOST_STRATA = 50
 MODEL = ".psyn"
 
@@ -63,8 +67,8 @@ def propose_schema(
     data: Any,
     *,
     target: str | None = None,
-    k: int = 10,
-    encoding: str = "utf-8",
+    k: int | None = None,
+    encoding: str | None = None,
     escape: bool = True,
 ) -> Schema:
     """Propose a schema for a table: kinds, domains under disclosure control, and reasons.
@@ -74,10 +78,10 @@ def propose_schema(
     data : path, frame or relation
     target : str, optional
         The column to be predicted.
-    k : int
-        The fewest rows that a level or bound may rest on.
-    encoding : str
-        Of a text file.
+    k : int, optional
+        The fewest rows that a level or bound may rest on; 10 by default.
+    encoding : str, optional
+        Of a text file; UTF-8 by default.
     escape : bool
         Remove the ``'`` that keeps a spreadsheet from running a cell of a CSV or TSV file as a
         formula.
@@ -86,7 +90,8 @@ def propose_schema(
     -------
     Schema
     """
-    return infer(read(data, encoding=encoding, escape=escape), target=target, k=Disclosure(k).k)
+    table = read(data, encoding=encoding or ENCODING, escape=escape)
+    return infer(table, target=target, k=_fewest(k))
 
 
 def fit(
@@ -95,10 +100,10 @@ def fit(
     engine: str | None = None,
     target: str | None = None,
     schema: Schema | str | Path | None = None,
-    k: int = 10,
+    k: int | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
     escape: bool = True,
     holdout: float | None = None,
     holdout_output: str | Path | None = None,
@@ -121,15 +126,16 @@ def fit(
         The column to be predicted; its classes can then be asked for exactly.
     schema : Schema or path, optional
         What is declared of the columns; the rest is inferred.
-    k : int
-        Disclosure control: nothing in the model rests on fewer rows than this.
+    k : int, optional
+        Disclosure control: nothing in the model rests on fewer rows than this; 10 by default.
+        Under a budget noise takes its place, and it cannot be given.
     seed : int, optional
         Same seed, same versions, same model; drawn afresh by default and kept in the card. Under
         a budget models differ all the same: noise has no seed.
     settings : mapping of str to value, optional
         The engine's hyper-parameters.
-    encoding : str
-        Of a text file.
+    encoding : str, optional
+        Of a text file; UTF-8 by default.
     escape : bool
         Remove the ``'`` that keeps a spreadsheet from running a cell of a CSV or TSV file as a
         formula, and put one before such cells of `holdout_output`.
@@ -166,9 +172,12 @@ def fit(
         given = {
             "target": target,
             "schema": schema,
+            "k": k,
             "seed": seed,
+            "encoding": encoding,
             "holdout": holdout,
             "escape": None if escape else escape,
+            "holdout_output": holdout_output,
             "minority": minority or None,
             "epsilon": budget,
             "ledger": ledger,
@@ -186,9 +195,8 @@ def fit(
     sources = {"data": data, "schema": schema}
     check_distinct(sources, {"holdout_output": holdout_output, "ledger": ledger})
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
-    synthesizer = recipe(name, settings)
-    check_private(name, synthesizer, budget, ledger)
-    Disclosure(k)
+    check_private(name, recipe(name, settings), budget, ledger)
+    _check_no_k(k, budget)
     declared = opened(schema)
     chosen = chosen_seed(seed)
     if (holdout is None) != (holdout_output is None):
@@ -196,40 +204,22 @@ def fit(
     if holdout_output is not None:
         check_output(holdout_output)
     streams = np.random.SeedSequence(chosen).spawn(2)
-    aim = _target_name(target, declared)
+    task = FitTask(name, settings or {}, target, declared, _fewest(k), budget, minority)
+    total = budget is not None
+    table = read(data, encoding=encoding or ENCODING, total=total, escape=escape)
     if budget is not None:
-        table = read(data, encoding=encoding, total=True, escape=escape)
         train, aside = set_aside(table, holdout, budget)
-        model = fit_privately(
-            train,
-            name,
-            synthesizer,
-            target=target,
-            declared=declared,
-            budget=budget,
-            account=ledger,
-            seed=chosen,
-            stream=streams[1],
-            minority=minority,
-            holdout=holdout,
-            progress=progress,
-        )
     else:
-        table = read(data, encoding=encoding, escape=escape)
-        train, aside = _split(table, holdout, aim, streams[0])
-        model = fit_table(
-            minority_rows(train, aim) if minority and name not in OVERSAMPLERS else train,
-            name,
-            synthesizer,
-            target=target,
-            declared=declared,
-            k=k,
-            seed=chosen,
-            stream=streams[1],
-            minority=minority,
-            holdout=holdout,
-            progress=progress,
-        )
+        train, aside = _split(table, holdout, _target_name(target, declared), streams[0])
+    model = task.fit(
+        train,
+        seed=chosen,
+        stream=streams[1],
+        account=ledger,
+        holdout=holdout,
+        progress=progress,
+        privately=fit_privately,
+    )
     if aside is not None and holdout_output is not None:
         write(aside.to_arrow(), holdout_output, aside.formats, escape=escape)
     written = {"ledger": ledger, "holdout_output": holdout_output}
@@ -283,7 +273,7 @@ def sample(
     check_distinct(model.sources, {"output": output})
     check_output(output)
     chosen = chosen_seed(seed)
-    classes = model.weights(balance)
+    classes = model.weights(balance, where)
     drawn = rows(
         model.codec, model.model, n, seed=chosen, where=where, classes=classes, progress=progress
     )
@@ -305,9 +295,9 @@ def augmented(
     fit_on: FitOn = "auto",
     selection: Selection = "auto",
     schema: Schema | str | Path | None = None,
-    k: int = 10,
+    k: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
     escape: bool = True,
     budget: Budget | None = None,
     ledger: str | Path | None = None,
@@ -327,7 +317,13 @@ def augmented(
     check_distinct({"data": data, "schema": schema}, {"ledger": ledger})
     declared = opened(schema)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
-    plan = Plan(name, settings, fit_on, selection, Disclosure(k).k, declared, budget, ledger)
+    plan = Plan(name, settings, fit_on, selection, _fewest(k), declared, budget, ledger)
+    if k is not None and plan.holds_rows:
+        raise UsageError(
+            f"k is given, and {name} draws between real rows, however few they are; leave k out"
+        )
+    _check_no_k(k, budget)
+    encoding = encoding or ENCODING
     if budget is not None and str(data) == "-":
         raise UsageError(
             "under a budget the table is read twice, and standard input can be read but once; "
@@ -414,7 +410,18 @@ def augment(
         flag=flag,
         **options,
     )
-    return to_frame(made.table(), made.real.frame)
+    return _as_given(to_frame(made.table(), made.real.frame), data)
+
+
+def _as_given(frame: Any, data: Any) -> Any:
+    """Give the columns of a pandas frame the types that the caller's own frame has."""
+    if type(data).__module__.split(".")[0] != "pandas" or not hasattr(data, "dtypes"):
+        return frame
+    for name, dtype in data.dtypes.items():
+        if frame[name].dtype != dtype:
+            with suppress(TypeError, ValueError):  # a gap drawn has no place in every type
+                frame[name] = frame[name].astype(dtype)
+    return frame
 
 
 def minority_gain(
@@ -426,9 +433,9 @@ def minority_gain(
     fit_on: FitOn = "auto",
     selection: Selection = "auto",
     schema: Schema | str | Path | None = None,
-    k: int = 10,
+    k: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
     escape: bool = True,
     folds: int = 5,
     repeats: int = 3,
@@ -456,6 +463,7 @@ def minority_gain(
         Beside doing nothing, class weights, moving the threshold, random over-sampling, SMOTE and
         ADASYN: PR-AUC, ROC-AUC, recall, F1, Brier score, and paired differences with intervals.
     """
+    from privsynth.augmentation import by_label
     from privsynth.evaluation.minority import minority_gain as judge
     from privsynth.oversampling import MinoritySampler
 
@@ -463,11 +471,11 @@ def minority_gain(
     for name in names:
         recipe(name, settings)
     declared = opened(schema)
-    table = read(data, encoding=encoding, escape=escape)
+    table = read(data, encoding=encoding or ENCODING, escape=escape)
     full = infer(table, target=target, declared=declared)
     if isinstance(sampling_strategy, Mapping):
-        named = {str(label): label for label in table.value_counts(target)[0].to_pylist()}
-        sampling_strategy = {named.get(str(c), c): n for c, n in sampling_strategy.items()}
+        labels = table.value_counts(target)[0].to_pylist()
+        sampling_strategy = by_label(sampling_strategy, labels, table.formats.get(target))
 
     def resample(name: str, X: Any, y: Any, chosen: int) -> tuple[Any, Any]:
         sampler = MinoritySampler(
@@ -476,7 +484,7 @@ def minority_gain(
             fit_on=fit_on,
             selection=selection,
             settings=settings,
-            k=k,
+            k=_fewest(k),
             schema=declared,
             random_state=chosen,
         )
@@ -535,6 +543,15 @@ class Report:
     def notes(self) -> tuple[str, ...]:
         """What the reader must know."""
         return self.evaluation.notes
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What `minority_gain` says of each engine in a line: gain, no gain shown, or loss."""
+        from privsynth.evaluation.minority import verdict
+
+        about = self.evaluation.about
+        judged = (*about.get("methods", ()), *about.get("not_judged", ()))
+        return tuple(verdict(self.evaluation, name) for name in dict.fromkeys(judged))
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Give the evaluation as JSON, and write it to `path` where one is given."""
@@ -609,7 +626,7 @@ def evaluate(
     DataError
         The tables do not have the same columns, or the holdout holds training rows.
     """
-    from privsynth.evaluation import evaluate_frames
+    from privsynth.evaluation import Tables, evaluate_tables
     from privsynth.policy import POLICIES, Policy, judge, policy_file
 
     sources = {
@@ -632,6 +649,9 @@ def evaluate(
     fitted = load(model) if isinstance(model, str | Path) else model
     if audit is not None and (audit != "deep" or fitted is None):
         raise UsageError("the audit fits the model anew: it is 'deep', and needs the model")
+    if audit is not None and not attacks:
+        raise UsageError("the audit is an attack; do not leave the attacks out")
+    task = FitTask.of(fitted) if audit is not None and fitted is not None else None
     declared = opened(schema)
     if declared is None and fitted is not None:
         declared = fitted.schema
@@ -639,18 +659,16 @@ def evaluate(
     full = infer(real, target=target, declared=declared)
     made = _frame(_read_either(synthetic, encoding, escape))
     held_out = None if holdout is None else _frame(_read_either(holdout, encoding, escape))
-    trained = _frame(real)
-    found = evaluate_frames(
-        trained, held_out, made, full, seed=chosen, attacks=attacks, progress=progress
-    )
+    tables = Tables.of(_frame(real), held_out, made, full)
+    found = evaluate_tables(tables, full, seed=chosen, attacks=attacks, progress=progress)
     claim = math.inf if fitted is None else fitted.ledger.guarantee().epsilon
     if attacks:
-        extra = _beside(model, fitted, trained, held_out, found, full)
-        if audit is not None and fitted is not None:
-            extra += _audited(fitted, trained, full, claim, chosen, progress)
+        extra = _beside(model, fitted, tables, found, full)
+        if task is not None:
+            extra += _audited(task, tables, full, chosen, progress)
         found = replace(found, scores=(*found.scores, *extra))
-    if records_at_risk is not None and held_out is not None:
-        _write_at_risk(records_at_risk, real, trained, held_out, made, full, chosen, escape=escape)
+    if records_at_risk is not None:
+        _write_at_risk(records_at_risk, real, tables, full, chosen, escape=escape)
     applied = POLICIES["standard"] if gate is None else gate
     findings = judge(found, applied, claim=claim)
     told = {
@@ -804,8 +822,7 @@ def _file(data: Any) -> Path | None:
 def _beside(
     model: FittedModel | str | Path | None,
     fitted: FittedModel | None,
-    train: Any,
-    holdout: Any,
+    tables: Tables,
     found: Evaluation,
     schema: Schema,
 ) -> tuple[Score, ...]:
@@ -815,70 +832,57 @@ def _beside(
 
     artefact = Path(model) if isinstance(model, str | Path) else None
     held = packed(fitted) if fitted is not None and artefact is None else artefact
-    searched = schema if fitted is None else fitted.schema
-    return scan(train, holdout, searched, held, {"report": found.to_json()})
+    searched = _kinds(schema) if fitted is None else fitted.schema
+    return scan(tables.train, tables.holdout, searched, held, {"report": found.to_json()})
 
 
 def _audited(
-    fitted: FittedModel,
-    train: Any,
-    schema: Schema,
-    claim: float,
-    seed: int,
-    progress: Progress | None,
+    task: FitTask, tables: Tables, schema: Schema, seed: int, progress: Progress | None
 ) -> tuple[Score, ...]:
-    """Let the audit run the pipeline that made the model, on other rows."""
-    from privsynth.evaluation.attacks.audit import audit
+    """Let the audit replay the fit that made the model on other rows, outside any ledger."""
+    from privsynth.evaluation.attacks.audit import audit, unable
     from privsynth.evaluation.frames import silent
 
-    card = fitted.card
-
     def refit(rows: Any, chosen: int) -> Any:
-        table = read(rows)
-        model = fit_table(
-            table,
-            card["engine"],
-            recipe(card["engine"], card["settings"]),
-            target=card["target"],
-            declared=_kinds(fitted.schema),
-            k=card["disclosure"]["k"],
-            seed=chosen,
-            stream=np.random.SeedSequence(chosen),
-        )
+        table = read(rows, total=task.budget is not None)
+        stream = np.random.SeedSequence(chosen)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PrivsynthWarning)  # of planted rows
+            model = task.fit(table, seed=chosen, stream=stream)
         return model.sample(table.n_rows, seed=chosen)
 
-    return audit(train, schema, refit, claim=claim, seed=seed, progress=progress or silent)
+    try:
+        return audit(
+            tables.train,
+            schema,
+            refit,
+            budget=task.budget,
+            seed=seed,
+            progress=progress or silent,
+        )
+    except (DataError, SamplingError) as error:
+        return unable(str(error))
 
 
 def _kinds(schema: Schema) -> Schema:
     """Give what a schema says of the columns' kinds and roles, without what was read off rows."""
     columns = tuple(
-        replace(column, given=frozenset({"kind"}), domain=None, why="", decimals=None)
-        if column.source is not Source.DECLARED
-        else column
+        replace(column, domain=None, why="") if column.source is not Source.DECLARED else column
         for column in schema
     )
     return Schema(columns)
 
 
 def _write_at_risk(
-    out: str | Path,
-    real: Table,
-    train: Any,
-    holdout: Any,
-    synthetic: Any,
-    schema: Schema,
-    seed: int,
-    *,
-    escape: bool,
+    out: str | Path, real: Table, tables: Tables, schema: Schema, seed: int, *, escape: bool
 ) -> None:
     """Write the training rows that the synthetic table repeats."""
     from privsynth.evaluation.attacks.replication import at_risk
-    from privsynth.evaluation.overlap import without_holdout
 
-    kept = without_holdout(train, holdout, schema)
-    places = at_risk(kept, holdout, synthetic, schema, seed=seed)
-    rows = real.take(kept.index.to_numpy()[places])
+    if tables.holdout is None:
+        raise UsageError("records at risk are told by a holdout; give one")
+    places = at_risk(tables.train, tables.holdout, tables.synthetic, schema, seed=seed)
+    rows = real.take(tables.train.index.to_numpy()[places])
     write(rows.to_arrow(), out, real.formats, escape=escape)
 
 
@@ -890,6 +894,18 @@ def _read_either(data: Any, encoding: str, escape: bool) -> Table:
         return read(data, escape=escape)
     except DataError:
         return read(data, encoding=encoding, escape=escape)
+
+
+def _fewest(k: int | None) -> int:
+    return Disclosure(K if k is None else k).k
+
+
+def _check_no_k(k: int | None, budget: Budget | None) -> None:
+    if k is not None and budget is not None:
+        raise UsageError(
+            "k is disclosure control without a guarantee, and a budget is given, under which noise "
+            "takes its place; leave k out, or drop --epsilon"
+        )
 
 
 def _frame(table: Table) -> Any:

@@ -358,7 +358,7 @@ def _judged(score: Score, rule: _Rule, policy: Policy, few: str, claim: float) -
     bound = _finite(score.value if rule.unit == "count" else score.low)
     allowed = min(threshold, rule.steps * claim) if rule.unit == "epsilon" else threshold
     if bound is not None and bound > allowed:
-        yield _missed(score.name, rule, policy, bound, allowed, claim)
+        yield _missed(score, rule, policy, bound, allowed, claim)
     elif score.name.startswith(_BY_COLUMN):
         return
     elif bound is None:
@@ -375,18 +375,20 @@ def _judged(score: Score, rule: _Rule, policy: Policy, few: str, claim: float) -
 
 
 def _missed(
-    name: str, rule: _Rule, policy: Policy, bound: float, allowed: float, claim: float
+    score: Score, rule: _Rule, policy: Policy, bound: float, allowed: float, claim: float
 ) -> Finding:
     violated = rule.unit == "epsilon" and bound > rule.steps * claim
     fails = rule.grave or violated or policy.missed == "fail"
     how = "" if rule.unit == "count" else "at least "
     words = f"{how}{_spelt(bound, rule)} was found, and policy {policy.name!r} allows"
     words = f"{words} {_spelt(allowed, rule)}"
+    if score.name == "artefact_hits" and score.meaning:
+        words = f"{words}; {score.meaning}"  # which columns and rules, and where
     if violated:
         least = bound / rule.steps
         words = f"claim violated: epsilon is at least {least:.3g}, and {claim:.3g} is claimed"
     verdict = Verdict.FAIL if fails else Verdict.WARN
-    return Finding(name, verdict, fails, bound, allowed, words)
+    return Finding(score.name, verdict, fails, bound, allowed, words)
 
 
 def _inconclusive(

@@ -151,13 +151,14 @@ def fit_privately(
         )
     shares = None if codec.target is None or not codec.classes else model.marginal(codec.target)
     for caution in _cautions(codec, model, ledger):
-        warnings.warn(caution, PrivsynthWarning, stacklevel=3)
+        warnings.warn(caution, PrivsynthWarning, stacklevel=4)
     card = {
         "engine": name,
         "settings": asdict(synthesizer),
         "seed": seed,
         "rows": max(round(model.n_rows), 0),
         "target": schema.target.name if schema.target else None,
+        "declared": {column.name: sorted(column.stated) for column in declared or ()},
         "class_shares": None if shares is None else [float(share) for share in shares],
         "minority": minority,
         "holdout": holdout,
@@ -221,7 +222,14 @@ def refitted(fitted: FittedModel, name: str, synthesizer: Any) -> FittedModel:
     shares = fitted.card["class_shares"]
     if shares is not None and fitted.codec.target is not None:
         shares = [float(share) for share in model.marginal(fitted.codec.target)]
-    card = {**fitted.card, "engine": name, "settings": asdict(synthesizer), "class_shares": shares}
+    first = {"engine": fitted.card["engine"], "settings": fitted.card["settings"]}
+    card = {
+        "measured_by": first,  # of a model that was refitted itself, what it was fitted to
+        **fitted.card,
+        "engine": name,
+        "settings": asdict(synthesizer),
+        "class_shares": shares,
+    }
     return FittedModel(
         fitted.schema, fitted.codec, model, fitted.ledger, json.loads(json.dumps(card))
     )

@@ -96,6 +96,12 @@ def rows(
     if not isinstance(n, int | np.integer) or n < 1:
         raise UsageError(f"{n} rows were asked for; ask for at least 1")
     asked = codec.conditions(where or {})
+    if classes is not None and codec.target in asked:
+        if asked[codec.target] not in classes:
+            raise SamplingError(
+                "the model draws no row of the class that is asked for; ask for another class"
+            )
+        classes = None  # the condition says it all
     stop = Event()
 
     def chunk(i: int) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,96 @@ def test_it_is_judged_where_that_is_asked_for(data: Path, tmp_path: Path) -> Non
     assert set(about["baselines"]) >= {"nothing", "class weights", "random over-sampling"}
     assert "<html" in (tmp_path / "r.html").read_text()
     assert "minority gain" in result.stdout
+    (said,) = [line for line in result.stdout.splitlines() if line.startswith("copula: ")]
+    assert re.match(r"copula: (gain|no gain shown|loss), [+-]0\.\d{3} \(95% interval ", said)
+
+
+class _Judged:
+    """What a cross-validation of minutes would give."""
+
+    verdicts = ("cart: no gain shown, +0.001 over nothing",)
+
+
+@pytest.mark.parametrize("output", ["o.csv", "-"])
+def test_the_verdict_is_printed_in_words(
+    data: Path, tmp_path: Path, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("privsynth.pipeline.minority_gain", lambda *_, **__: _Judged())
+    monkeypatch.setattr("privsynth.cli._print_summary", lambda report: None)
+    out = output if output == "-" else tmp_path / output
+    result = done(privsynth("augment", data, "-o", out, "--judge", *WIDE))
+    assert ("no gain shown" in result.stdout) == (output != "-")
+    assert ("no gain shown" in result.stderr) == (output == "-")
+
+
+@pytest.mark.parametrize(
+    ("spelled", "labels"),
+    [
+        ("true", "true,false"),
+        ("True", "True,False"),
+        ("1", "1,0"),
+        ("1.0", "1,0"),
+        ("yes", "yes,no"),
+        ("2021-02-03", None),
+    ],
+)
+def test_a_class_is_named_as_the_file_spells_it(
+    data: Path, tmp_path: Path, spelled: str, labels: str | None
+) -> None:
+    frame = pd.read_csv(data, dtype=str)
+    if labels is None:
+        arguments = ["--sampling-strategy", json.dumps({spelled: 200}), *WIDE]
+        when = frame.assign(Class=np.where(frame["Class"] == "bad", spelled, "2022-03-04"))
+        when.to_csv(tmp_path / "d.csv", index=False)
+        refused(privsynth("augment", tmp_path / "d.csv", "-o", tmp_path / "o.csv", *arguments))
+        return
+    bad, good = labels.split(",")
+    frame["Class"] = np.where(frame["Class"] == "bad", bad, good)
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    strategies = [json.dumps({spelled: 200})]
+    config = tmp_path / "c.yaml"
+    config.write_text(f"target: Class\nsampling_strategy: {{{spelled}: 200}}\n")
+    for given in (["--sampling-strategy", strategies[0], *WIDE], ["--config", config, "--seed", 1]):
+        done(privsynth("augment", tmp_path / "d.csv", "-o", tmp_path / "o.csv", *given))
+        grown = pd.read_csv(tmp_path / "o.csv", dtype=str)["Class"].value_counts()
+        assert grown[bad] == 200
+    told = refused(
+        privsynth(
+            *["augment", tmp_path / "d.csv", "-o", tmp_path / "x.csv"],
+            *["--sampling-strategy", '{"maybe": 200}', *WIDE],
+        )
+    )
+    assert "'maybe' that no row has" in told
+    assert not (tmp_path / "x.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--engine", "smote", "--k", 5], "k is given"),
+        (["--engine", "smote", "--fit-on", "all"], "--fit-on"),
+        (["--engine", "random", "--selection", "classifiers"], "selection"),
+        (["--delta", "1e-5"], "--epsilon"),
+        (["--unit", "age"], "--epsilon"),
+        (["--set", "epochs=3"], "epochs"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    data: Path, tmp_path: Path, arguments: list[object], word: str
+) -> None:
+    numbers = pd.read_csv(data).drop(columns="when")
+    numbers.to_csv(tmp_path / "d.csv", index=False)
+    out = tmp_path / "o.csv"
+    assert word in refused(privsynth("augment", tmp_path / "d.csv", "-o", out, *arguments, *WIDE))
+    assert not out.exists()
+
+
+def test_a_balance_and_a_condition_on_the_class_are_refused(data: Path, tmp_path: Path) -> None:
+    model, out = tmp_path / "m.psyn", tmp_path / "o.csv"
+    done(privsynth("fit", data, "-o", model, *WIDE))
+    both = ["sample", model, "-n", 20, "-o", out, "--balance", 1, "--where"]
+    assert "leave one of them out" in refused(privsynth(*both, "Class=bad"))
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("engine", ["cart", "copula"])

@@ -37,6 +37,7 @@ FLOORS = {
         "release",
         "sampler",
         "selection",
+        "task",
     ),
     7: ("pipeline",),
     8: ("", "__main__", "cli"),

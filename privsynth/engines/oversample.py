@@ -31,12 +31,15 @@ from privsynth.errors import (
     UsageError,
 )
 from privsynth.schema import Role
+from privsynth.table import arrow_type
 
 __all__ = ["Adasyn", "BorderlineSmote", "Oversampled", "Random", "Smote", "Smotenc"]
 
 Floats = npt.NDArray[np.float64]
 
 MOST_TRIES = 20
+NO_NEIGHBOUR = "Not any nei", "No samples will be generated"
+"""How imbalanced-learn's errors begin where a class has no row among those of other classes."""
 
 
 @dataclass(frozen=True)
@@ -224,17 +227,12 @@ class Oversampled:
                 f"{self.method} draws between rows, and a class has {len(own)}; use random"
             )
         made = self._made(code, n, rng)
-        columns = []
-        for j, field_ in enumerate(self._features.schema):
-            values = self._values.get(field_.name)
-            if values is None:
-                column = made[:, j]
-                whole = not pa.types.is_floating(field_.type)
-                columns.append(typed(_whole(column) if whole else column, None, field_.type))
-                continue
-            at = made[:, j].astype(np.int64)
-            missing = at == len(values) if values.null_count == 0 else None
-            columns.append(values.take(pa.array(at, mask=missing)).cast(field_.type))
+        columns = [
+            self._levels[name].back(made[:, j])
+            if name in self._levels
+            else self._lines[name].back(made[:, j])
+            for j, name in enumerate(self._features.column_names)
+        ]
         table = pa.table(columns, schema=self._features.schema)
         label = self.rows.column(self.name).take(pa.array([int(own[0])] * n, pa.int64()))
         at = self.rows.schema.get_field_index(self.name)
@@ -251,14 +249,14 @@ class Oversampled:
             sampler = self._sampler({code: asked}, held, rng)
             try:
                 resampled, _ = sampler.fit_resample(self._matrix, self.labels)
-            except (
-                RuntimeError,
-                ValueError,
-            ):  # imbalanced-learn: no row has a neighbour of another class
+            except (RuntimeError, ValueError) as error:
+                if not str(error).startswith(NO_NEIGHBOUR):
+                    raise
                 break
             new = np.asarray(resampled, dtype=np.float64)[len(self.labels) :]
             if not len(new):
                 break
+            self._check_finite(new)
             parts.append(rng.permutation(new)[: n - have])
             have += len(parts[-1])
             if have == n:
@@ -267,6 +265,16 @@ class Oversampled:
             f"{self.method} makes no row of a class none of whose rows lies among other "
             "classes; use smote or cart"
         )
+
+    def _check_finite(self, made: Floats) -> None:
+        """Refuse a column in which the way from one row to the next is longer than a float64."""
+        far = ~np.isfinite(made).all(axis=0)
+        if far.any():
+            name = self._features.column_names[int(far.argmax())]
+            raise DataError(
+                f"column {name!r}: its numbers lie too far apart for {self.method}, which draws "
+                "between them; rescale them, or use cart"
+            )
 
     def _sampler(self, wanted: dict[int, int], held: int, rng: np.random.Generator) -> Any:
         from imblearn import over_sampling
@@ -279,7 +287,7 @@ class Oversampled:
         if "m_neighbors" in settings:
             settings["m_neighbors"] = min(settings["m_neighbors"], len(self.labels) - 1)
         settings |= {"sampling_strategy": wanted, "random_state": seed}
-        discrete = [j for j, name in enumerate(self._features.column_names) if name in self._values]
+        discrete = [j for j, name in enumerate(self._features.column_names) if name in self._levels]
         if self.method == "smotenc" and discrete:
             return over_sampling.SMOTENC(discrete, **settings)
         make: dict[str, Callable[..., Any]] = {
@@ -295,24 +303,21 @@ class Oversampled:
         return self.rows.drop_columns([self.name])
 
     @cached_property
-    def _values(self) -> dict[str, pa.Array]:
-        """The distinct values of each column that is not interpolated."""
-        return {name: _plain(self.rows.column(name)).unique().drop_null() for name in self.discrete}
+    def _levels(self) -> dict[str, _Levels]:
+        """The columns that are not interpolated."""
+        return {name: _Levels.of(self.rows.column(name)) for name in self.discrete}
+
+    @cached_property
+    def _lines(self) -> dict[str, _Line]:
+        """The columns that are interpolated."""
+        names = [name for name in self._features.column_names if name not in self._levels]
+        return {name: _Line.of(self.rows.column(name), name) for name in names}
 
     @cached_property
     def _matrix(self) -> Floats:
-        """The features as numbers: values, or places among the distinct ones."""
-        columns = []
-        for name in self._features.column_names:
-            column = self._features.column(name)
-            if name in self._values:
-                found = pc.index_in(_plain(column), value_set=self._values[name])
-                codes = pc.fill_null(found, len(self._values[name]))
-                columns.append(np.asarray(codes, dtype=np.float64))
-            else:
-                dtype = np.dtype(np.int64 if pa.types.is_temporal(column.type) else np.float64)
-                columns.append(numbers_of(column, dtype)[0].astype(np.float64))
-        return np.column_stack(columns)
+        """The features as numbers, one row a training row."""
+        columns: dict[str, _Line | _Levels] = {**self._lines, **self._levels}
+        return np.column_stack([columns[name].floats for name in self._features.column_names])
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Give JSON values and arrays: the rows are an Arrow stream, as bytes."""
@@ -352,6 +357,92 @@ class Oversampled:
             settings = {str(key): value for key, value in meta["settings"].items()}
             method, target = str(meta["method"]), int(meta["target"])
         return cls(method, settings, rows, labels, target, name, discrete, prior)
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """A column of categories, as the places of its values among the distinct ones.
+
+    Parameters
+    ----------
+    floats : ndarray, shape (rows,)
+        The place of each row's value; one more than there are values where it is missing.
+    values : pyarrow.Array
+        The distinct values.
+    dtype : pyarrow.DataType
+        How the column is stored.
+    """
+
+    floats: Floats
+    values: pa.Array
+    dtype: pa.DataType
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> Self:
+        plain = _plain(column)
+        values = plain.unique().drop_null()
+        places = pc.fill_null(pc.index_in(plain, value_set=values), len(values))
+        return cls(np.asarray(places, dtype=np.float64), values, column.type)
+
+    def back(self, drawn: Floats) -> pa.Array:
+        """Return the value at each place."""
+        at = drawn.astype(np.int32)
+        indices = pa.array(at, mask=at == len(self.values))
+        if not pa.types.is_dictionary(self.dtype):
+            return self.values.take(indices)
+        return pa.DictionaryArray.from_arrays(indices, self.values, ordered=self.dtype.ordered)
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A column of numbers or moments, as distances from its least value.
+
+    Parameters
+    ----------
+    values : ndarray of float64 or int64, shape (rows,)
+        Whole numbers and ticks are kept as integers: a float64 holds no more than 53 bits.
+    dtype : pyarrow.DataType
+        How the column is stored.
+    """
+
+    values: npt.NDArray[Any]
+    dtype: pa.DataType
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray, name: str) -> Self:
+        kind = column.type
+        whole = pa.types.is_integer(kind) or pa.types.is_temporal(kind)
+        try:
+            values = numbers_of(column, np.dtype(np.int64 if whole else np.float64))[0]
+        except pa.ArrowInvalid:
+            raise DataError(
+                f"column {name!r}: holds values of {kind} that cannot be read as numbers; store "
+                "them as float64, or use cart"
+            ) from None
+        return cls(values, kind)
+
+    @cached_property
+    def floats(self) -> Floats:
+        """Each row's distance from the least value; fractions are taken as they are."""
+        if self.values.dtype == np.int64:
+            return self._distances.astype(np.float64)
+        return self.values
+
+    @property
+    def _distances(self) -> npt.NDArray[np.uint64]:
+        # Wraps round, and so is exact.
+        return np.asarray((self.values - self.values.min()).view(np.uint64))
+
+    def back(self, drawn: Floats) -> pa.Array:
+        """Return the values at some distances; at that of a row, the very value of the row."""
+        if self.values.dtype != np.int64:
+            return typed(drawn, None, self.dtype)
+        exact = np.unique(self._distances)
+        held = exact.astype(np.float64)
+        at = np.minimum(np.searchsorted(held, drawn), len(held) - 1)
+        near = np.clip(np.rint(drawn), 0, np.nextafter(2.0**64, 0)).astype(np.uint64)
+        apart = np.where(held[at] == drawn, exact[at], np.minimum(near, exact[-1]))
+        return typed(apart.view(np.int64) + self.values.min(), None, self.dtype)
 
 
 for _recipe in (Smote, BorderlineSmote, Adasyn, Random):
@@ -399,7 +490,8 @@ def _modelled(coding: Coding) -> bool:
 
 
 def _interpolated(coding: Coding) -> bool:
-    return coding.column.kind.continuous
+    stored = arrow_type(coding.column.dtype)
+    return coding.column.kind.continuous and not pa.types.is_dictionary(stored)
 
 
 def _check(method: str, table: pa.Table, features: list[Coding], discrete: tuple[str, ...]) -> None:
@@ -408,7 +500,7 @@ def _check(method: str, table: pa.Table, features: list[Coding], discrete: tuple
         raise DataError(f"{method} needs a column beside the target; give one, or use random")
     if discrete and method != "smotenc":
         raise DataError(
-            f"column {discrete[0]!r} is no number, and {method} draws between numbers; "
+            f"column {discrete[0]!r} holds categories, and {method} draws between numbers; "
             "use smotenc, or cart or copula"
         )
     if method == "smotenc" and len(discrete) == len(features):
@@ -444,7 +536,3 @@ def _positive(**values: int) -> None:
 def _plain(column: pa.ChunkedArray) -> pa.Array:
     values = column.combine_chunks()
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-
-
-def _whole(numbers: Floats) -> npt.NDArray[np.int64]:
-    return np.round(numbers).astype(np.int64)

@@ -6,11 +6,9 @@ scores. What it must tell the reader besides, it says through `note`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from privsynth.errors import DataError, known
 from privsynth.evaluation.attacks.inference import attribute_inference
 from privsynth.evaluation.attacks.linkability import linkability
 from privsynth.evaluation.attacks.membership import membership
@@ -18,16 +16,25 @@ from privsynth.evaluation.attacks.replication import replication
 from privsynth.evaluation.attacks.singling import singling_out
 from privsynth.evaluation.diagnostic import exact_copies
 from privsynth.evaluation.fidelity import marginal_agreement, sdmetrics_reports
-from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent
-from privsynth.evaluation.overlap import check_overlap, without_holdout
+from privsynth.evaluation.frames import Note, Progress, modelled, silent
 from privsynth.evaluation.score import Evaluation, Score
+from privsynth.evaluation.tables import Tables
 from privsynth.evaluation.utility import train_synthetic_test_real
-from privsynth.schema import Column, Schema
+from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ATTACKS", "EVALUATORS", "Evaluation", "Evaluator", "Score", "evaluate_frames"]
+__all__ = [
+    "ATTACKS",
+    "EVALUATORS",
+    "Evaluation",
+    "Evaluator",
+    "Score",
+    "Tables",
+    "evaluate_frames",
+    "evaluate_tables",
+]
 
 
 class Evaluator(Protocol):
@@ -107,72 +114,38 @@ def evaluate_frames(
     DataError
         A table has no rows, its columns are not the schema's, or the holdout holds training rows.
     """
-    tables = {"train": train, "synthetic": synthetic}
-    if holdout is not None:
-        tables["holdout"] = holdout
-    for table, frame in tables.items():
-        _check(frame, schema, table)
-    columns = modelled(schema)
-    if not columns:
-        raise DataError(
-            "the schema has only id, personal and text columns, and none of them is compared; "
-            "give at least one column another kind"
-        )
-    notes = [OUTSIDE]
-    for table, frame in tables.items():
-        notes += _unreadable(frame, columns, table)
-    train = without_holdout(train, holdout, schema, notes.append)
-    check_overlap(train, holdout, schema, notes.append)
-    tables["train"] = train
+    tables = Tables.of(train, holdout, synthetic, schema)
+    return evaluate_tables(tables, schema, seed=seed, attacks=attacks, progress=progress)
+
+
+def evaluate_tables(
+    tables: Tables,
+    schema: Schema,
+    *,
+    seed: int = 0,
+    attacks: bool = True,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a synthetic table with every evaluator; see `evaluate_frames`."""
+    notes = [OUTSIDE, *tables.notes]
     scores: list[Score] = []
     for evaluator in (*EVALUATORS, *(ATTACKS if attacks else ())):
         scores += evaluator(
-            train,
-            holdout,
-            synthetic,
+            tables.train,
+            tables.holdout,
+            tables.synthetic,
             schema,
             seed=seed,
             progress=progress or silent,
             note=notes.append,
         )
-    return Evaluation(tuple(scores), _about(tables, schema, columns, seed), tuple(notes))
+    return Evaluation(tuple(scores), _about(tables, schema, seed), tuple(notes))
 
 
-def _check(frame: pd.DataFrame, schema: Schema, table: str) -> None:
-    if not len(frame):
-        raise DataError(f"the {table} table has no rows; at least one is wanted")
-    given = [str(name) for name in frame.columns]
-    for name in schema.names:
-        if given.count(name) != 1:
-            count = "no" if name not in given else "more than one"
-            raise DataError(
-                f"the {table} table has {count} column {name!r}, and one is wanted"
-                f"{known(name, given)}"
-            )
-    for name in given:
-        if name not in schema.names:
-            raise DataError(
-                f"the {table} table has a column {name!r} that the schema does not have; leave "
-                f"it out{known(name, schema.names)}"
-            )
-
-
-def _unreadable(frame: pd.DataFrame, columns: Sequence[Column], table: str) -> list[str]:
-    lost = canonical(frame, columns).isna().sum() - frame[[c.name for c in columns]].isna().sum()
-    return [
-        f"column {column.name!r} of the {table} table: {lost[column.name]:,} cells are no "
-        f"{column.kind} and count as missing"
-        for column in columns
-        if lost[column.name] > 0
-    ]
-
-
-def _about(
-    tables: Mapping[str, pd.DataFrame], schema: Schema, columns: Sequence[Column], seed: int
-) -> dict[str, Any]:
-    compared = [column.name for column in columns]
+def _about(tables: Tables, schema: Schema, seed: int) -> dict[str, Any]:
+    compared = [column.name for column in modelled(schema)]
     return {
-        "rows": {table: len(frame) for table, frame in tables.items()},
+        "rows": {table: len(frame) for table, frame in tables.named.items()},
         "columns": compared,
         "left_out": [name for name in schema.names if name not in compared],
         "target": None if schema.target is None else schema.target.name,

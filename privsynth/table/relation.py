@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -62,6 +62,17 @@ class Table:
     def __repr__(self) -> str:
         return f"Table({self.name!r}, {self.n_rows} rows, {len(self.names)} columns)"
 
+    def __getstate__(self) -> dict[str, Any]:
+        if not isinstance(self.scan, _Held):
+            raise UsageError(
+                f"{self.name}: is read from its file as it is asked for, and cannot be pickled; "
+                "pickle the path, or a frame of its rows"
+            )
+        return {**self.__dict__, "_counted": {}}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Table:
+        return self  # neither it nor its rows can be changed
+
     @property
     def names(self) -> tuple[str, ...]:
         """The columns' names, in order."""
@@ -97,7 +108,7 @@ class Table:
         batches = list(self.scan(list(self.names)))
         # Text may come coded, and then is kept so.
         rows = pa.Table.from_batches(batches) if batches else self.schema.empty_table()
-        return replace(self, scan=lambda names: iter(rows.select(names).to_batches()))
+        return replace(self, scan=_Held(rows))
 
     def value_counts(self, column: str) -> tuple[pa.Array, np.ndarray, int]:
         """Count the values of a column without loading it whole.
@@ -175,11 +186,17 @@ def in_memory(
     table: pa.Table, name: str, frame: str = "pandas", formats: Mapping[str, str] | None = None
 ) -> Table:
     """Wrap an Arrow table whose types are already those of storage."""
+    return Table(name, table.schema, table.num_rows, _Held(table), frame, formats or {})
 
-    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        return iter(table.select(columns).to_batches())
 
-    return Table(name, table.schema, table.num_rows, scan, frame, formats or {})
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """The scan of rows in memory, which can be pickled."""
+
+    rows: pa.Table
+
+    def __call__(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        return iter(self.rows.select(columns).to_batches())
 
 
 def _tally(array: pa.Array) -> tuple[pa.Array, np.ndarray]:

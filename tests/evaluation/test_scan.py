@@ -255,3 +255,164 @@ def test_a_saved_over_sampler_is_a_hit_by_design(tmp_path: Path) -> None:
     model.save(tmp_path / "m.psyn", allow_rows=True)
     (score,) = scan(table, None, model.schema, tmp_path / "m.psyn", {})
     assert score.detail["rows"] == 1
+
+
+# ------------------------------------------------------------- what chance gives is no finding
+
+
+def fractions(rows: int = 400) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    return pd.DataFrame({f"f{j}": rng.random(rows).round(5) for j in range(30)})
+
+
+FRACTIONS = Schema(tuple(Column(f"f{j}", Kind.NUMERIC, "double") for j in range(30)))
+
+
+def scored(frame: pd.DataFrame, schema: Schema, artefact: bytes) -> Score:
+    (score,) = scan(frame, None, schema, artefact, {})
+    return score
+
+
+def test_shares_in_half_precision_hold_a_fraction_by_chance() -> None:
+    shares = np.random.default_rng(0).random(20_000).astype(np.float16)
+    frame = fractions()
+    # The array holds the least and greatest value of some column as nearly as it can.
+    assert np.isin(frame.to_numpy().max(axis=0).astype(np.float16), shares).any()
+    assert scored(frame, FRACTIONS, packed({"shares": shares})).value == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_training_rows_in_an_array_are_found_among_many_numbers(dtype: type) -> None:
+    frame = fractions()
+    noise = np.random.default_rng(1).random(20_000).astype(dtype)
+    assert scored(frame, FRACTIONS, packed({"noise": noise})).value == 0
+    rows = np.concatenate([noise, frame.to_numpy().ravel().astype(dtype)])
+    assert scored(frame, FRACTIONS, packed({"rows": rows})).value > 15
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_single_extreme_among_the_edges_of_bins_is_found(
+    train: pd.DataFrame, dtype: type
+) -> None:
+    edges = np.append(np.linspace(0, MOST, 255, endpoint=False), MOST).astype(dtype)
+    score = hits(train, packed({"edges": edges}))
+    assert found(score) == {"extremes": 1}
+    assert "extremes of column 'amount' (its greatest value)" in score.meaning
+
+
+def test_the_share_of_a_few_rows_in_a_few_is_no_finding() -> None:
+    frame = pd.DataFrame({"rate": np.append(np.full(50, 0.5), [2 / 3, 1 / 3])})
+    schema = Schema((Column("rate", Kind.NUMERIC, "double"),))
+    model = packed(model={"shares": [1 / 3, 2 / 3]})
+    assert scored(frame, schema, model).value == 0
+
+
+def test_any_value_beyond_the_kth_is_sought_in_what_is_said_of_its_column(
+    train: pd.DataFrame,
+) -> None:
+    few = train.copy()
+    few.loc[9, "amount"] = 87_654_321.5
+    codings: list[dict[str, Any]] = [{} for _ in SCHEMA]
+    codings[3]["high"] = [7.5, 87_654_321.5]
+    score = hits(few, packed(codec={"codings": codings}))
+    assert found(score) == {"extremes": 1}
+    assert "in codec.json extremes of column 'amount' (one of its greatest values)" in score.meaning
+
+
+def test_a_day_among_another_column_s_bounds_is_no_finding(train: pd.DataFrame) -> None:
+    codings: list[dict[str, Any]] = [{} for _ in SCHEMA]
+    codings[3]["until"] = LAST
+    assert hits(train, packed(codec={"codings": codings})).value == 0
+    codings[5]["until"] = LAST
+    assert found(hits(train, packed(codec={"codings": codings}))) == {"extremes": 1}
+
+
+def test_a_bound_that_a_person_declared_is_no_finding(train: pd.DataFrame) -> None:
+    declared = Column("amount", Kind.NUMERIC, "double", Bounds(0.0, MOST), Source.DECLARED)
+    schema = Schema(tuple(declared if c.name == "amount" else c for c in SCHEMA))
+    model = packed(schema=schema.to_dict())
+    (score,) = scan(train, None, schema, model, {})
+    assert score.value == 0
+
+
+def test_a_level_that_is_a_moment_is_counted(train: pd.DataFrame) -> None:
+    when = pd.Series(pd.to_datetime(["2020-01-01"] * 397 + ["2021-03-04"] * 3))
+    column = Column(
+        "seen",
+        Kind.CATEGORICAL,
+        "dictionary<values=timestamp[us], indices=int32, ordered=0>",
+        Levels(("2020-01-01 00:00:00.000000", "2021-03-04 00:00:00.000000")),
+        Source.INFERRED,
+    )
+    frame = pd.DataFrame({"seen": pd.Categorical(when)})
+    (score,) = scan(frame, None, Schema((column,)), None, {})
+    assert score.detail["levels"] == 1
+
+
+# --------------------------------------------------------------------- null and planted, whole way
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "lending_club", "covid_testing"])
+def test_own_models_have_no_finding_and_planted_leaks_are_found(name: str) -> None:
+    from sklearn import datasets
+
+    from benchmarks.scans import SHIPPED, SMALL, case, planted, scanned
+
+    if name in SMALL:
+        frame, target = getattr(datasets, f"load_{name}")(as_frame=True).frame, SMALL[name]
+    else:
+        frame, target = pd.read_csv(SHIPPED / f"{name}.csv.gz").head(1500), None
+    made = case(frame, target, "cart", 1)
+    assert scanned(made, privsynth.artefact.packed(made.model)).value == 0
+    for kind, leak in planted(made):
+        score = scanned(made, leak)
+        assert score.value > 0, kind
+
+
+def test_a_leaked_training_maximum_is_found_though_the_holdout_holds_a_larger_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from privsynth import evaluation
+
+    monkeypatch.setattr(evaluation, "EVALUATORS", ())
+    monkeypatch.setattr(evaluation, "ATTACKS", ())
+    rng = np.random.default_rng(0)
+    whole = pd.DataFrame(
+        {"paid": rng.gamma(2, 50, 1000).round(2), "town": rng.choice(["Ulm", "Bonn"], 1000)}
+    )
+    whole.loc[3, "paid"], whole.loc[900, "paid"] = 7654.32, 98765.43
+    train, holdout = whole[:800], whole[800:]
+    model = privsynth.fit(train, engine="copula", seed=0)
+    for named, leaked in (("clean.psyn", False), ("leak.psyn", True)):
+        coding = model.codec.codings[0]
+        if leaked:
+            coding.high[-1] = 7654.32
+        model.save(tmp_path / named)
+        report = privsynth.evaluate(
+            model.sample(800, seed=0),
+            train=whole,
+            holdout=holdout,
+            model=tmp_path / named,
+            policy="standard",
+        )
+        (score,) = [s for s in report.scores if s.name == "artefact_hits"]
+        assert score.value == leaked
+    assert "in codec.json extremes of column 'paid' (its greatest value)" in score.meaning
+    (finding,) = [f for f in report.findings or () if f.score == "artefact_hits"]
+    assert "extremes of column 'paid' (its greatest value)" in finding.words
+    assert "7654" not in finding.words
+
+
+def test_a_schema_inferred_for_an_evaluation_is_no_leak_of_a_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from privsynth import evaluation
+
+    monkeypatch.setattr(evaluation, "EVALUATORS", ())
+    monkeypatch.setattr(evaluation, "ATTACKS", ())
+    rng = np.random.default_rng(0)
+    whole = pd.DataFrame({"x": rng.normal(size=300), "town": ["Ulm"] * 288 + ["Xanadu"] * 12})
+    holdout = whole.iloc[[*range(60), 298, 299, 297, 296, 295]]  # Xanadu: 12 rows in all, 7 here
+    report = privsynth.evaluate(whole.assign(x=0.0), train=whole, holdout=holdout)
+    (score,) = [s for s in report.scores if s.name == "artefact_hits"]
+    assert score.value == 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,13 @@ from privsynth.evaluation.attacks.onerun import epsilon_at_least
 from privsynth.evaluation.attacks.space import Space, nearest
 from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent, subsample
 from privsynth.evaluation.score import Score
+from privsynth.privacy import Budget
 from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Refit", "audit"]
+__all__ = ["Refit", "audit", "unable"]
 
 Refit = Callable[["pd.DataFrame", int], "pd.DataFrame"]
 """Training rows and a seed -> synthetic rows, as many, of a model fitted anew."""
@@ -35,6 +37,7 @@ def audit(
     refit: Refit,
     *,
     claim: float = float("inf"),
+    budget: Budget | None = None,
     seed: int = 0,
     runs: int = RUNS,
     canaries: int = CANARIES,
@@ -51,7 +54,10 @@ def audit(
     refit : callable
         The pipeline: everything that the private rows go through on their way to a table.
     claim : float
-        The epsilon that is claimed; infinite where none is.
+        The epsilon that is claimed; infinite where none is, and the budget's where one is given.
+    budget : Budget, optional
+        What is claimed of the pipeline. The rows that are planted are units of it then: each with
+        a value of its own in the unit's column, and as many times as a unit has rows.
     seed : int
     runs, canaries : int
         How often the pipeline runs, and how many rows are planted, each with probability 1/2.
@@ -76,12 +82,17 @@ def audit(
     real = subsample(train, ROWS, seed, "audit: train", note).reset_index(drop=True)
     canaries = min(canaries, max(len(real) // 10, 1))
     columns = modelled(schema)
+    claim = claim if budget is None else budget.epsilon
+    delta = 0.0 if budget is None else budget.delta
+    copies = 1 if budget is None else budget.rows_per_unit
     correct = guesses = 0
     for run in range(runs):
         progress("deep audit", run, runs)
         planted = _canaries(real, canaries, rng)
+        if budget is not None and budget.unit in planted.columns:
+            planted[budget.unit] = _fresh(real[budget.unit], canaries)
         inside = rng.random(canaries) < 0.5
-        given = pd.concat([real, planted[inside]], ignore_index=True)
+        given = pd.concat([real, *copies * [planted[inside]]], ignore_index=True)
         made = canonical(refit(given, int(rng.integers(2**31))), columns)
         known, secret = canonical(real, columns), canonical(planted, columns)
         space = Space.learn([known], columns)
@@ -92,7 +103,7 @@ def audit(
         right, said = _guessed(score, inside, rng)
         correct, guesses = correct + right, guesses + said
     progress("deep audit", runs, runs)
-    low = epsilon_at_least(correct, guesses)
+    low = epsilon_at_least(correct, guesses, delta=delta)
     violated = low > claim
     words = (
         f"95% lower bound of epsilon of the whole pipeline: {correct} of {guesses} guesses about "
@@ -112,6 +123,23 @@ def audit(
             detail={"correct": float(correct), "guesses": float(guesses)},
         ),
     )
+
+
+def unable(why: str) -> tuple[Score, ...]:
+    """Give the score of an audit whose fits failed: nothing was found out."""
+    words = f"the fit cannot be replayed on planted rows: {why}"
+    return (Score("attacks", "audit_epsilon", math.nan, better="lower", meaning=words),)
+
+
+def _fresh(units: pd.Series[Any], n: int) -> pd.Series[Any]:
+    """Name units that no real row has, in a type that the column can be joined with."""
+    import pandas as pd
+
+    numbers = pd.api.types.is_numeric_dtype(units) and not pd.api.types.is_bool_dtype(units)
+    if numbers or pd.api.types.is_datetime64_any_dtype(units):
+        step = 1 if numbers else pd.Timedelta(days=1)
+        return pd.Series([units.max() + (i + 1) * step for i in range(n)]).astype(units.dtype)
+    return pd.Series([f"planted unit {i}" for i in range(n)], dtype=object)
 
 
 def _canaries(real: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -2,7 +2,11 @@
 
 Everything that would leave the house is unpacked and searched for three things: texts that only
 few training rows hold, levels that only few hold, and the least and greatest number of a column
-where only few hold it. What is found is named by column and place, and never quoted.
+where only few hold it. What is found is named by column, rule and place, and never quoted.
+
+A number in an array, or among all numbers of a report, may stand there by chance: of the 16 bits of
+a share there are only so many. So the numbers found in one place are held against as many as chance
+would give, from how many others lie near by and how finely the place can tell them apart.
 """
 
 from __future__ import annotations
@@ -13,18 +17,21 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.codec import as_type
 from privsynth.errors import StorageError
 from privsynth.evaluation.frames import canonical
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Levels, Schema, Source
+from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.table import arrow_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +44,10 @@ SHORTEST_IN_BYTES = 8
 """Four bytes of an array of numbers spell some word by chance, eight do not."""
 DIGITS = 5
 """Numbers with fewer significant digits stand in any file by chance."""
-WHOLE = 100_000
-"""Whole numbers below this count something in any array."""
+SIMPLE = 1_000
+"""Fractions of whole numbers up to this are shares of rows, such as 1/3, and stand anywhere."""
+CHANCE = 1e-4
+"""How likely chance may give as many numbers in one place for them to be a finding."""
 ID_DIGITS = 7
 WORD = 7
 """A word in small letters as short as this may stand in any sentence."""
@@ -87,12 +96,18 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Finding:
-    """One value found: what kind it is of, the column that it comes from and where it stands."""
+    """One value found: the rule that it breaks, the column that it comes from, where it stands."""
 
     kind: str
     column: str
     member: str
     value: Any
+    which: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "rows":
+            return f"in {self.member} the model's own training rows"
+        return f"in {self.member} {self.kind} of column {self.column!r} ({self.which})"
 
 
 def scan(
@@ -163,12 +178,7 @@ def _said(findings: list[_Finding], searched: list[str], k: int) -> str:
             f"texts, levels and extremes that fewer than {k} training rows hold; none is in "
             f"{', '.join(searched)}"
         )
-    places = [
-        f"in {member} the model's own training rows"
-        if kind == "rows"
-        else f"in {member} {kind} of column {column!r}"
-        for kind, column, member in dict.fromkeys((f.kind, f.column, f.member) for f in findings)
-    ]
+    places = list(dict.fromkeys(map(str, findings)))
     more = f", and {len(places) - SHOWN} places more" if len(places) > SHOWN else ""
     return f"held by fewer than {k} training rows: {'; '.join(places[:SHOWN])}{more}"
 
@@ -277,7 +287,7 @@ def _strings(
             *_in_bytes(raw[0], rare),
             *_in_bytes(raw[1], rare),
         ):
-            yield _Finding("strings", rare[text], member.name, text)
+            yield _Finding("strings", rare[text], member.name, text, "a text of few rows")
 
 
 def _rare(
@@ -357,7 +367,7 @@ def _levels(
             counts = canonical(train, [column])[name].value_counts()
             for label in _labels(levels, column):
                 if 0 < counts.get(label, 0) < k:
-                    yield _Finding("levels", name, member.name, label)
+                    yield _Finding("levels", name, member.name, label, "a level of few rows")
 
 
 def _entries(member: _Member) -> list[Mapping[str, Any]]:
@@ -376,10 +386,43 @@ def _declared(column: Column, entry: Mapping[str, Any]) -> bool:
 
 def _labels(levels: list[Any], column: Column) -> list[str]:
     import pandas as pd
+    import pyarrow as pa
 
+    dtype = arrow_type(column.dtype)
+    values = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
     series = pd.Series(levels, dtype=object)
+    if pa.types.is_temporal(values):  # the schema spells moments as Arrow does
+        series = pd.Series(as_type(levels, values).to_pandas()).astype(object)
     labels = canonical(pd.DataFrame({column.name: series}), [column])[column.name]
     return [str(label) for label in labels.dropna().unique()]
+
+
+@dataclass(frozen=True)
+class _Extreme:
+    """A number that lies beyond all but fewer than k rows of its column.
+
+    Parameters
+    ----------
+    column : str
+    position : int
+        The column's place in the table.
+    which : str
+        What a finding calls it.
+    last : bool
+        Whether it is the least or the greatest of all. Only these are sought where a number has
+        no column of its own, since any number stands somewhere by chance.
+    forms : tuple of float
+        The numbers that it may be stored as, less those that stand anywhere.
+    texts : tuple of str
+        The texts that it may be written as.
+    """
+
+    column: str
+    position: int
+    which: str
+    last: bool
+    forms: tuple[float, ...]
+    texts: tuple[str, ...]
 
 
 def _extremes(
@@ -387,31 +430,63 @@ def _extremes(
 ) -> Iterator[_Finding]:
     columns = [column for column in schema if column.kind.continuous]
     numbers = canonical(train, columns)
-    for position, column in enumerate(schema):
-        if not column.kind.continuous:
-            continue
-        values = numbers[column.name].dropna().to_numpy()
-        ends = {float(end) for end in (values.min(), values.max())} if len(values) else set()
-        for end in ends:
-            forms = _forms(column, end) if (values == end).sum() < k else ()
-            texts = _days(column, end, values, k)
-            for member in members:
-                if any(_holds(member, form, position, column.name) for form in forms) or any(
-                    text in member.text for text in texts
-                ):
-                    yield _Finding("extremes", column.name, member.name, end)
+    extremes = [
+        extreme
+        for position, column in enumerate(schema)
+        if column.kind.continuous
+        for extreme in _beyond(column, position, numbers[column.name].dropna().to_numpy(), k)
+    ]
+    for member in members:
+        held = _own(member, extremes) if _entries(member) else _anywhere(member, extremes)
+        for extreme in held:
+            yield _Finding("extremes", extreme.column, member.name, extreme.forms, extreme.which)
+
+
+def _beyond(column: Column, position: int, values: npt.NDArray[Any], k: int) -> Iterator[_Extreme]:
+    """Give the values of a column that lie outside the k-th from each end."""
+    told, counts = np.unique(values, return_counts=True)
+    declared = _declared_ends(column)
+    for end_of, order in (("least", slice(None)), ("greatest", slice(None, None, -1))):
+        rows = np.cumsum(counts[order])
+        for rank, end in enumerate(told[order][rows < k].tolist()):
+            if end in declared:
+                continue
+            yield _Extreme(
+                column.name,
+                position,
+                f"its {end_of} value" if rank == 0 else f"one of its {end_of} values",
+                rank == 0,
+                _forms(column, end),
+                _days(column, end, values, k),
+            )
+
+
+def _declared_ends(column: Column) -> frozenset[float]:
+    """Give the bounds that a person declared, as `canonical` gives numbers."""
+    import pandas as pd
+
+    if not isinstance(column.domain, Bounds) or column.source is not Source.DECLARED:
+        return frozenset()
+    ends = pd.Series([column.domain.low, column.domain.high], dtype=object)
+    return frozenset(canonical(pd.DataFrame({column.name: ends}), [column])[column.name].tolist())
 
 
 def _forms(column: Column, end: float) -> tuple[float, ...]:
     """Give the numbers that an extreme may be stored as, less those that stand anywhere."""
     moments = column.kind is Kind.DATETIME
     forms = (end * 10**power for power in (0, 3, 6, 9)) if moments else iter((end,))
-    return tuple(form for form in forms if _digits(form) >= DIGITS)
+    return tuple(form for form in forms if _digits(form) >= DIGITS and not _simple(form))
 
 
 def _digits(number: float) -> int:
     """Count a number's significant digits."""
     return len(f"{abs(number):.15e}".split("e")[0].replace(".", "").rstrip("0"))
+
+
+def _simple(number: float) -> bool:
+    """Say whether a number is the share of few rows in few, such as 2/3."""
+    near = Fraction(number).limit_denominator(SIMPLE)
+    return abs(near.numerator) <= SIMPLE and float(near) == number
 
 
 def _days(column: Column, end: float, values: npt.NDArray[Any], k: int) -> tuple[str, ...]:
@@ -426,22 +501,82 @@ def _days(column: Column, end: float, values: npt.NDArray[Any], k: int) -> tuple
     return (str(day),) if same < k and not str(day).endswith("-01") else ()
 
 
-def _holds(member: _Member, number: float, position: int, name: str) -> bool:
-    entries = _entries(member)
-    if entries:
-        # Another column's bins may end where this one does.
-        own = [entry for i, entry in enumerate(entries) if entry.get("name", i) in (name, position)]
-        return any(number in _leaves(entry)[1] for entry in own)
-    return number in member.numbers or any(
-        _in_array(array, number) for array in member.arrays.values()
-    )
+def _own(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
+    """Give the extremes that stand in what a schema or codec says of their own column.
+
+    Another column's bins may well end where this one does.
+    """
+    leaves: dict[str | int, tuple[list[str], set[float]]] = {}
+    for i, entry in enumerate(_entries(member)):
+        strings, numbers = _leaves(entry)
+        leaves[entry.get("name", i)] = strings, set(numbers)
+    for extreme in extremes:
+        for key in (extreme.column, extreme.position):
+            texts, told = leaves.get(key, ([], set()))
+            if told.intersection(extreme.forms) or any(
+                day in text for day in extreme.texts for text in texts
+            ):
+                yield extreme
 
 
-def _in_array(array: npt.NDArray[Any], number: float) -> bool:
-    if array.dtype.kind == "f":
-        if abs(number) > float(np.finfo(array.dtype).max):
-            return False
-        return bool((array == array.dtype.type(number)).any())
-    if array.dtype.kind in "iu" and number.is_integer() and WHOLE <= abs(number) < 2**63:
-        return bool((array == int(number)).any())
-    return False
+def _anywhere(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
+    """Give the extremes that stand among the numbers and texts of a member, and not by chance."""
+    last = [extreme for extreme in extremes if extreme.last]
+    found = {e for e in last if any(day in member.text for day in e.texts)}
+    for array in (np.array(sorted(member.numbers)), *member.arrays.values()):
+        found |= _unlikely(array, last)
+    yield from (extreme for extreme in last if extreme in found)
+
+
+def _unlikely(array: npt.NDArray[Any], extremes: Sequence[_Extreme]) -> set[_Extreme]:
+    """Give the extremes that an array holds, where it holds more of them than chance explains.
+
+    Notes
+    -----
+    Of the numbers within half of an extreme's size, each equals it with about the chance that two
+    neighbours of the array's type are apart by, relative to that size; whole numbers are apart by
+    1. The sum of these chances over all extremes is the mean of a Poisson distribution.
+    """
+    if array.dtype.kind not in "fiu" or not array.size or not extremes:
+        return set()
+    numbers = np.sort(array.ravel().astype(np.float64))
+    whole = numbers[numbers == np.rint(numbers)]
+    expected, held = 0.0, set()
+    for extreme in extremes:
+        for number, step in _stored(extreme.forms, array.dtype):
+            near = whole if step >= 1 else numbers
+            reach = abs(number) / 2
+            equal = _between(near, number, number)
+            others = _between(near, number - reach, number + reach) - equal
+            # A type of few bits blurs even a number that has no neighbours.
+            blurred = array.dtype.itemsize < 8 and step != 1
+            expected += (others + blurred) * step / (2 * reach)
+            if equal:
+                held.add(extreme)
+    return held if held and _at_least(len(held), expected) < CHANCE else set()
+
+
+def _stored(forms: Iterable[float], dtype: np.dtype[Any]) -> Iterator[tuple[float, float]]:
+    """Give numbers as a type stores them, where it can, each with the step to the next one."""
+    for form in forms:
+        if dtype.kind != "f":
+            if form.is_integer():
+                yield form, max(1.0, float(np.spacing(abs(form))))
+            continue
+        with np.errstate(over="ignore"):
+            near = abs(dtype.type(form))
+        if np.isfinite(near) and near > 0:
+            step = float(np.spacing(near))
+            yield math.copysign(float(near), form), max(1.0, step) if form.is_integer() else step
+
+
+def _between(ascending: npt.NDArray[Any], low: float, high: float) -> int:
+    first = np.searchsorted(ascending, low, side="left")
+    return int(np.searchsorted(ascending, high, side="right") - first)
+
+
+def _at_least(count: int, mean: float) -> float:
+    """Give the chance of a Poisson count to be at least so large."""
+    from scipy.stats import poisson
+
+    return float(poisson.sf(count - 1, mean))

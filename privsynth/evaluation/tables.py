@@ -1,0 +1,107 @@
+"""The three tables of an evaluation, cleaned of each other's rows once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from privsynth.errors import DataError, known
+from privsynth.evaluation.frames import canonical, modelled
+from privsynth.evaluation.overlap import check_overlap, without_holdout
+from privsynth.schema import Column, Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Tables"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """What every evaluator, the scan, the audit and the records at risk are given.
+
+    Parameters
+    ----------
+    train : pandas.DataFrame
+        The rows that the model learnt from, without those of the holdout. Its index says where
+        each row stood in the table that the user named.
+    holdout : pandas.DataFrame or None
+        Real rows that the model never saw.
+    synthetic : pandas.DataFrame
+    notes : tuple of str
+        What a reader must know about the tables.
+    """
+
+    train: pd.DataFrame
+    holdout: pd.DataFrame | None
+    synthetic: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        train: pd.DataFrame,
+        holdout: pd.DataFrame | None,
+        synthetic: pd.DataFrame,
+        schema: Schema,
+    ) -> Self:
+        """Check three tables, and take the holdout's rows out of the training table.
+
+        Raises
+        ------
+        DataError
+            A table has no rows, its columns are not the schema's, or the holdout holds training
+            rows.
+        """
+        named = {"train": train, "synthetic": synthetic}
+        if holdout is not None:
+            named["holdout"] = holdout
+        for table, frame in named.items():
+            _check(frame, schema, table)
+        columns = modelled(schema)
+        if not columns:
+            raise DataError(
+                "the schema has only id, personal and text columns, and none of them is compared; "
+                "give at least one column another kind"
+            )
+        notes = [note for table, frame in named.items() for note in _unread(frame, columns, table)]
+        train = train.reset_index(drop=True)
+        kept = without_holdout(train, holdout, schema, notes.append)
+        check_overlap(kept, holdout, schema, notes.append)
+        return cls(kept, holdout, synthetic, tuple(notes))
+
+    @property
+    def named(self) -> Mapping[str, pd.DataFrame]:
+        """The tables that are there, by name."""
+        tables = {"train": self.train, "synthetic": self.synthetic}
+        return tables if self.holdout is None else {**tables, "holdout": self.holdout}
+
+
+def _check(frame: pd.DataFrame, schema: Schema, table: str) -> None:
+    if not len(frame):
+        raise DataError(f"the {table} table has no rows; at least one is wanted")
+    given = [str(name) for name in frame.columns]
+    for name in schema.names:
+        if given.count(name) != 1:
+            count = "no" if name not in given else "more than one"
+            raise DataError(
+                f"the {table} table has {count} column {name!r}, and one is wanted"
+                f"{known(name, given)}"
+            )
+    for name in given:
+        if name not in schema.names:
+            raise DataError(
+                f"the {table} table has a column {name!r} that the schema does not have; leave "
+                f"it out{known(name, schema.names)}"
+            )
+
+
+def _unread(frame: pd.DataFrame, columns: Sequence[Column], table: str) -> list[str]:
+    lost = canonical(frame, columns).isna().sum() - frame[[c.name for c in columns]].isna().sum()
+    return [
+        f"column {column.name!r} of the {table} table: {lost[column.name]:,} cells are no "
+        f"{column.kind} and count as missing"
+        for column in columns
+        if lost[column.name] > 0
+    ]
