@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from privsynth.schema import Column
 from privsynth.table import arrow_type
 
-__all__ = ["comparable", "numbers_in", "readings"]
+__all__ = ["comparable", "numbers_in", "readings", "unit_texts", "unit_type"]
 
 _WHOLE = r"^-?\d{1,18}$"
 _FLOAT = r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^-?(?i:inf|infinity)$"
@@ -91,6 +91,51 @@ def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
         return floats.cast(pa.float32(), safe=False) if kind == pa.float32() else floats
 
     return _by_value(values, read)
+
+
+def unit_texts(values: pa.Array) -> pa.Array:
+    """Read values as the text by which privacy units are told apart.
+
+    A value is read by itself, however its column is stored: a whole number is the same unit as an
+    integer, a float, a decimal and as text (`1`, `1.0`, `1.00`, `" 1 "`), and a moment the same
+    in every zone. Digits before the point are kept, so that `01` is not `1`.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        Without a dictionary, of a type that `unit_type` accepts.
+
+    Returns
+    -------
+    pyarrow.Array
+        Of text or bytes; null where a value is missing.
+    """
+    kind, types = values.type, pa.types
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return values.cast(pa.large_binary())
+    if types.is_floating(kind):
+        floats = _floats(values)
+        whole = pc.fill_null(pc.equal(floats, pc.floor(floats)), False)
+        small = pc.fill_null(pc.less(pc.abs(floats), 2.0**63), False)
+        integers = _where(pc.and_(whole, small), floats).cast(pa.int64()).cast(pa.string())
+        text = pc.coalesce(integers, _texts(values))
+    elif types.is_time(kind) or types.is_duration(kind):
+        text = values.cast(pa.int64() if kind.bit_width == 64 else pa.int32()).cast(pa.string())
+    else:
+        text = _texts(values)
+    text = pc.replace_substring_regex(pc.ascii_trim_whitespace(text), r"^\+", "")
+    text = pc.replace_substring_regex(text, r"^(.*\d)\.0*(Z?)$", r"\1\2")
+    text = pc.replace_substring_regex(text, r"^(.*\d\.\d*[1-9])0+(Z?)$", r"\1\2")
+    text = pc.replace_substring_regex(text, r"^-(0+)$", r"\1")
+    text = pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d)T(\d)", r"\1 \2")
+    text = pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d .*)Z$", r"\1")
+    return pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d) 00:00(?::00)?$", r"\1")
+
+
+def unit_type(kind: pa.DataType) -> bool:
+    """Tell whether values of a type can tell privacy units apart."""
+    kind = _value_type(kind)
+    return not (pa.types.is_nested(kind) or pa.types.is_interval(kind))
 
 
 def _by_value(values: pa.Array | pa.ChunkedArray, read: Callable[[pa.Array], pa.Array]) -> pa.Array:

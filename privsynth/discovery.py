@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from privsynth.accountant import Accountant
-from privsynth.declared import numbers_in
+from privsynth.conversion import comparable
+from privsynth.declared import numbers_in, readable_levels
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
 from privsynth.table import Table, arrow_type
 
@@ -87,27 +88,21 @@ def discover(accountant: Accountant, schema: Schema) -> Schema:
 
 def _levels(accountant: Accountant, column: Column, rho: float, delta: float) -> Levels:
     held = accountant.keys(
-        "domain", f"levels of {column.name}", partial(_spelled, column.name), rho, delta
+        "domain", f"levels of {column.name}", partial(_spelled, column), rho, delta
     )
-    if pa.types.is_integer(arrow_type(column.dtype)):
-        return Levels(tuple(sorted(int(key) for key in held if _whole(key))))
-    return Levels(tuple(held))
+    return Levels(readable_levels(column, list(held)))
 
 
-def _spelled(name: str, table: Table) -> Mapping[str, int]:
-    """Count the rows of each value, as text."""
-    values, counts, _ = table.value_counts(name)
+def _spelled(column: Column, table: Table) -> Mapping[str, int]:
+    """Count the rows of each level, as text; spellings that are read as one are one level."""
+    values, counts, _ = table.value_counts(column.name)
+    levels = comparable(column, values).cast(pa.string()).cast(pa.binary())
     held: dict[str, int] = {}
-    for spelled, n in zip(
-        values.cast(pa.string()).cast(pa.binary()).to_pylist(), counts.tolist(), strict=True
-    ):
-        text = spelled.decode("utf-8", "replace")
-        held[text] = held.get(text, 0) + n
+    for spelled, n in zip(levels.to_pylist(), counts.tolist(), strict=True):
+        if spelled is not None:
+            text = spelled.decode("utf-8", "replace")
+            held[text] = held.get(text, 0) + n
     return held
-
-
-def _whole(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
 
 
 def _bounds(accountant: Accountant, column: Column, rho: float) -> Bounds:

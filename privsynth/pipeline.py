@@ -87,6 +87,7 @@ def fit(
     minority: bool = False,
     budget: Budget | None = None,
     ledger: str | Path | None = None,
+    new_ledger: bool = False,
     progress: Progress | None = None,
 ) -> FittedModel:
     """Fit a model to a table.
@@ -124,6 +125,8 @@ def fit(
         a domain that is not inferred.
     ledger : str or Path, optional
         The file in which the owner of the table counts what every fit under a budget may spend.
+    new_ledger : bool
+        Open that file, with the budget as its total; it must not be there yet.
     progress : callable, optional
         Called with a phase, the steps done and the steps in all.
 
@@ -150,6 +153,7 @@ def fit(
             "minority": minority or None,
             "epsilon": budget,
             "ledger": ledger,
+            "new_ledger": new_ledger or None,
         }
         for option, value in given.items():
             if value is not None:
@@ -163,7 +167,7 @@ def fit(
         )
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     synthesizer = recipe(name, settings)
-    check_private(name, synthesizer, budget, ledger)
+    check_private(name, synthesizer, budget, ledger, new_ledger)
     Disclosure(k)
     declared = opened(schema)
     chosen = chosen_seed(seed)
@@ -184,6 +188,7 @@ def fit(
             declared=declared,
             budget=budget,
             account=ledger,
+            new_account=new_ledger,
             seed=chosen,
             stream=streams[1],
             minority=minority,
@@ -281,6 +286,7 @@ def augmented(
     encoding: str = "utf-8",
     budget: Budget | None = None,
     ledger: str | Path | None = None,
+    new_ledger: bool = False,
     seed: int | None = None,
     flag: bool = True,
     progress: Progress | None = None,
@@ -296,7 +302,9 @@ def augmented(
 
     declared = opened(schema)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
-    plan = Plan(name, settings, fit_on, selection, Disclosure(k).k, declared, budget, ledger)
+    plan = Plan(
+        name, settings, fit_on, selection, Disclosure(k).k, declared, budget, ledger, new_ledger
+    )
     if budget is not None and str(data) == "-":
         raise UsageError(
             "under a budget the table is read twice, and standard input can be read but once; "
@@ -351,7 +359,8 @@ def augment(
         Whether a column ``synthetic`` tells the added rows from the real ones.
     **options
         ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding``, ``budget``,
-        ``ledger`` and ``progress``, as in `privsynth.MinoritySampler` and `privsynth.fit`.
+        ``ledger``, ``new_ledger`` and ``progress``, as in `privsynth.MinoritySampler` and
+        `privsynth.fit`.
 
     Returns
     -------

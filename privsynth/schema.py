@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 
 import yaml
@@ -82,7 +84,7 @@ class Levels:
         if not all(_scalar(value) for value in self.values):
             raise SchemaError(
                 "levels are wanted as text, numbers or true/false; a missing value is no level, "
-                "say 'nullable: true' instead"
+                "say 'nullable: true' instead, and quote the text \"null\""
             )
         if len({(type(value), value) for value in self.values}) != len(self.values):
             raise SchemaError("levels are listed twice; list each level once")
@@ -224,9 +226,12 @@ class Column:
                 raise SchemaError(f"{place}: {key!r} is wanted as {words}")
         if state.get("decimals", 0) < 0:
             raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
+        kind = _member(Kind, state.get("kind", "categorical"), place, "kind")
+        mapping = _pairs(state.get("mapping", {}), place)
+        _check_quoted(state, kind, place)
         return cls(
             name=name,
-            kind=_member(Kind, state.get("kind", "categorical"), place, "kind"),
+            kind=kind,
             dtype=state.get("dtype", "string"),
             domain=domain,
             source=_member(Source, state.get("source", "declared"), place, "source"),
@@ -237,7 +242,7 @@ class Column:
             format=state.get("format"),
             personal=state.get("personal"),
             determined_by=state.get("determined_by"),
-            mapping=_pairs(state.get("mapping", {}), place),
+            mapping=mapping,
             why=state.get("why", ""),
             given=frozenset("domain" if key in ("levels", "bounds") else key for key in state),
         )
@@ -354,7 +359,8 @@ class Schema:
             The file cannot be read, is no plain YAML (tags build nothing), or is no schema.
         """
         try:
-            state = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            text = Path(path).read_text(encoding="utf-8")
+            state = yaml.safe_load(text)
         except OSError as error:
             raise SchemaError(
                 f"{path}: cannot be read ({error.strerror}); check the path"
@@ -370,7 +376,81 @@ class Schema:
             raise SchemaError(
                 f"{path}: holds a date that does not exist, or is nested too deeply; mend it"
             ) from None
-        return cls.from_dict(state, str(path))
+        schema = cls.from_dict(state, str(path))
+        _check_spelled(text, str(path))
+        return schema
+
+
+_ODD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$")
+"""What YAML 1.1 reads as octal, or as a number of minutes or seconds."""
+
+
+def _check_spelled(text: str, where: str) -> None:
+    """Refuse levels and bounds such as 010 and 12:30, of which YAML makes 8 and 750."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    for column in _entries(root, "columns"):
+        for key in ("levels", "bounds", "mapping"):
+            for node in _leaves(_entry(column, key)):
+                number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+                if number and _ODD_NUMBER.match(node.value):
+                    name = _entry(column, "name")
+                    raise SchemaError(
+                        f"{where}, line {node.start_mark.line + 1}, column "
+                        f"{getattr(name, 'value', '')!r}: {key!r} has a number with a leading zero "
+                        "or a colon, which YAML reads as another one; quote a text, and write a "
+                        "number plainly"
+                    )
+
+
+def _entry(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    """Return the value of a key of a YAML mapping."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for name, value in node.value if name.value == key), None)
+
+
+def _entries(node: yaml.Node | None, key: str) -> list[yaml.Node]:
+    """Return the entries of a sequence that is the value of a key."""
+    value = _entry(node, key)
+    return value.value if isinstance(value, yaml.SequenceNode) else []
+
+
+def _leaves(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Yield the scalars of a sequence, a mapping or a sequence of pairs."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from (part for part in pair if isinstance(part, yaml.ScalarNode))
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            inner = part.value if isinstance(part, yaml.SequenceNode) else [part]
+            yield from (leaf for leaf in inner if isinstance(leaf, yaml.ScalarNode))
+
+
+def _check_quoted(state: Mapping[str, Any], kind: Kind, place: str) -> None:
+    """Refuse levels that YAML, for want of quotes, reads as other than the text they are."""
+    pairs = _pairs(state.get("mapping", {}), place)
+    raw = state["levels"] if isinstance(state.get("levels"), list) else []
+    values = [*raw, *(value for _, value in pairs)]
+    dtype = state.get("dtype")
+    if kind is Kind.BOOLEAN or dtype == "bool":
+        return
+    if any(isinstance(value, bool) for value in values):
+        raise SchemaError(
+            f"{place}: a level is true or false, as YAML reads yes, no, on and off; put each level "
+            'in quotes ("yes", "no"), or give \'kind: boolean\''
+        )
+    text = dtype == "string" or (dtype is None and any(isinstance(v, str) for v in values))
+    # A date without quotes is read as the text that it is spelled as.
+    exact = (str, datetime.date, NoneType)
+    if text and not all(
+        isinstance(v, exact) and not isinstance(v, datetime.datetime) for v in values
+    ):
+        raise SchemaError(
+            f"{place}: holds text, and YAML reads a level of it as a number or a time; put each "
+            'level in quotes, such as "01"'
+        )
 
 
 class _Dumper(yaml.SafeDumper):
@@ -465,7 +545,10 @@ def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
             "'source: declared'"
         )
     if not set(levels) <= listed:
-        raise SchemaError(f"{place}: 'mapping' names what is no level of {by!r}; mend it")
+        raise SchemaError(
+            f"{place}: 'mapping' names what is no level of {by!r}; mend it, and put texts such as "
+            '"yes" and "01" in quotes'
+        )
     if not column.nullable and not listed <= set(levels):
         raise SchemaError(
             f"{place}: 'mapping' has no value for a level of {by!r}; add it, or say 'nullable: "
