@@ -233,13 +233,6 @@ def _check_levels(column: Column, levels: Sequence[Any]) -> None:
     if not levels:
         raise SchemaError("has no level; list those that it may take")
     dtype = _value_type(column)
-    if not pa.types.is_boolean(dtype) and any(isinstance(level, bool) for level in levels):
-        raise SchemaError(
-            "a level is true or false and the column is no boolean; put texts such as "
-            "\"yes\" in quotes, or give 'kind: boolean'"
-        )
-    if pa.types.is_string(dtype) and not all(isinstance(level, str) for level in levels):
-        raise SchemaError('holds text, and a level of it is a number; put it in quotes, as in "01"')
     try:
         values = as_type(list(levels), dtype)
     except (pa.ArrowException, OverflowError, ValueError):

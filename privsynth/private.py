@@ -27,7 +27,7 @@ from privsynth.codec import Codec, spare
 from privsynth.conversion import unit_texts, unit_type
 from privsynth.curator import PrivateCurator
 from privsynth.declared import check_declared, declared_codec
-from privsynth.discovery import DISCOVERY_DELTA, discover, to_discover
+from privsynth.discovery import discover, discovery_delta
 from privsynth.engines import PRIVATE, PrivateModel, Progress, Synthesizer
 from privsynth.errors import PrivsynthWarning, UsageError, known
 from privsynth.fitting import versions
@@ -147,9 +147,8 @@ def fit_privately(
         )
     # All that can be refused is refused here: from the account's entry on, money is spent.
     synthesizer.check_codec(declared_codec(schema))
+    delta = discovery_delta(schema, budget)
     rows = bounded(train, budget)
-    levels = any(not column.kind.continuous for column in to_discover(schema))
-    delta = DISCOVERY_DELTA * budget.delta if levels else 0.0
     if account is not None:
         what = f"{name} on {Path(train.name).name}"
         reserve(account, budget, delta, what, new=new_account)
@@ -220,6 +219,9 @@ def _cautions(codec: Codec, model: PrivateModel, ledger: Ledger) -> Iterator[str
                 "what the schema does not declare; compare its levels, dtype and format"
             )
         if j == codec.target and codec.classes:
+            if not known:
+                yield f"column {coding.name!r}: no class was found that enough rows hold"
+                continue
             rows = np.maximum(np.rint(model.n_rows * shares[:known]), 0)
             rarest = int(rows.argmin())
             if rows[rarest] < max(ENOUGH, CLEAR * noise):

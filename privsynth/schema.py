@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from types import NoneType
 from typing import Any, TypeVar
 
 import yaml
@@ -226,12 +225,9 @@ class Column:
                 raise SchemaError(f"{place}: {key!r} is wanted as {words}")
         if state.get("decimals", 0) < 0:
             raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
-        kind = _member(Kind, state.get("kind", "categorical"), place, "kind")
-        mapping = _pairs(state.get("mapping", {}), place)
-        _check_quoted(state, kind, place)
-        return cls(
+        column = cls(
             name=name,
-            kind=kind,
+            kind=_member(Kind, state.get("kind", "categorical"), place, "kind"),
             dtype=state.get("dtype", "string"),
             domain=domain,
             source=_member(Source, state.get("source", "declared"), place, "source"),
@@ -242,10 +238,12 @@ class Column:
             format=state.get("format"),
             personal=state.get("personal"),
             determined_by=state.get("determined_by"),
-            mapping=mapping,
+            mapping=_pairs(state.get("mapping", {}), place),
             why=state.get("why", ""),
             given=frozenset("domain" if key in ("levels", "bounds") else key for key in state),
         )
+        _check_quoted(column, place)
+        return column
 
 
 @dataclass(frozen=True)
@@ -263,6 +261,7 @@ class Schema:
         if len(targets) > 1:
             raise SchemaError(f"columns {targets} are all the target; keep one 'role: target'")
         for column in self.columns:
+            _check_quoted(column, f"schema, column {column.name!r}")
             if column.determined_by is not None or column.mapping:
                 _check_determined(column, {other.name: other for other in self.columns})
 
@@ -386,19 +385,20 @@ _ODD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)
 
 
 def _check_spelled(text: str, where: str) -> None:
-    """Refuse levels and bounds such as 010 and 12:30, of which YAML makes 8 and 750."""
+    """Refuse what YAML reads as another value than is written: 010 is 8 to it, and 12:30 is 750."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     for column in _entries(root, "columns"):
+        dtype = getattr(_entry(column, "dtype"), "value", None)
         for key in ("levels", "bounds", "mapping"):
             for node in _leaves(_entry(column, key)):
-                number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-                if number and _ODD_NUMBER.match(node.value):
-                    name = _entry(column, "name")
+                tag = node.tag.removeprefix("tag:yaml.org,2002:")
+                moment = tag == "timestamp" and dtype in (None, "string") and len(node.value) > 10
+                if moment or (tag in ("int", "float") and _ODD_NUMBER.match(node.value)):
+                    name = getattr(_entry(column, "name"), "value", "")
                     raise SchemaError(
-                        f"{where}, line {node.start_mark.line + 1}, column "
-                        f"{getattr(name, 'value', '')!r}: {key!r} has a number with a leading zero "
-                        "or a colon, which YAML reads as another one; quote a text, and write a "
-                        "number plainly"
+                        f"{where}, line {node.start_mark.line + 1}, column {name!r}: YAML reads "
+                        f"one of the {key} as another value than is written, a time or a number "
+                        "with a colon or a leading zero; put it in quotes"
                     )
 
 
@@ -428,13 +428,12 @@ def _leaves(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
             yield from (leaf for leaf in inner if isinstance(leaf, yaml.ScalarNode))
 
 
-def _check_quoted(state: Mapping[str, Any], kind: Kind, place: str) -> None:
-    """Refuse levels that YAML, for want of quotes, reads as other than the text they are."""
-    pairs = _pairs(state.get("mapping", {}), place)
-    raw = state["levels"] if isinstance(state.get("levels"), list) else []
-    values = [*raw, *(value for _, value in pairs)]
-    dtype = state.get("dtype")
-    if kind is Kind.BOOLEAN or dtype == "bool":
+def _check_quoted(column: Column, place: str) -> None:
+    """Refuse levels that YAML, for want of quotes, has read as other than the text they are."""
+    listed = column.domain.values if isinstance(column.domain, Levels) else ()
+    values = (*listed, *(value for _, value in column.mapping))
+    dtype = None if column.given is not None and "dtype" not in column.given else column.dtype
+    if column.kind is Kind.BOOLEAN or dtype == "bool":
         return
     if any(isinstance(value, bool) for value in values):
         raise SchemaError(
@@ -442,14 +441,10 @@ def _check_quoted(state: Mapping[str, Any], kind: Kind, place: str) -> None:
             'in quotes ("yes", "no"), or give \'kind: boolean\''
         )
     text = dtype == "string" or (dtype is None and any(isinstance(v, str) for v in values))
-    # A date without quotes is read as the text that it is spelled as.
-    exact = (str, datetime.date, NoneType)
-    if text and not all(
-        isinstance(v, exact) and not isinstance(v, datetime.datetime) for v in values
-    ):
+    if text and not all(isinstance(value, str) for value in values):
         raise SchemaError(
-            f"{place}: holds text, and YAML reads a level of it as a number or a time; put each "
-            'level in quotes, such as "01"'
+            f"{place}: holds text, and a level of it is a number; put each level in quotes, such "
+            'as "01"'
         )
 
 

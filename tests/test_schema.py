@@ -26,10 +26,11 @@ def columns(draw: st.DrawFn) -> Column:
         | st.lists(NUMBER, min_size=2, max_size=2).map(sorted).map(lambda ends: Bounds(*ends))
         | st.lists(TEXT, min_size=2, max_size=2).map(sorted).map(lambda ends: Bounds(*ends))
     )
+    odd = isinstance(domain, Levels) and any(isinstance(v, bool) for v in domain.values)
     return Column(
         name=draw(TEXT),
-        kind=draw(st.sampled_from(Kind)),
-        dtype=draw(TEXT),
+        kind=Kind.BOOLEAN if odd else draw(st.sampled_from(Kind)),
+        dtype=draw(TEXT.filter(lambda text: text != "string")),
         domain=domain,
         source=draw(st.sampled_from(Source)) if domain is not None else Source.DECLARED,
         nullable=draw(st.booleans()),
