@@ -19,11 +19,20 @@ import pyarrow.compute as pc
 from privsynth.schema import Column
 from privsynth.table import arrow_type
 
-__all__ = ["comparable", "numbers_in", "readings", "unit_texts", "unit_type"]
+__all__ = ["comparable", "numbers_in", "readings", "unit_texts"]
 
 _WHOLE = r"^-?\d{1,18}$"
 _FLOAT = r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^-?(?i:inf|infinity)$"
 _COMMA = r"^-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:\.\d{3}){1,4}),\d+$"
+_ALIKE = (
+    (r"^\+(\d)", r"\1"),
+    (r"^(-?\d+)\.0*$", r"\1"),
+    (r"^(-?\d+\.\d*[1-9])0+$", r"\1"),
+    (r"^-(0+)$", r"\1"),
+    (r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d*[1-9])?)(?:\.?0*)Z?$", r"\1 \2"),
+    (r"^(\d{4}-\d\d-\d\d) 00:00:00$", r"\1"),
+)
+"""How numbers and moments that are the same are spelled alike."""
 _MOST = 2**63 - 1
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
@@ -103,39 +112,24 @@ def unit_texts(values: pa.Array) -> pa.Array:
     Parameters
     ----------
     values : pyarrow.Array
-        Without a dictionary, of a type that `unit_type` accepts.
+        Without a dictionary, of a storage type.
 
     Returns
     -------
     pyarrow.Array
-        Of text or bytes; null where a value is missing.
+        Of text; null where a value is missing.
     """
-    kind, types = values.type, pa.types
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        return values.cast(pa.large_binary())
-    if types.is_floating(kind):
+    text = _texts(values)
+    if pa.types.is_floating(values.type):
         floats = _floats(values)
         whole = pc.fill_null(pc.equal(floats, pc.floor(floats)), False)
         small = pc.fill_null(pc.less(pc.abs(floats), 2.0**63), False)
         integers = _where(pc.and_(whole, small), floats).cast(pa.int64()).cast(pa.string())
-        text = pc.coalesce(integers, _texts(values))
-    elif types.is_time(kind) or types.is_duration(kind):
-        text = values.cast(pa.int64() if kind.bit_width == 64 else pa.int32()).cast(pa.string())
-    else:
-        text = _texts(values)
-    text = pc.replace_substring_regex(pc.ascii_trim_whitespace(text), r"^\+", "")
-    text = pc.replace_substring_regex(text, r"^(.*\d)\.0*(Z?)$", r"\1\2")
-    text = pc.replace_substring_regex(text, r"^(.*\d\.\d*[1-9])0+(Z?)$", r"\1\2")
-    text = pc.replace_substring_regex(text, r"^-(0+)$", r"\1")
-    text = pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d)T(\d)", r"\1 \2")
-    text = pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d .*)Z$", r"\1")
-    return pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d) 00:00(?::00)?$", r"\1")
-
-
-def unit_type(kind: pa.DataType) -> bool:
-    """Tell whether values of a type can tell privacy units apart."""
-    kind = _value_type(kind)
-    return not (pa.types.is_nested(kind) or pa.types.is_interval(kind))
+        text = pc.coalesce(integers, text)
+    text = pc.ascii_trim_whitespace(text)
+    for pattern, kept in _ALIKE:
+        text = pc.replace_substring_regex(text, pattern, kept)
+    return text
 
 
 def _by_value(values: pa.Array | pa.ChunkedArray, read: Callable[[pa.Array], pa.Array]) -> pa.Array:

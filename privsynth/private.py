@@ -24,7 +24,7 @@ from privsynth.account import check_presence, reserve
 from privsynth.accountant import Accountant
 from privsynth.artefact import FittedModel
 from privsynth.codec import Codec, spare
-from privsynth.conversion import unit_texts, unit_type
+from privsynth.conversion import unit_texts
 from privsynth.curator import PrivateCurator
 from privsynth.declared import check_declared, declared_codec
 from privsynth.discovery import discover, discovery_delta
@@ -274,7 +274,7 @@ def bounded(table: Table, budget: Budget) -> Table:
     Raises
     ------
     UsageError
-        There is no such column, or its type tells no units apart.
+        There is no such column.
     """
     if budget.unit == "row":
         return table
@@ -317,12 +317,6 @@ def _numbered(table: Table, name: str) -> npt.NDArray[np.int64]:
         raise UsageError(
             f"the privacy unit is 'row' or the name of a column, and {name!r} is none"
             f"{known(name, table.names)}"
-        )
-    kind = table.schema.field(name).type
-    if not unit_type(kind):
-        raise UsageError(
-            f"{table.name}, column {name!r}: is the privacy unit and stored as {kind}; name a "
-            "column of text, numbers or dates"
         )
     column = table.to_arrow([name]).column(0).combine_chunks()
     if pa.types.is_dictionary(column.type):
