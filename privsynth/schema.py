@@ -397,8 +397,8 @@ def _check_spelled(text: str, where: str) -> None:
                     name = getattr(_entry(column, "name"), "value", "")
                     raise SchemaError(
                         f"{where}, line {node.start_mark.line + 1}, column {name!r}: YAML reads "
-                        f"one of the {key} as another value than is written, a time or a number "
-                        "with a colon or a leading zero; put it in quotes"
+                        f"one of the {key} as another value than is written, since it is a time "
+                        "or has a colon or a leading zero; quote a text, and write a number plainly"
                     )
 
 
