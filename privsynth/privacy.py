@@ -438,5 +438,8 @@ def _not_covered(budget: Budget) -> tuple[str, ...]:
         "other releases made from the same rows, unless one --ledger counts them all",
     ]
     if budget.unit == "row":
-        told.append("a person or event with several rows: the privacy unit is one row")
+        told.append(
+            "a person or event with several rows, copies of one row among them: the privacy unit "
+            "is one row"
+        )
     return tuple(told)
