@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 COUNTS = 0.5
 """The part of the budget for the codes of each column; the rest is for the products."""
+EVENLY = 0.25
+"""The part of it that columns share evenly: a column of few levels is never measured again."""
 MOST_GROUPS = 40
 
 
@@ -62,7 +64,7 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     tell("measuring marginals", 0, 2)
     sizes = curator.codec.sizes
     scale_now = curator.budget.rows_per_unit * math.sqrt(len(sizes) / (2 * COUNTS * curator.rho))
-    found = survey(curator, COUNTS * curator.rho, MOST_GROUPS, scale_now)
+    found = survey(curator, COUNTS * curator.rho, MOST_GROUPS, scale_now, evenly=EVENLY)
     # Groups have served to smooth the counts; scores are of codes, in each class.
     curator.group(
         [found.groups[j].of if j == found.label else np.arange(n) for j, n in enumerate(sizes)]

@@ -108,6 +108,7 @@ def survey(
     *,
     labelled: bool = True,
     whole: bool = False,
+    evenly: float = 0.0,
 ) -> Survey:
     """Measure each column's codes, and gather them into groups.
 
@@ -126,14 +127,14 @@ def survey(
         Whether columns are measured beside a target of few classes.
     whole : bool
         Whether every code is a group of its own.
+    evenly : float
+        The part of the cost that is shared evenly among the columns, whatever their size.
     """
     codings = curator.codec.codings
     columns = tuple(j for j, c in enumerate(codings) if c.size > 1)
     label = _label(curator.codec) if labelled else None
     cliques = [(j,) if label is None else (j, label) for j in columns if j != label]
-    # Noise adds up over the cells of a clique: these shares keep the sum over all cliques least.
-    weights = [math.prod(curator.sizes[j] for j in clique) ** (2 / 3) for clique in cliques]
-    measured = curator.measure(cliques or [()], rho, weights or None)
+    measured = curator.measure(cliques or [()], rho, _weights(curator, cliques, evenly))
     total, noise = _pooled([m.values.sum() for m in measured], measured)
     total = max(float(total), 1.0)
     groups = dict.fromkeys(range(len(codings)), Groups(np.zeros(1, np.intp), np.ones((1, 1))))
@@ -166,6 +167,19 @@ def survey(
         tuple(in_groups(m, every) for m in measured),
         _lost(measured, every, total),
     )
+
+
+def _weights(
+    curator: PrivateCurator, cliques: Sequence[tuple[int, ...]], evenly: float
+) -> list[float] | None:
+    """Return in which proportion a budget is shared among cliques; None for no clique.
+
+    Noise adds up over the cells of a clique: shares by this power of their number keep the sum
+    over all cliques least.
+    """
+    cells = [math.prod(curator.sizes[j] for j in clique) ** (2 / 3) for clique in cliques]
+    total = sum(cells)
+    return [evenly / len(cells) + (1 - evenly) * cell / total for cell in cells] or None
 
 
 def check_cells(codec: Codec, *, labelled: bool = True) -> None:
