@@ -9,7 +9,7 @@ cp "$data/adult_sample.csv.gz" adult.csv.gz
 
 # One fit at epsilon 2. The owner's ledger is opened with it as the total, and refuses any more.
 privsynth fit adult.csv.gz -o adult.psyn --schema "$here/adult_declared.yaml" --epsilon 2 \
-    --ledger adult.ledger --holdout 0.25 --holdout-output holdout.csv
+    --ledger adult.ledger --new-ledger --holdout 0.25 --holdout-output holdout.csv
 privsynth inspect adult.psyn
 
 # More rows, rows of a kind, and another engine on the same noisy counts: all at no cost.

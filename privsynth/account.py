@@ -21,7 +21,7 @@ from privsynth.errors import BudgetExceeded, PrivsynthWarning, StorageError, Usa
 from privsynth.privacy import Budget, epsilon_of
 from privsynth.storage import replacing
 
-__all__ = ["reserve", "spent"]
+__all__ = ["check_presence", "reserve", "spent"]
 
 FORMAT = "privsynth-ledger"
 FORMAT_VERSION = 1
@@ -29,20 +29,24 @@ PATIENCE = 1.0
 """Seconds to wait for another process before the user is told of it."""
 
 
-def reserve(path: str | Path, budget: Budget, delta: float, what: str) -> float:
+def reserve(
+    path: str | Path, budget: Budget, delta: float, what: str, *, new: bool = False
+) -> float:
     """Write down that a fit may spend a budget, if the total allows it.
 
     Parameters
     ----------
     path : str or Path
-        The account. One that is not there yet is opened, with `budget` as its total: edit
-        ``epsilon`` and ``delta`` in it to allow more.
+        The account.
     budget : Budget
         What the fit may spend.
     delta : float
         The part of its delta that is spent on answers with a delta of their own.
     what : str
         What it is spent on, for the owner.
+    new : bool, default=False
+        Open a new account, with `budget` as its total: edit ``epsilon`` and ``delta`` in it to
+        allow more.
 
     Returns
     -------
@@ -54,13 +58,15 @@ def reserve(path: str | Path, budget: Budget, delta: float, what: str) -> float:
     BudgetExceeded
         The total does not allow it; nothing is written.
     UsageError
-        The file is no account, or counts another privacy unit.
+        The file is no account, counts another privacy unit, or is not there; or it is there, and
+        a new one was asked for.
     StorageError
         The file cannot be read or written.
     """
     path = Path(os.path.realpath(path))  # a link is to be followed, not replaced
     with _locked(path):
-        state = _read(path) if path.exists() else _opened(budget)
+        check_presence(path, new)
+        state = _opened(budget) if new else _read(path)
         if (state["unit"], state["rows_per_unit"]) != (budget.unit, budget.rows_per_unit):
             raise UsageError(
                 f"{path}: counts the privacy unit {state['unit']!r} with up to "
@@ -95,6 +101,25 @@ def spent(account: Mapping[str, Any]) -> float:
     if not entries:
         return 0.0
     return epsilon_of(rho, left) if left > 0 else math.inf
+
+
+def check_presence(path: str | Path, new: bool) -> None:
+    """Refuse to open a new account by a slip of the pen, or in place of an old one.
+
+    Raises
+    ------
+    UsageError
+    """
+    exists = Path(path).exists()
+    if new and exists:
+        raise UsageError(
+            f"{path}: exists, and a new ledger was asked for; drop --new-ledger to charge this "
+            "one, or give another name"
+        )
+    if not new and not exists:
+        raise UsageError(
+            f"{path}: there is no such ledger; check the path, or open a new one with --new-ledger"
+        )
 
 
 def _opened(budget: Budget) -> dict[str, Any]:

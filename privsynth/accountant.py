@@ -20,6 +20,9 @@ from privsynth.privacy import SLACK, Budget, Event, Ledger, mispriced
 
 __all__ = ["Accountant", "misstated"]
 
+LEAST_RHO = 1e-18
+"""The least that an answer may cost: the noise of a count is then about 1e9 rows."""
+
 Question = Callable[[Any], npt.NDArray[np.int64]]
 """Gives the exact, whole-numbered answer from the private data."""
 
@@ -67,7 +70,17 @@ class Accountant:
         ----------
         sensitivity : float
             The most that one row can change the exact answer.
+
+        Raises
+        ------
+        BudgetExceeded
+            Nothing is left to be spent, or next to nothing.
         """
+        if not rho >= LEAST_RHO:
+            raise BudgetExceeded(
+                f"an answer is to cost rho {rho:.3g}, at which noise would drown it; ask for "
+                "fewer answers, or allow a larger epsilon"
+            )
         # A hair more, so that a price that is all that is left is not rounded above it.
         return self.budget.rows_per_unit * sensitivity / math.sqrt(2 * rho) * (1 + SLACK)
 

@@ -96,6 +96,8 @@ class Plan:
         chooses among the rows drawn, since it would read the real ones outside the budget.
     ledger : str or Path, optional
         The file in which the owner of the table counts what every fit may spend.
+    new_ledger : bool
+        Open that file, which must not be there yet.
 
     Raises
     ------
@@ -111,9 +113,11 @@ class Plan:
     schema: Schema | None = None
     budget: Budget | None = None
     ledger: str | Path | None = None
+    new_ledger: bool = False
 
     def __post_init__(self) -> None:
-        check_private(self.engine, recipe(self.engine, self.settings), self.budget, self.ledger)
+        made = recipe(self.engine, self.settings)
+        check_private(self.engine, made, self.budget, self.ledger, self.new_ledger)
         if self.budget is not None and self.selection == "classifiers":
             raise UsageError(
                 "classifiers that select rows are trained on real ones outside the budget; leave "
@@ -483,6 +487,7 @@ def grow_privately(
         declared=plan.schema,
         budget=budget,
         account=plan.ledger,
+        new_account=plan.new_ledger,
         seed=seed,
         stream=fitting,
         minority=True,

@@ -321,7 +321,8 @@ _delta = click.option("--delta", type=float, metavar="D", help="Its delta.  [def
 _unit = click.option(
     "--unit",
     metavar="COL",
-    help="Hide all rows that share a value of this column, not a row alone.  [default: row]",
+    help="Hide all rows that share a value of this column, not a row alone; 'row' is always a "
+    "row, never a column of that name.  [default: row]",
 )
 _rows_per_unit = click.option(
     "--rows-per-unit",
@@ -334,6 +335,12 @@ _ledger = click.option(
     type=_FILE,
     metavar="FILE",
     help="File in which the owner of the data counts what every fit spends; it may refuse.",
+)
+_new_ledger = click.option(
+    "--new-ledger",
+    is_flag=True,
+    default=None,
+    help="Open the file of --ledger with this budget as its total; it must not be there yet.",
 )
 _encoding = click.option(
     "--encoding",
@@ -500,6 +507,7 @@ def schema(
 @_unit
 @_rows_per_unit
 @_ledger
+@_new_ledger
 @click.option(
     "--minority",
     is_flag=True,
@@ -558,6 +566,7 @@ def fit(
             minority=run.minority,
             budget=budget,
             ledger=run.ledger,
+            new_ledger=run.new_ledger,
             progress=progress,
         )
         model.save(output, allow_rows=allow_rows)
@@ -574,12 +583,13 @@ def _budget(run: RunConfig) -> Budget | None:
 
     if run.epsilon is not None:
         rows = run.rows_per_unit
-        return Budget(float(run.epsilon), float(run.delta), run.unit, rows)
+        return Budget(run.epsilon, run.delta, run.unit, rows)
     for option, value, default in (
         ("--delta", run.delta, 1e-6),
         ("--unit", run.unit, "row"),
         ("--rows-per-unit", run.rows_per_unit, 1),
         ("--ledger", run.ledger, None),
+        ("--new-ledger", run.new_ledger, False),
     ):
         if value != default:
             raise UsageError(f"{option} is part of a privacy budget; give --epsilon too")
@@ -722,6 +732,7 @@ def sample(
 @_unit
 @_rows_per_unit
 @_ledger
+@_new_ledger
 @click.pass_obj
 def augment(
     voice: _Voice,
@@ -807,6 +818,7 @@ def augment(
             flag=not no_flag,
             budget=budget,
             ledger=run.ledger,
+            new_ledger=run.new_ledger,
             progress=progress,
             **options,
         )

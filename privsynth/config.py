@@ -59,6 +59,8 @@ class RunConfig:
         The most rows of one unit that are learnt from.
     ledger : pathlib.Path, optional
         The file in which the owner of the table counts what every fit may spend.
+    new_ledger : bool, default=False
+        Whether the fit opens that file, which must not be there yet.
     settings : mapping of str to value
         The engine's hyper-parameters; the engine checks them.
 
@@ -86,6 +88,7 @@ class RunConfig:
     unit: str = "row"
     rows_per_unit: int = 1
     ledger: Path | None = None
+    new_ledger: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -222,6 +225,7 @@ _WANTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "unit": _TEXT,
     "rows_per_unit": ((int,), "a whole number"),
     "ledger": _PATH,
+    "new_ledger": ((bool,), "true or false"),
     "settings": ((Mapping,), "a mapping of hyper-parameters"),
 }
 

@@ -19,11 +19,20 @@ import pyarrow.compute as pc
 from privsynth.schema import Column
 from privsynth.table import arrow_type
 
-__all__ = ["comparable", "numbers_in", "readings"]
+__all__ = ["comparable", "numbers_in", "readings", "unit_texts"]
 
 _WHOLE = r"^-?\d{1,18}$"
 _FLOAT = r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^-?(?i:inf|infinity)$"
 _COMMA = r"^-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:\.\d{3}){1,4}),\d+$"
+_ALIKE = (
+    (r"^\+(\d)", r"\1"),
+    (r"^(-?\d+)\.0*$", r"\1"),
+    (r"^(-?\d+\.\d*[1-9])0+$", r"\1"),
+    (r"^-(0+)$", r"\1"),
+    (r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d*[1-9])?)(?:\.?0*)Z?$", r"\1 \2"),
+    (r"^(\d{4}-\d\d-\d\d) 00:00:00$", r"\1"),
+)
+"""How numbers and moments that are the same are spelled alike."""
 _MOST = 2**63 - 1
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
@@ -91,6 +100,36 @@ def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
         return floats.cast(pa.float32(), safe=False) if kind == pa.float32() else floats
 
     return _by_value(values, read)
+
+
+def unit_texts(values: pa.Array) -> pa.Array:
+    """Read values as the text by which privacy units are told apart.
+
+    A value is read by itself, however its column is stored: a whole number is the same unit as an
+    integer, a float, a decimal and as text (`1`, `1.0`, `1.00`, `" 1 "`), and a moment the same
+    in every zone. Digits before the point are kept, so that `01` is not `1`.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        Without a dictionary, of a storage type.
+
+    Returns
+    -------
+    pyarrow.Array
+        Of text; null where a value is missing.
+    """
+    text = _texts(values)
+    if pa.types.is_floating(values.type):
+        floats = _floats(values)
+        whole = pc.fill_null(pc.equal(floats, pc.floor(floats)), False)
+        small = pc.fill_null(pc.less(pc.abs(floats), 2.0**63), False)
+        integers = _where(pc.and_(whole, small), floats).cast(pa.int64()).cast(pa.string())
+        text = pc.coalesce(integers, text)
+    text = pc.ascii_trim_whitespace(text)
+    for pattern, kept in _ALIKE:
+        text = pc.replace_substring_regex(text, pattern, kept)
+    return text
 
 
 def _by_value(values: pa.Array | pa.ChunkedArray, read: Callable[[pa.Array], pa.Array]) -> pa.Array:

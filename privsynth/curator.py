@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -26,7 +25,7 @@ from privsynth.table import Table, count
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SCORE_PARTS", "Curator", "Measurement", "PrivateCurator", "Score"]
+__all__ = ["MOST_CELLS", "SCORE_PARTS", "Curator", "Measurement", "PrivateCurator", "Score"]
 
 Floats = npt.NDArray[np.float64]
 Clique: TypeAlias = tuple[int, ...]
@@ -245,9 +244,9 @@ class PrivateCurator:
 
     Notes
     -----
-    Counts are taken once, all at a time, so that neither time nor memory of what an engine asks
-    for depends on the rows. A row counts in one cell of a clique, so that a clique's counts have
-    a sensitivity of 1 in the Euclidean norm, and those of m cliques together of sqrt(m).
+    What is counted follows from what was answered, and each clique is counted once. A row counts
+    in one cell of a clique, so that a clique's counts have a sensitivity of 1 in the Euclidean
+    norm, and those of m cliques together of sqrt(m).
     """
 
     def __init__(self, accountant: Accountant, codec: Codec) -> None:
@@ -473,10 +472,7 @@ class _Counts:
     def of(self, clique: Clique, table: Table) -> npt.NDArray[np.int64]:
         """Give the counts of a clique."""
         if clique not in self._taken:
-            codes = self._codes(table)
-            wanted = [clique] if len(clique) != 2 else list(combinations(range(len(self.sizes)), 2))
-            for asked in dict.fromkeys([clique, *wanted]):
-                self._taken[asked] = count(codes, self.sizes, asked)
+            self._taken[clique] = count(self._codes(table), self.sizes, clique)
         return self._taken[clique]
 
     def joint(self, cliques: Sequence[Clique], table: Table) -> npt.NDArray[np.int64]:

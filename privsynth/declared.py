@@ -34,7 +34,14 @@ from privsynth.errors import SchemaError, UsageError, known
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
 from privsynth.table import arrow_type
 
-__all__ = ["Units", "check_declared", "declared_codec", "numbers_in", "units_of"]
+__all__ = [
+    "Units",
+    "check_declared",
+    "declared_codec",
+    "numbers_in",
+    "readable_levels",
+    "units_of",
+]
 
 EVEN = 0.5
 """The share of a grid that is spread evenly; the rest is the finer the nearer to zero."""
@@ -256,8 +263,6 @@ def _coding(column: Column, heaps: Sequence[int]) -> Coding:
 def _levels(column: Column) -> LevelCodes:
     domain = column.domain
     levels = domain.values if isinstance(domain, Levels) else (False, True)
-    if column.source is Source.DISCOVERED:
-        levels = _readable(column, levels)
     # A text that is not listed has no place in an order.
     named = pa.types.is_string(_value_type(column)) and column.kind is not Kind.ORDINAL
     if named:
@@ -265,21 +270,41 @@ def _levels(column: Column) -> LevelCodes:
     return LevelCodes(column, levels, pooled=named, nullable=True, total=True)
 
 
-def _readable(column: Column, levels: Sequence[Any]) -> tuple[Any, ...]:
-    """Keep the levels that the storage type holds: those that are discovered come as rows spell.
+def readable_levels(column: Column, keys: Sequence[str]) -> tuple[Any, ...]:
+    """Return discovered levels, in order, without those that the storage type does not hold.
 
-    Two that are read as one stay one, and what is left out is never told of.
+    Parameters
+    ----------
+    column : Column
+    keys : sequence of str
+        What `privsynth.conversion.comparable` reads the column's values as, in text.
+
+    Returns
+    -------
+    tuple
+        As YAML holds levels: text, finite numbers, booleans, and dates in ISO 8601.
     """
-    read = comparable(column, pa.array([str(level) for level in levels], pa.string()))
-    return tuple(level for level in read.drop_null().unique().to_pylist() if _fits(column, level))
+    dtype, types = _value_type(column), pa.types
+    if types.is_string(dtype):
+        return tuple(keys)
+    if types.is_boolean(dtype):
+        return tuple(level for level in (False, True) if str(level).lower() in keys)
+    whole = types.is_integer(dtype) or types.is_temporal(dtype)
+    numbers: list[int] | list[float] = [int(key) if whole else float(key) for key in keys]
+    named = (_named(number, dtype) for number in sorted(numbers))
+    return tuple(level for level in named if level is not None)
 
 
-def _fits(column: Column, level: Any) -> bool:
+def _named(number: float, dtype: pa.DataType) -> int | float | str | None:
+    """Return a number as a level of a storage type: a tick as ISO 8601; None if it holds none."""
+    if not math.isfinite(number):
+        return None
     try:
-        as_type([level], _value_type(column))
+        typed = as_type([number], dtype)
+        level = str(typed.cast(pa.string())[0]) if pa.types.is_temporal(dtype) else number
+        return level if as_type([level], dtype).equals(typed) else None
     except (pa.ArrowException, OverflowError, ValueError):
-        return False
-    return True
+        return None
 
 
 def _grid(column: Column, bounds: Bounds, heaps: Sequence[int]) -> Cells:

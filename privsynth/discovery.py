@@ -12,11 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from privsynth.accountant import Accountant
-from privsynth.declared import numbers_in
+from privsynth.conversion import comparable
+from privsynth.declared import numbers_in, readable_levels
+from privsynth.errors import UsageError
+from privsynth.privacy import Budget
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
 from privsynth.table import Table, arrow_type
 
-__all__ = ["DISCOVERY_DELTA", "discover", "to_discover"]
+__all__ = ["DISCOVERY_DELTA", "discover", "discovery_delta", "to_discover"]
 
 Floats = npt.NDArray[np.float64]
 Ask = Callable[[Floats], tuple[npt.NDArray[np.int64], float]]
@@ -24,6 +27,8 @@ Ask = Callable[[Floats], tuple[npt.NDArray[np.int64], float]]
 
 DISCOVERY_DELTA = 0.1
 """The part of delta for levels that are discovered."""
+LEAST_DELTA = 2.0**-51
+"""The least delta of a threshold on the counts of one row a unit that OpenDP can tell from 0."""
 SHARE = 0.02
 MOST_SHARE = 0.2
 SURE, LIKELY = 5.0, 1.5
@@ -45,6 +50,27 @@ def to_discover(schema: Schema) -> tuple[Column, ...]:
         for c in schema
         if c.source is Source.DISCOVERED and not (c.kind.surrogate or c.determined_by)
     )
+
+
+def discovery_delta(schema: Schema, budget: Budget) -> float:
+    """Return the part of a budget's delta that levels which are to be discovered spend.
+
+    Raises
+    ------
+    UsageError
+        It is too small for so many columns: a threshold's chance is told in steps of about 1e-16.
+    """
+    columns = sum(not column.kind.continuous for column in to_discover(schema))
+    if not columns:
+        return 0.0
+    delta = DISCOVERY_DELTA * budget.delta
+    if delta / columns < LEAST_DELTA * budget.rows_per_unit:
+        raise UsageError(
+            f"delta {budget.delta:g} is too small to discover the levels of {columns} columns with "
+            f"up to {budget.rows_per_unit} rows a unit; declare levels, or give a delta of "
+            f"{columns * LEAST_DELTA * budget.rows_per_unit / DISCOVERY_DELTA:.2g} or more"
+        )
+    return delta
 
 
 def discover(accountant: Accountant, schema: Schema) -> Schema:
@@ -87,27 +113,21 @@ def discover(accountant: Accountant, schema: Schema) -> Schema:
 
 def _levels(accountant: Accountant, column: Column, rho: float, delta: float) -> Levels:
     held = accountant.keys(
-        "domain", f"levels of {column.name}", partial(_spelled, column.name), rho, delta
+        "domain", f"levels of {column.name}", partial(_spelled, column), rho, delta
     )
-    if pa.types.is_integer(arrow_type(column.dtype)):
-        return Levels(tuple(sorted(int(key) for key in held if _whole(key))))
-    return Levels(tuple(held))
+    return Levels(readable_levels(column, list(held)))
 
 
-def _spelled(name: str, table: Table) -> Mapping[str, int]:
-    """Count the rows of each value, as text."""
-    values, counts, _ = table.value_counts(name)
+def _spelled(column: Column, table: Table) -> Mapping[str, int]:
+    """Count the rows of each level, as text; spellings that are read as one are one level."""
+    values, counts, _ = table.value_counts(column.name)
+    levels = comparable(column, values).cast(pa.string()).cast(pa.binary())
     held: dict[str, int] = {}
-    for spelled, n in zip(
-        values.cast(pa.string()).cast(pa.binary()).to_pylist(), counts.tolist(), strict=True
-    ):
-        text = spelled.decode("utf-8", "replace")
-        held[text] = held.get(text, 0) + n
+    for spelled, n in zip(levels.to_pylist(), counts.tolist(), strict=True):
+        if spelled is not None:
+            text = spelled.decode("utf-8", "replace")
+            held[text] = held.get(text, 0) + n
     return held
-
-
-def _whole(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
 
 
 def _bounds(accountant: Accountant, column: Column, rho: float) -> Bounds:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import version
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from privsynth.artefact import FittedModel
@@ -23,6 +26,11 @@ from privsynth.table import Table
 
 __all__ = ["fit_table", "minority_rows", "versions"]
 
+MOST_COMPARED = 200_000
+"""Rows beyond which copies are not looked for."""
+MOST_COPIES = 0.5
+NATURAL = 100
+"""Where fewer than so many times the distinct rows are possible, copies are no surprise."""
 PACKAGES = (
     "privsynth",
     "numpy",
@@ -109,6 +117,7 @@ def fit_table(
             "many values; name another with --target, or declare it categorical in a schema"
         )
     _warn(codec, k)
+    _warn_of_copies(train, full, k)
     curator = Curator(train, codec, ledger, disclosure)
     with threadpool_limits(1):
         model = synthesizer.fit(curator, np.random.default_rng(stream), progress)
@@ -140,9 +149,6 @@ def minority_rows(table: Table, target: str | None) -> Table:
     DataError
         It is missing in some rows, or has one class.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if target is None:
         raise UsageError("the minority is a class of the target; name it with --target")
     if target not in table.names:
@@ -175,6 +181,34 @@ def _warn(codec: Codec, k: int) -> None:
         else:
             continue
         warnings.warn(f"column {coding.name!r} {lost}", PrivsynthWarning, stacklevel=5)
+
+
+def _warn_of_copies(train: Table, schema: Schema, k: int) -> None:
+    """Warn where most rows have an exact twin that chance would not have made.
+
+    Disclosure control counts rows: k copies of one person's row pass for k persons.
+    """
+    columns = [c.name for c in schema if not (c.unique or c.determined_by)]
+    if not columns or train.n_rows > MOST_COMPARED:
+        return
+    rows = train.to_arrow(columns)
+    for i, name in enumerate(columns):
+        if pa.types.is_dictionary(rows.schema.field(i).type):
+            rows = rows.set_column(
+                i, name, rows.column(i).cast(rows.schema.field(i).type.value_type)
+            )
+    held = np.asarray(rows.group_by(columns).aggregate([([], "count_all")])["count_all"])
+    possible = math.prod(pc.count_distinct(column, "all").as_py() for column in rows.columns)
+    if possible < NATURAL * len(held):
+        return
+    share = held[held > 1].sum() / train.n_rows
+    if share > MOST_COPIES:
+        warnings.warn(
+            f"about {share:.0%} of the rows have an exact copy in the table: to disclosure control "
+            f"{k} copies of one person's row are {k} persons; drop the copies, or raise --k",
+            PrivsynthWarning,
+            stacklevel=4,
+        )
 
 
 @lru_cache(maxsize=1)

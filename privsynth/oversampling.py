@@ -72,6 +72,8 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         it drew, keep to it. What is returned does not, since it holds the real rows.
     ledger : str or Path, optional
         The file in which the owner of the table counts what every fit may spend.
+    new_ledger : bool
+        Open that file, which must not be there yet: for the first call alone.
     random_state : int, RandomState instance or None
         Same seed, same rows. The noise of a budget has no seed.
 
@@ -119,6 +121,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         "schema": [Schema, str, Path, None],
         "budget": [Budget, None],
         "ledger": [str, Path, None],
+        "new_ledger": ["boolean"],
     }
 
     def __init__(
@@ -133,6 +136,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         schema: Schema | str | Path | None = None,
         budget: Budget | None = None,
         ledger: str | Path | None = None,
+        new_ledger: bool = False,
         random_state: Any = None,
     ) -> None:
         super().__init__(sampling_strategy=sampling_strategy)
@@ -144,6 +148,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         self.schema = schema
         self.budget = budget
         self.ledger = ledger
+        self.new_ledger = new_ledger
         self.random_state = random_state
 
     def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
@@ -213,6 +218,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
             declared,
             self.budget,
             self.ledger,
+            bool(self.new_ledger),
         )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         made = self._grown(*_framed(X, y, None if self.budget is None else declared), plan, seed)

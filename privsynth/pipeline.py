@@ -110,6 +110,7 @@ def fit(
     minority: bool = False,
     budget: Budget | None = None,
     ledger: str | Path | None = None,
+    new_ledger: bool = False,
     progress: Progress | None = None,
 ) -> FittedModel:
     """Fit a model to a table.
@@ -151,6 +152,8 @@ def fit(
         a domain that is not inferred.
     ledger : str or Path, optional
         The file in which the owner of the table counts what every fit under a budget may spend.
+    new_ledger : bool
+        Open that file, with the budget as its total; it must not be there yet.
     progress : callable, optional
         Called with a phase, the steps done and the steps in all.
 
@@ -181,6 +184,7 @@ def fit(
             "minority": minority or None,
             "epsilon": budget,
             "ledger": ledger,
+            "new_ledger": new_ledger or None,
         }
         for option, value in given.items():
             if value is not None:
@@ -195,7 +199,7 @@ def fit(
     sources = {"data": data, "schema": schema}
     check_distinct(sources, {"holdout_output": holdout_output, "ledger": ledger})
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
-    check_private(name, recipe(name, settings), budget, ledger)
+    check_private(name, recipe(name, settings), budget, ledger, new_ledger)
     _check_no_k(k, budget)
     declared = opened(schema)
     chosen = chosen_seed(seed)
@@ -216,6 +220,7 @@ def fit(
         seed=chosen,
         stream=streams[1],
         account=ledger,
+        new_account=new_ledger,
         holdout=holdout,
         progress=progress,
         privately=fit_privately,
@@ -301,6 +306,7 @@ def augmented(
     escape: bool = True,
     budget: Budget | None = None,
     ledger: str | Path | None = None,
+    new_ledger: bool = False,
     seed: int | None = None,
     flag: bool = True,
     progress: Progress | None = None,
@@ -317,7 +323,7 @@ def augmented(
     check_distinct({"data": data, "schema": schema}, {"ledger": ledger})
     declared = opened(schema)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
-    plan = Plan(name, settings, fit_on, selection, _fewest(k), declared, budget, ledger)
+    plan = Plan(name, settings, fit_on, selection, _fewest(k), declared, budget, ledger, new_ledger)
     if k is not None and plan.holds_rows:
         raise UsageError(
             f"k is given, and {name} draws between real rows, however few they are; leave k out"
@@ -378,7 +384,7 @@ def augment(
         Whether a column ``synthetic`` tells the added rows from the real ones.
     **options
         ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding``, ``escape``,
-        ``budget``, ``ledger`` and ``progress``, as in `privsynth.MinoritySampler` and
+        ``budget``, ``ledger``, ``new_ledger`` and ``progress``, as in `privsynth.MinoritySampler` and
         `privsynth.fit`.
 
     Returns

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from privsynth.errors import ArtefactError, BudgetExceeded, UsageError
@@ -29,8 +30,14 @@ __all__ = [
 
 SLACK = 1e-9
 """The part of a budget that is left for the rounding of sums."""
-MOST_DELTA = 1e-3
-MOST_EPSILON = 100.0
+LEAST_DELTA, MOST_DELTA = 1e-100, 1e-3
+LEAST_EPSILON, MOST_EPSILON = 1e-4, 100.0
+"""Below the least epsilon nothing can be learnt; above the most, noise no longer shrinks."""
+MOST_ROWS_PER_UNIT = 10**6
+MOST_ROWS = 10**15
+MOST_NOISE = 1e9
+"""The largest standard deviation of a count's noise, in rows, when all is spent on one answer:
+every mechanism's whole numbers then fit in 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +82,17 @@ class Budget:
     Parameters
     ----------
     epsilon : float
-        Differential privacy's bound on what one unit's presence can change; above 0.
+        Differential privacy's bound on what one unit's presence can change; 1e-4 or more. Noise
+        no longer shrinks above 100.
     delta : float, default=1e-6
-        The chance that the bound does not hold; above 0, below 1e-3, and below one in `n_rows`.
+        The chance that the bound does not hold; from 1e-100 to below 1e-3, and below one in
+        `n_rows`.
     unit : str, default="row"
         Whose presence is hidden: a row, or all rows that share a value of the column named.
+        ``"row"`` always means a row, even where a column has that name.
     rows_per_unit : int, default=1
-        The most rows of one unit that are learnt from; the others are left out by chance.
+        The most rows of one unit that are learnt from; the others are left out by chance. At
+        most a million.
     n_rows : int, optional
         How many rows there are, where that is public.
 
@@ -104,29 +115,40 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("epsilon", "delta"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise UsageError(f"{name} is given as {type(value).__name__}; give a number")
-        if not 0 < self.epsilon < math.inf:
+            object.__setattr__(self, name, _real(name, getattr(self, name)))
+        if not LEAST_EPSILON <= self.epsilon < math.inf:
             raise UsageError(
-                f"epsilon is {self.epsilon}, but a number above 0 is wanted, such as 1"
+                f"epsilon is {self.epsilon:g}; expected a finite number above 0, and not below "
+                f"{LEAST_EPSILON:g}, such as 1"
             )
-        if not 0 < self.delta < MOST_DELTA:
+        if not LEAST_DELTA <= self.delta < MOST_DELTA:
             raise UsageError(
-                f"delta is {self.delta}, but a number above 0 and below {MOST_DELTA} is wanted, "
-                "such as 1e-6"
+                f"delta is {self.delta:g}; expected a number above 0, not below {LEAST_DELTA:g} "
+                f"and below {MOST_DELTA:g}, such as 1e-6"
             )
         if not isinstance(self.unit, str) or not self.unit:
             raise UsageError("the privacy unit is 'row' or the name of a column; give one of them")
-        for name, least in (("rows_per_unit", 1), ("n_rows", 1)):
+        for name, most in (("rows_per_unit", MOST_ROWS_PER_UNIT), ("n_rows", MOST_ROWS)):
             value = getattr(self, name)
             if name == "n_rows" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise UsageError(f"{name} is {value!r}, but a whole number from 1 is wanted")
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise UsageError(
+                    f"{name} is given as {type(value).__name__}; expected a whole number from 1"
+                )
+            if not 1 <= int(value) <= most:
+                raise UsageError(
+                    f"{name} is out of range; expected a whole number from 1 to {most}"
+                )
+            object.__setattr__(self, name, int(value))
         if self.unit == "row" and self.rows_per_unit != 1:
             raise UsageError(
                 "a row is the privacy unit, so rows_per_unit is 1; name a column as the unit"
+            )
+        if self.rows_per_unit / math.sqrt(2 * _rho_at_least(self.epsilon, self.delta)) > MOST_NOISE:
+            raise UsageError(
+                f"epsilon {self.epsilon:g} for units of up to {self.rows_per_unit} rows drowns "
+                "every count in noise; allow a larger epsilon or fewer rows per unit"
             )
         if self.n_rows is not None and self.delta >= 1 / self.n_rows:
             raise UsageError(
@@ -143,6 +165,28 @@ class Budget:
             The part of delta that is spent otherwise.
         """
         return rho_of(self.epsilon, self.delta - delta)
+
+
+def _real(name: str, value: object) -> float | int:
+    """Return a number of any type as Python's own.
+
+    Raises
+    ------
+    UsageError
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise UsageError(f"{name} is given as {type(value).__name__}; give a number")
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        raise UsageError(f"{name} is too large; give a number such as 1") from None
+    return int(value) if isinstance(value, Integral) else number
+
+
+def _rho_at_least(epsilon: float, delta: float) -> float:
+    """Return a lower bound on `rho_of`, in closed form (Bun & Steinke 2016, Proposition 1.3)."""
+    tail = -math.log(delta)
+    return (epsilon / (math.sqrt(tail + epsilon) + math.sqrt(tail))) ** 2
 
 
 @lru_cache(maxsize=64)
@@ -426,5 +470,8 @@ def _not_covered(budget: Budget) -> tuple[str, ...]:
         "other releases made from the same rows, unless one --ledger counts them all",
     ]
     if budget.unit == "row":
-        told.append("a person or event with several rows: the privacy unit is one row")
+        told.append(
+            "a person or event with several rows, copies of one row among them: the privacy unit "
+            "is one row"
+        )
     return tuple(told)

@@ -17,21 +17,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from privsynth.account import reserve
+from privsynth.account import check_presence, reserve
 from privsynth.accountant import Accountant
 from privsynth.artefact import FittedModel
 from privsynth.codec import Codec, spare
+from privsynth.conversion import unit_texts
 from privsynth.curator import PrivateCurator
 from privsynth.declared import check_declared, declared_codec
-from privsynth.discovery import DISCOVERY_DELTA, discover, to_discover
+from privsynth.discovery import discover, discovery_delta
 from privsynth.engines import PRIVATE, PrivateModel, Progress, Synthesizer
 from privsynth.errors import PrivsynthWarning, UsageError, known
 from privsynth.fitting import versions
 from privsynth.heaps import heaps
 from privsynth.privacy import Budget, Disclosure, Ledger
-from privsynth.schema import Schema
+from privsynth.schema import Schema, Source
 from privsynth.table import Table
 
 __all__ = ["bounded", "check_private", "fit_privately", "refitted", "set_aside"]
@@ -47,6 +49,7 @@ def check_private(
     synthesizer: Synthesizer,
     budget: Budget | None,
     ledger: str | Path | None = None,
+    new_ledger: bool = False,
 ) -> None:
     """Refuse an engine that cannot keep a promise, and what makes no sense without a budget.
 
@@ -70,6 +73,10 @@ def check_private(
         )
     if budget is None and ledger is not None:
         raise UsageError("a ledger counts what is spent under a budget; give --epsilon too")
+    if new_ledger and ledger is None:
+        raise UsageError("a new ledger was asked for, and none is named; name it with --ledger")
+    if ledger is not None:
+        check_presence(ledger, new_ledger)
 
 
 def fit_privately(
@@ -81,6 +88,7 @@ def fit_privately(
     declared: Schema | None,
     budget: Budget,
     account: str | Path | None = None,
+    new_account: bool = False,
     seed: int,
     stream: np.random.SeedSequence,
     minority: bool = False,
@@ -105,6 +113,8 @@ def fit_privately(
     budget : Budget
     account : str or Path, optional
         The file in which the owner of the table counts what every fit may spend.
+    new_account : bool
+        Open that file, which must not be there yet.
     seed : int
         For the card; it governs what is done with the answers, never the noise.
     stream : numpy.random.SeedSequence
@@ -130,17 +140,20 @@ def fit_privately(
     schema = check_declared(declared, train.names, train.name)
     if target is not None:
         schema = schema.with_target(target)
-    if budget.unit != "row" and budget.unit not in train.names:
+    if minority and not _classed(schema):
         raise UsageError(
-            f"the privacy unit is 'row' or the name of a column, and {budget.unit!r} is none"
-            f"{known(budget.unit, train.names)}"
+            f"{train.name}: the minority is a class of the target, and the schema declares no "
+            "target of few classes; name another with --target, or declare it categorical"
         )
-    levels = any(not column.kind.continuous for column in to_discover(schema))
-    delta = DISCOVERY_DELTA * budget.delta if levels else 0.0
+    # All that can be refused is refused here: from the account's entry on, money is spent.
+    synthesizer.check_codec(declared_codec(schema))
+    delta = discovery_delta(schema, budget)
+    rows = bounded(train, budget)
     if account is not None:
-        reserve(account, budget, delta, f"{name} on {Path(train.name).name}")
+        what = f"{name} on {Path(train.name).name}"
+        reserve(account, budget, delta, what, new=new_account)
     ledger = Ledger(budget=budget)
-    asked = accountant(bounded(train, budget), ledger, delta)
+    asked = accountant(rows, ledger, delta)
     if progress is not None:
         progress("measuring under the budget", 0, 0)
     schema = discover(asked, schema)
@@ -150,7 +163,8 @@ def fit_privately(
             PrivateCurator(asked, codec), np.random.default_rng(stream), progress
         )
     shares = None if codec.target is None or not codec.classes else model.marginal(codec.target)
-    for caution in _cautions(codec, model, ledger):
+    cautions = [*_doubts(budget, model), *_cautions(codec, model, ledger)]
+    for caution in cautions:
         warnings.warn(caution, PrivsynthWarning, stacklevel=4)
     card = {
         "engine": name,
@@ -165,9 +179,31 @@ def fit_privately(
         "frame": train.frame,
         "disclosure": {"k": 1, "rules": list(Disclosure(1).rules[3:])},
         "holds_rows": model.holds_rows,
+        "cautions": cautions,
         "versions": versions(),
     }
     return FittedModel(schema, codec, model, ledger, json.loads(json.dumps(card)))
+
+
+def _classed(schema: Schema) -> bool:
+    """Tell whether the target is one of few classes, as far as the schema says."""
+    codec = declared_codec(schema)
+    return codec.classes or (
+        schema.target is not None
+        and schema.target.source is Source.DISCOVERED
+        and not schema.target.kind.continuous
+        and not schema.target.kind.surrogate
+    )
+
+
+def _doubts(budget: Budget, model: PrivateModel) -> Iterator[str]:
+    """Say where delta is too large for the noisy number of rows."""
+    if model.n_rows >= 1 and budget.delta >= 1 / model.n_rows:
+        yield (
+            f"delta is {budget.delta:g}, and one in the number of rows is about "
+            f"{1 / model.n_rows:.2g} by the noisy count: so large a delta allows that a whole row "
+            "is told; fit with a smaller one"
+        )
 
 
 def _cautions(codec: Codec, model: PrivateModel, ledger: Ledger) -> Iterator[str]:
@@ -184,6 +220,9 @@ def _cautions(codec: Codec, model: PrivateModel, ledger: Ledger) -> Iterator[str
                 "what the schema does not declare; compare its levels, dtype and format"
             )
         if j == codec.target and codec.classes:
+            if not known:
+                yield f"column {coding.name!r}: no class was found that enough rows hold"
+                continue
             rows = np.maximum(np.rint(model.n_rows * shares[:known]), 0)
             rarest = int(rows.argmin())
             if rows[rarest] < max(ENOUGH, CLEAR * noise):
@@ -239,6 +278,11 @@ def bounded(table: Table, budget: Budget) -> Table:
     """Keep as many rows of each unit as the budget allows, chosen by chance that has no seed.
 
     Rows without a value in the unit's column are those of one unit.
+
+    Raises
+    ------
+    UsageError
+        There is no such column.
     """
     if budget.unit == "row":
         return table
@@ -276,9 +320,15 @@ def set_aside(table: Table, share: float | None, budget: Budget) -> tuple[Table,
 
 
 def _numbered(table: Table, name: str) -> npt.NDArray[np.int64]:
-    """Give each row the number of its value in a column, missing values one of their own."""
+    """Return each row's unit as a number; rows without a value are of one unit."""
+    if name not in table.names:
+        raise UsageError(
+            f"the privacy unit is 'row' or the name of a column, and {name!r} is none"
+            f"{known(name, table.names)}"
+        )
     column = table.to_arrow([name]).column(0).combine_chunks()
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()  # a dictionary may list a value twice
-    encoded = column.dictionary_encode(null_encoding="encode")
-    return np.asarray(encoded.indices).astype(np.int64)
+    values = column.dictionary_encode()
+    texts = unit_texts(values.dictionary).dictionary_encode().indices.take(values.indices)
+    return np.asarray(pc.fill_null(texts, len(values.dictionary))).astype(np.int64)

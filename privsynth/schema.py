@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -82,7 +83,7 @@ class Levels:
         if not all(_scalar(value) for value in self.values):
             raise SchemaError(
                 "levels are wanted as text, numbers or true/false; a missing value is no level, "
-                "say 'nullable: true' instead"
+                "say 'nullable: true' instead, and quote the text \"null\""
             )
         if len({(type(value), value) for value in self.values}) != len(self.values):
             raise SchemaError("levels are listed twice; list each level once")
@@ -224,7 +225,7 @@ class Column:
                 raise SchemaError(f"{place}: {key!r} is wanted as {words}")
         if state.get("decimals", 0) < 0:
             raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
-        return cls(
+        column = cls(
             name=name,
             kind=_member(Kind, state.get("kind", "categorical"), place, "kind"),
             dtype=state.get("dtype", "string"),
@@ -241,6 +242,8 @@ class Column:
             why=state.get("why", ""),
             given=frozenset("domain" if key in ("levels", "bounds") else key for key in state),
         )
+        _check_quoted(column, place)
+        return column
 
 
 @dataclass(frozen=True)
@@ -258,6 +261,7 @@ class Schema:
         if len(targets) > 1:
             raise SchemaError(f"columns {targets} are all the target; keep one 'role: target'")
         for column in self.columns:
+            _check_quoted(column, f"schema, column {column.name!r}")
             if column.determined_by is not None or column.mapping:
                 _check_determined(column, {other.name: other for other in self.columns})
 
@@ -354,7 +358,8 @@ class Schema:
             The file cannot be read, is no plain YAML (tags build nothing), or is no schema.
         """
         try:
-            state = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            text = Path(path).read_text(encoding="utf-8")
+            state = yaml.safe_load(text)
         except OSError as error:
             raise SchemaError(
                 f"{path}: cannot be read ({error.strerror}); check the path"
@@ -370,7 +375,77 @@ class Schema:
             raise SchemaError(
                 f"{path}: holds a date that does not exist, or is nested too deeply; mend it"
             ) from None
-        return cls.from_dict(state, str(path))
+        schema = cls.from_dict(state, str(path))
+        _check_spelled(text, str(path))
+        return schema
+
+
+_ODD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$")
+"""What YAML 1.1 reads as octal, or as a number of minutes or seconds."""
+
+
+def _check_spelled(text: str, where: str) -> None:
+    """Refuse what YAML reads as another value than is written: 010 is 8 to it, and 12:30 is 750."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    for column in _entries(root, "columns"):
+        dtype = getattr(_entry(column, "dtype"), "value", None)
+        for key in ("levels", "bounds", "mapping"):
+            for node in _leaves(_entry(column, key)):
+                tag = node.tag.removeprefix("tag:yaml.org,2002:")
+                moment = tag == "timestamp" and dtype in (None, "string") and len(node.value) > 10
+                if moment or (tag in ("int", "float") and _ODD_NUMBER.match(node.value)):
+                    name = getattr(_entry(column, "name"), "value", "")
+                    raise SchemaError(
+                        f"{where}, line {node.start_mark.line + 1}, column {name!r}: YAML reads "
+                        f"one of the {key} as another value than is written, since it is a time "
+                        "or has a colon or a leading zero; quote a text, and write a number plainly"
+                    )
+
+
+def _entry(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    """Return the value of a key of a YAML mapping."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for name, value in node.value if name.value == key), None)
+
+
+def _entries(node: yaml.Node | None, key: str) -> list[yaml.Node]:
+    """Return the entries of a sequence that is the value of a key."""
+    value = _entry(node, key)
+    return value.value if isinstance(value, yaml.SequenceNode) else []
+
+
+def _leaves(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Yield the scalars of a sequence, a mapping or a sequence of pairs."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from (part for part in pair if isinstance(part, yaml.ScalarNode))
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            inner = part.value if isinstance(part, yaml.SequenceNode) else [part]
+            yield from (leaf for leaf in inner if isinstance(leaf, yaml.ScalarNode))
+
+
+def _check_quoted(column: Column, place: str) -> None:
+    """Refuse levels that YAML, for want of quotes, has read as other than the text they are."""
+    listed = column.domain.values if isinstance(column.domain, Levels) else ()
+    values = (*listed, *(value for _, value in column.mapping))
+    dtype = None if column.given is not None and "dtype" not in column.given else column.dtype
+    if column.kind is Kind.BOOLEAN or dtype == "bool":
+        return
+    if any(isinstance(value, bool) for value in values):
+        raise SchemaError(
+            f"{place}: a level is true or false, as YAML reads yes, no, on and off; put each level "
+            'in quotes ("yes", "no"), or give \'kind: boolean\''
+        )
+    text = dtype == "string" or (dtype is None and any(isinstance(v, str) for v in values))
+    if text and not all(isinstance(value, str) for value in values):
+        raise SchemaError(
+            f"{place}: holds text, and a level of it is a number; put each level in quotes, such "
+            'as "01"'
+        )
 
 
 class _Dumper(yaml.SafeDumper):
@@ -465,7 +540,10 @@ def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
             "'source: declared'"
         )
     if not set(levels) <= listed:
-        raise SchemaError(f"{place}: 'mapping' names what is no level of {by!r}; mend it")
+        raise SchemaError(
+            f"{place}: 'mapping' names what is no level of {by!r}; mend it, and put texts such as "
+            '"yes" and "01" in quotes'
+        )
     if not column.nullable and not listed <= set(levels):
         raise SchemaError(
             f"{place}: 'mapping' has no value for a level of {by!r}; add it, or say 'nullable: "

@@ -86,6 +86,7 @@ class FitTask:
         seed: int,
         stream: np.random.SeedSequence,
         account: str | Path | None = None,
+        new_account: bool = False,
         holdout: float | None = None,
         progress: Progress | None = None,
         privately: Callable[..., FittedModel] = fit_privately,
@@ -101,6 +102,8 @@ class FitTask:
             Where the engine's chance comes from; the noise of a budget has no seed.
         account : str or Path, optional
             The file in which a budget is counted. A replay on other rows has none.
+        new_account : bool
+            Whether that file is opened by this fit.
         holdout : float, optional
             The share that was set aside, for the card.
         progress : callable, optional
@@ -121,6 +124,7 @@ class FitTask:
                 declared=self.declared,
                 budget=self.budget,
                 account=account,
+                new_account=new_account,
                 seed=seed,
                 stream=stream,
                 minority=self.minority,

@@ -161,10 +161,16 @@ def test_a_column_whose_levels_are_not_declared_determines_none(by: Column) -> N
 def test_values_of_another_type_are_refused_before_anything_is_spent(
     budget: privsynth.Budget | None, value: Any, tmp_path: Path
 ) -> None:
-    schema = Schema((replace(SPENT, mapping=tuple((d, value) for d in YEARS)), DEGREE, PAID))
-    ledger = None if budget is None else tmp_path / "ledger"
-    with pytest.raises(SchemaError, match="cannot all be read as int64") as caught:
-        privsynth.fit(people(), schema=schema, budget=budget, ledger=ledger, seed=1)
+    more: dict[str, Any] = (
+        {} if budget is None else {"ledger": tmp_path / "ledger", "new_ledger": True}
+    )
+
+    def fit() -> None:
+        schema = Schema((replace(SPENT, mapping=tuple((d, value) for d in YEARS)), DEGREE, PAID))
+        privsynth.fit(people(), schema=schema, budget=budget, seed=1, **more)
+
+    with pytest.raises(SchemaError, match=r"cannot all be read as int64|in quotes") as caught:
+        fit()
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -273,8 +279,8 @@ def test_the_command_line_takes_it_from_schema_to_report(tmp_path: Path) -> None
 @settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(
-        st.text(min_size=1, max_size=5) | st.integers(-9, 9) | st.booleans(),
-        st.text(max_size=3) | st.integers(-9, 9) | st.floats(0, 1) | st.booleans(),
+        st.text(min_size=1, max_size=5),
+        st.text(max_size=3) | st.integers(-9, 9) | st.floats(0, 1),
         min_size=1,
         max_size=5,
     )

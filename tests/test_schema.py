@@ -26,10 +26,11 @@ def columns(draw: st.DrawFn) -> Column:
         | st.lists(NUMBER, min_size=2, max_size=2).map(sorted).map(lambda ends: Bounds(*ends))
         | st.lists(TEXT, min_size=2, max_size=2).map(sorted).map(lambda ends: Bounds(*ends))
     )
+    odd = isinstance(domain, Levels) and any(isinstance(v, bool) for v in domain.values)
     return Column(
         name=draw(TEXT),
-        kind=draw(st.sampled_from(Kind)),
-        dtype=draw(TEXT),
+        kind=Kind.BOOLEAN if odd else draw(st.sampled_from(Kind)),
+        dtype=draw(TEXT.filter(lambda text: text != "string")),
         domain=domain,
         source=draw(st.sampled_from(Source)) if domain is not None else Source.DECLARED,
         nullable=draw(st.booleans()),
@@ -148,3 +149,83 @@ def test_there_is_one_target():
     assert moved["a"].role is None
     with pytest.raises(SchemaError, match="no column 'c'"):
         schema.with_target("c")
+
+
+MISREAD = [
+    "yes, no",
+    "Yes, No",
+    "NO, SE",
+    "on, off",
+    "a, yes",
+    "01, 02",
+    "010, 011",
+    "08:30, 12:30",
+    "a, 12:30",
+    "2001-12-14 21:59:43, x",
+    "~, a",
+    "null, a",
+    "a, 1",
+]
+
+
+@pytest.mark.parametrize("levels", MISREAD)
+@pytest.mark.parametrize("dtype", [", dtype: string", ""])
+def test_levels_that_yaml_misreads_are_refused_and_quotes_asked_for(tmp_path, levels, dtype):
+    with pytest.raises(SchemaError, match=r"column 'c'.*quote") as refused:
+        _yaml(tmp_path, f"columns:\n- {{name: c, kind: categorical{dtype}, levels: [{levels}]}}\n")
+    assert len(str(refused.value).splitlines()) == 1
+    quoted = ", ".join(f'"{level}"' for level in levels.split(", "))
+    text = f"columns:\n- {{name: c, kind: categorical{dtype}, levels: [{quoted}]}}\n"
+    assert _yaml(tmp_path, text)["c"].domain == Levels(tuple(levels.split(", ")))
+
+
+@pytest.mark.parametrize("levels", ["1_000", "0x1F", "1.5", "1"])
+def test_numbers_are_no_levels_of_a_column_of_text(tmp_path, levels):
+    entry = f"{{name: c, kind: categorical, dtype: %s, levels: [{levels}]}}"
+    with pytest.raises(SchemaError, match="quote"):
+        _yaml(tmp_path, f"columns:\n- {entry % 'string'}\n")
+    assert _yaml(tmp_path, f"columns:\n- {entry % 'double'}\n")["c"].domain is not None
+
+
+def test_true_and_false_are_levels_of_a_boolean_column_alone(tmp_path):
+    for kind in ("kind: boolean", "kind: categorical, dtype: bool"):
+        schema = _yaml(tmp_path, f"columns:\n- {{name: c, {kind}, levels: [no, yes]}}\n")
+        assert schema["c"].domain == Levels((False, True))
+    with pytest.raises(SchemaError, match="kind: boolean"):
+        Schema.from_dict({"columns": [{"name": "c", "dtype": "int64", "levels": [True, 2]}]})
+    with pytest.raises(SchemaError, match="quotes"):
+        Schema((Column("c", Kind.CATEGORICAL, "string", Levels((True, False))),))
+
+
+@pytest.mark.parametrize("bounds", ["0, 010", "0, 17:30", "0, 1:30.5"])
+def test_bounds_that_yaml_misreads_are_refused(tmp_path, bounds):
+    with pytest.raises(SchemaError, match="line 2, column 'c': YAML reads one of the bounds"):
+        _yaml(tmp_path, f"columns:\n- {{name: c, kind: numeric, bounds: [{bounds}]}}\n")
+
+
+def test_a_mapping_that_yaml_misreads_is_refused(tmp_path):
+    one = '- {name: a, kind: categorical, dtype: string, levels: ["yes", "no"]}'
+    for values, says in (
+        ("{yes: 1, no: 2}", "quotes"),
+        ('{"yes": yes, "no": no}', "quotes"),
+        ('{"yes": 010, "no": 7}', "leading zero"),
+    ):
+        two = f"- {{name: b, kind: categorical, determined_by: a, mapping: {values}}}"
+        with pytest.raises(SchemaError, match=says):
+            _yaml(tmp_path, f"columns:\n{one}\n{two}\n")
+
+
+def test_what_is_written_is_quoted_where_yaml_would_misread_it(tmp_path):
+    odd = ("yes", "No", "on", "y", "01", "010", "0x1F", "0o17", "1_000", "1e5", "1.0", "12:30")
+    odd += ("2024-01-31", "2001-12-14 21:59:43", "~", "null", "NULL", "", " a ", "=", "<<", ".inf")
+    odd += ("-", "- a", "a: b", "a #b", "#", "'", '"', "!x", "&x", "*x", "%", "@", "`", "true", "[")
+    determined = Column("b", Kind.CATEGORICAL, "string", determined_by="a")
+    pairs = tuple(zip(odd, reversed(odd), strict=True))
+    schema = Schema(
+        (
+            Column("a", Kind.CATEGORICAL, "string", Levels(odd), Source.DECLARED),
+            replace(determined, mapping=pairs, source=Source.DECLARED),
+        )
+    )
+    schema.to_yaml(tmp_path / "s.yaml")
+    assert Schema.from_yaml(tmp_path / "s.yaml") == schema

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from privsynth.codec import Codes
+from privsynth.codec import Codec, Codes
 from privsynth.curator import Curator, PrivateCurator
 from privsynth.errors import ConfigError, DataError, SamplingError, UsageError, known
 
@@ -131,6 +131,20 @@ class PrivateSynthesizer(Protocol):
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
     ) -> PrivateModel:
         """Learn a model from the curator's noisy answers, and from nothing else."""
+        ...
+
+    def check_codec(self, codec: Codec) -> None:
+        """Refuse a table that is too large for this machine, before anything is spent on it.
+
+        Parameters
+        ----------
+        codec : Codec
+            Of the declared schema; columns that are to be discovered count as small.
+
+        Raises
+        ------
+        UsageError
+        """
         ...
 
 

@@ -21,7 +21,7 @@ from privsynth.table import formulas
 from privsynth.table.bytestream import TextFile
 from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
-from privsynth.table.spelling import Spelling, detect, typed
+from privsynth.table.spelling import Spelling, detect, typed, warn_of_zones
 from privsynth.table.storage import check_names
 
 __all__ = ["DELIMITERS", "read_delimited"]
@@ -90,6 +90,9 @@ def read_delimited(
             for i, name in enumerate(layout.names)
         ]
     )
+    for i, spelling in spellings.items():
+        if spelling.mixed:
+            warn_of_zones(layout.names[i])
     formats = {
         name: form
         for i, name in enumerate(layout.names)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from privsynth.errors import DataError, UsageError
+from privsynth.table.spelling import warn_of_zones
 from privsynth.table.storage import check_names
 
 __all__ = ["NAME", "from_frame"]
@@ -81,12 +82,22 @@ def _from_series(series: Any, name: str) -> pa.ChunkedArray:
             if bool in kinds and len(kinds) > 1:
                 raise TypeError
         column = pa.array(series, from_pandas=True)
+        zoned = pa.types.is_timestamp(column.type) and column.type.tz is not None
+        if zoned and series.dtype == object and _zones(series) > 1:
+            # Arrow would tell all moments in the zone of the first.
+            warn_of_zones(name)
+            column = column.cast(pa.timestamp(column.type.unit, "UTC"))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         raise DataError(
             f"{NAME}, column {name!r}: holds values of mixed types, or integers beyond 64 bits; "
             f"give it one type, such as frame[{name!r}].astype('string')"
         ) from None
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+
+
+def _zones(series: Any) -> int:
+    """Count the time zones of a column of Python's or pandas' moments."""
+    return int(series.dropna().map(lambda moment: str(moment.tzinfo)).nunique())
 
 
 def _texts_of(series: Any, name: str) -> pa.ChunkedArray | pa.Array:

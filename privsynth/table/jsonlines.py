@@ -13,7 +13,7 @@ import pyarrow.json as pj
 from privsynth.errors import DataError
 from privsynth.table.bytestream import TextFile
 from privsynth.table.places import reading
-from privsynth.table.spelling import EXACT, detect, typed
+from privsynth.table.spelling import EXACT, detect, typed, warn_of_zones
 
 __all__ = ["read_json_lines", "read_json_texts", "with_times"]
 
@@ -115,6 +115,8 @@ def with_times(table: pa.Table, columns: list[str]) -> tuple[pa.Table, dict[str,
         found = typed(texts, list(spellings), spellings).read_all()
         for i, spelling in spellings.items():
             name = table.schema.field(i).name
+            if spelling.mixed:
+                warn_of_zones(name)
             table = table.set_column(i, name, found[f"c{i}"].cast(spelling.dtype))
             formats[name] = spelling.format or ""
     return table, formats

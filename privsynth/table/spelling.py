@@ -10,17 +10,19 @@ for nanoseconds; ``%:z`` is an offset such as ``+02:00``.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privsynth.errors import PrivsynthWarning
 from privsynth.table.duck import connect
 
-__all__ = ["Spelling", "detect", "over_values", "speller", "typed"]
+__all__ = ["Spelling", "detect", "over_values", "speller", "typed", "warn_of_zones"]
 
 NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 BOOLEANS = ("True/False", "true/false", "TRUE/FALSE")
@@ -47,6 +49,8 @@ class Spelling:
         The order of day and month, where another order could be meant.
     zone : str
         SQL of the offset from UTC in the text, where it has one.
+    mixed : bool
+        Whether the texts have several offsets, so that they are told in UTC.
     """
 
     dtype: pa.DataType
@@ -55,6 +59,7 @@ class Spelling:
     format: str | None = None
     order: str = ""
     zone: str = ""
+    mixed: bool = False
 
 
 def detect(
@@ -276,7 +281,9 @@ def _other_times(match: re.Match[str]) -> list[Spelling]:
 
 def _in_zone(spelling: Spelling, zones: set[str | None]) -> Spelling:
     """Keep an offset that all values share; others are told by UTC."""
-    zone = zones.pop() if len(zones) == 1 else None
+    if spelling.zone and len(zones) > 1:
+        return replace(spelling, mixed=True)
+    zone = zones.pop()
     if not spelling.zone or zone is None or zone == "Z":
         return spelling
     digits = zone.replace(":", "").ljust(5, "0")
@@ -284,6 +291,16 @@ def _in_zone(spelling: Spelling, zones: set[str | None]) -> Spelling:
         return spelling
     dtype = pa.timestamp("us", tz=f"{digits[:3]}:{digits[3:]}")
     return Spelling(dtype, spelling.test, spelling.value, spelling.format, zone=spelling.zone)
+
+
+def warn_of_zones(column: str) -> None:
+    """Warn of a column whose times have several offsets from UTC."""
+    warnings.warn(
+        f"column {column!r}: its times have several offsets from UTC; they are read, modelled and "
+        "written in UTC",
+        PrivsynthWarning,
+        stacklevel=2,
+    )
 
 
 def speller(

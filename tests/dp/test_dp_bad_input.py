@@ -304,7 +304,7 @@ def test_a_warning_that_rests_on_a_value_would_be_seen(
 
 
 def test_an_account_adds_up_and_refuses_when_it_is_spent(place: Path) -> None:
-    first = fit("--epsilon", 1, "--ledger", "l.json")
+    first = fit("--epsilon", 1, "--ledger", "l.json", "--new-ledger")
     assert first.exit_code == 0, first.output
     kept = json.loads(Path("l.json").read_text())
     kept["epsilon"] = 2.0
@@ -324,7 +324,7 @@ def test_an_account_adds_up_and_refuses_when_it_is_spent(place: Path) -> None:
 
 def test_an_account_counts_the_delta_of_levels_that_are_found(place: Path) -> None:
     budget, path = Budget(0.1, 1e-6), Path("l.json")
-    reserve(path, budget, 4e-7, "one")
+    reserve(path, budget, 4e-7, "one", new=True)
     kept = json.loads(path.read_text())
     assert kept["entries"][0]["delta_spent"] == 4e-7
     path.write_text(json.dumps({**kept, "epsilon": 50.0}))
@@ -339,7 +339,7 @@ def test_an_account_that_is_a_link_is_kept_where_it_points(place: Path) -> None:
     Path("l.json").symlink_to(place / "shared" / "all.json")
     for what in ("one", "two"):
         with suppress(BudgetExceeded):
-            reserve("l.json", Budget(1.0), 0.0, what)
+            reserve("l.json", Budget(1.0), 0.0, what, new=what == "one")
     assert Path("l.json").is_symlink()
     assert len(json.loads((place / "shared" / "all.json").read_text())["entries"]) == 1
 
@@ -347,10 +347,12 @@ def test_an_account_that_is_a_link_is_kept_where_it_points(place: Path) -> None:
 def test_fits_wait_for_each_other_before_they_count(place: Path) -> None:
     import fcntl
 
-    reserve("warm.json", Budget(1.0), 0.0, "so that nothing is left to be computed")
+    what = "so that nothing is left to be computed"
+    reserve("warm.json", Budget(1.0), 0.0, what, new=True)
     folder = os.open(place, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
-    other = threading.Thread(target=reserve, args=("l.json", Budget(1.0), 0.0, "late"))
+    late = ("l.json", Budget(1.0), 0.0, "late")
+    other = threading.Thread(target=reserve, args=late, kwargs={"new": True})
     other.start()
     other.join(timeout=1)
     assert other.is_alive()
@@ -363,7 +365,7 @@ def test_fits_wait_for_each_other_before_they_count(place: Path) -> None:
 def test_a_spent_account_is_refused_before_any_noise(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fit("--epsilon", 1, "--ledger", "l.json").exit_code == 0
+    assert fit("--epsilon", 1, "--ledger", "l.json", "--new-ledger").exit_code == 0
     Path("m.psyn").unlink()
     no_noise(monkeypatch)
     refused(fit("--epsilon", 0.1, "--ledger", "l.json"), "l.json")
@@ -376,7 +378,7 @@ def test_a_fit_that_fails_has_spent_its_budget(
         raise BudgetExceeded("nothing is left")
 
     monkeypatch.setattr(Accountant, "gaussian", broken)
-    assert fit("--epsilon", 1, "--ledger", "l.json").exit_code == 2
+    assert fit("--epsilon", 1, "--ledger", "l.json", "--new-ledger").exit_code == 2
     assert len(json.loads(Path("l.json").read_text())["entries"]) == 1
 
 
@@ -412,7 +414,7 @@ def test_a_damaged_account_is_refused_and_left_as_it_is(
     ],
 )
 def test_an_entry_whose_price_is_damaged(place: Path, key: str, value: Any) -> None:
-    assert fit("--epsilon", 1, "--ledger", "l.json").exit_code == 0
+    assert fit("--epsilon", 1, "--ledger", "l.json", "--new-ledger").exit_code == 0
     Path("m.psyn").unlink()
     kept = json.loads(Path("l.json").read_text())
     kept["entries"][0][key] = value
@@ -422,7 +424,7 @@ def test_an_entry_whose_price_is_damaged(place: Path, key: str, value: Any) -> N
 
 
 def test_an_account_of_another_unit(place: Path) -> None:
-    assert fit("--epsilon", 1, "--ledger", "l.json").exit_code == 0
+    assert fit("--epsilon", 1, "--ledger", "l.json", "--new-ledger").exit_code == 0
     Path("m.psyn").unlink()
     for more in (["--unit", "who"], ["--unit", "who", "--rows-per-unit", 2]):
         refused(fit("--epsilon", 1, "--ledger", "l.json", *more), "l.json", "another unit")
@@ -430,11 +432,11 @@ def test_an_account_of_another_unit(place: Path) -> None:
 
 
 def test_an_account_in_a_folder_that_is_not_there(place: Path) -> None:
-    refused(fit("--epsilon", 1, "--ledger", "no/l.json"), "no")
+    refused(fit("--epsilon", 1, "--ledger", "no/l.json", "--new-ledger"), "no")
     assert not Path("no").exists()
 
 
 def test_a_usage_error_spends_nothing(place: Path) -> None:
-    refused(fit("--epsilon", 1, "--ledger", "l.json", "--unit", "whom"), "'whom'")
-    refused(fit("--epsilon", 1, "--ledger", "l.json", "--target", "outs"), "'outs'")
+    refused(fit("--epsilon", 1, "--ledger", "l.json", "--new-ledger", "--unit", "whom"), "'whom'")
+    refused(fit("--epsilon", 1, "--ledger", "l.json", "--new-ledger", "--target", "outs"), "'outs'")
     assert not Path("l.json").exists()

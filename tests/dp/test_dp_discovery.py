@@ -142,7 +142,7 @@ def test_columns_share_what_discovery_may_cost() -> None:
 def test_the_owner_s_ledger_counts_the_delta_of_discovered_levels(tmp_path: Path) -> None:
     path, budget = tmp_path / "l.json", Budget(3.0, 1e-5)
     data = table(rows(200)).to_arrow()
-    model = privsynth.fit(data, schema=OPEN, budget=budget, ledger=path, seed=1)
+    model = privsynth.fit(data, schema=OPEN, budget=budget, ledger=path, new_ledger=True, seed=1)
     (entry,) = json.loads(path.read_text())["entries"]
     assert entry["delta_spent"] == DISCOVERY_DELTA * budget.delta >= model.ledger.delta > 0
     assert entry["rho"] == budget.rho(entry["delta_spent"]) >= model.ledger.rho

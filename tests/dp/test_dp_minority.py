@@ -391,7 +391,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_spent(
 ) -> None:
     X, y = array()
     ledger = tmp_path / "l.json"
-    sampler = MinoritySampler(budget=LARGE, schema=schema, ledger=ledger, **options)
+    sampler = MinoritySampler(
+        budget=LARGE, schema=schema, ledger=ledger, new_ledger=True, **options
+    )
     with pytest.raises((UsageError, ValueError), match=says):
         # imbalanced-learn holds a strategy against y first
         sampler._fit_resample(X, y)
@@ -411,7 +413,8 @@ def test_the_ledger_counts_every_call(tmp_path: Path) -> None:
     X, y = array()
     ledger = tmp_path / "l.json"
     sampler = MinoritySampler(budget=LARGE, schema=numbers(), ledger=ledger, random_state=0)
-    sampler.fit_resample(X, y)
+    sampler.set_params(new_ledger=True).fit_resample(X, y)
+    sampler.set_params(new_ledger=False)
     assert len(json.loads(ledger.read_text())["entries"]) == 1
     with pytest.raises(BudgetExceeded):
         sampler.fit_resample(X, y)
@@ -435,7 +438,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_the_command_says_what_is_private_and_what_is_not(place: Path) -> None:
-    result = augment(place, "--epsilon", 10, "--ledger", place / "l.json")
+    result = augment(place, "--epsilon", 10, "--ledger", place / "l.json", "--new-ledger")
     assert result.exit_code == 0, result.output
     (line,) = [line for line in result.stderr.splitlines() if "no private release" in line]
     assert "only the model behind the synthetic rows is" in line

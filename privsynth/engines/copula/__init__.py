@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from privsynth.codec import Codec
 from privsynth.curator import Curator, PrivateCurator
 from privsynth.engines import Progress, check_rows
 from privsynth.engines.copula.model import CopulaModel
-from privsynth.engines.copula.noisy import learn
+from privsynth.engines.copula.noisy import check_size, learn
 from privsynth.engines.scores import Scale
 from privsynth.errors import ConfigError
 
@@ -68,6 +69,10 @@ class Copula:
     ) -> CopulaModel:
         """Learn marginals and correlations from noisy counts and noisy sums."""
         return learn(curator, self.shrinkage, progress)
+
+    def check_codec(self, codec: Codec) -> None:
+        """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
+        check_size(codec)
 
 
 def check_shrinkage(shrinkage: float) -> None:

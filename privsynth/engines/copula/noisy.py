@@ -8,20 +8,40 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.codec import Codec
-from privsynth.curator import SCORE_PARTS, Measurement, PrivateCurator
+from privsynth.curator import MOST_CELLS, SCORE_PARTS, Measurement, PrivateCurator, Score
 from privsynth.engines import Progress
 from privsynth.engines.copula.model import CopulaModel, Release
 from privsynth.engines.marginal.grouping import SMOOTH, simplex
-from privsynth.engines.marginal.survey import Survey, survey
+from privsynth.engines.marginal.survey import Survey, check_cells, survey
 from privsynth.engines.scores import Latent, Scale, latents_of, positive, solve, waves
+from privsynth.errors import UsageError
 
-__all__ = ["learn"]
+__all__ = ["check_size", "learn"]
 
 Floats = npt.NDArray[np.float64]
 
 COUNTS = 0.5
 """The part of the budget for the codes of each column; the rest is for the products."""
+EVENLY = 0.25
+"""The part of it that columns share evenly: a column of few levels is never measured again."""
 MOST_GROUPS = 40
+
+
+def check_size(codec: Codec) -> None:
+    """Refuse a table whose columns have more cells or pairs than fit in memory.
+
+    Raises
+    ------
+    UsageError
+    """
+    check_cells(codec)
+    classes = 1 if codec.target is None or not codec.classes else codec.sizes[codec.target]
+    latents = len(latents_of(codec, codec.target if codec.classes else None))
+    if classes * latents**2 > MOST_CELLS:
+        raise UsageError(
+            f"the copula correlates {latents} dimensions in {classes} classes, which takes "
+            f"{classes * latents**2:,} cells, and {MOST_CELLS:,} are the most; leave columns out"
+        )
 
 
 def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) -> CopulaModel:
@@ -44,7 +64,7 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     tell("measuring marginals", 0, 2)
     sizes = curator.codec.sizes
     scale_now = curator.budget.rows_per_unit * math.sqrt(len(sizes) / (2 * COUNTS * curator.rho))
-    found = survey(curator, COUNTS * curator.rho, MOST_GROUPS, scale_now)
+    found = survey(curator, COUNTS * curator.rho, MOST_GROUPS, scale_now, evenly=EVENLY)
     # Groups have served to smooth the counts; scores are of codes, in each class.
     curator.group(
         [found.groups[j].of if j == found.label else np.arange(n) for j, n in enumerate(sizes)]
@@ -54,8 +74,8 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     measured = None
     correlation = np.ones((len(scale.rows), len(scale.latents), len(scale.latents)))
     if len(scale.latents) > 1:
-        measured = curator.products(scale.scores(), curator.left)
-        correlation = _correlation(scale, measured, shrinkage)
+        measured = curator.products(_told(scale, found), curator.left)
+        correlation = _correlation(scale, measured, shrinkage, found)
     tell("measuring marginals", 2, 2)
     shares = [held / held.sum(axis=1, keepdims=True) for held in scale.counts]
     release = Release(found.total, found.measurements, measured)
@@ -111,7 +131,20 @@ def _smoothed(found: Survey, position: int, rows: Floats) -> Floats:
     drawn = [simplex(values[:, c], held) for c, held in enumerate(rows)]
     lifted = np.stack(drawn) + SMOOTH * noise * pooled * (len(rows) > 1)
     lifted *= (rows / lifted.sum(axis=1))[:, None]
-    return np.asarray(lifted[:, own.of] * own.shares.T)
+    return np.asarray(own.of_codes(lifted.T).T * own.shares.T)
+
+
+def _told(scale: Scale, found: Survey) -> list[Score]:
+    """Return the score of each code in each counted class; that of codes never drawn is 0."""
+    scores = []
+    for j, values in scale.scores():
+        own = found.groups[j]
+        known = np.where(own.of < own.size, values, 0.0)
+        if found.label is not None:
+            label = found.groups[found.label]
+            known = np.pad(known, ((0, label.counted - label.size), (0, 0)))
+        scores.append((j, known))
+    return scores
 
 
 def _ranked(counts: Floats, of: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
@@ -126,22 +159,25 @@ def _ranked(counts: Floats, of: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
     return np.lexsort((np.arange(len(place)), mean[group])).astype(np.int32)
 
 
-def _correlation(scale: Scale, measured: Measurement, shrinkage: float) -> Floats:
+def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: Survey) -> Floats:
     """Give the likely correlations of the latent normals, class by class."""
     width, rows = len(scale.latents), scale.rows.astype(float)
     noise = measured.scale / SCORE_PARTS**2
     upper = np.triu_indices(width, 1)
     products = np.zeros((len(rows), width, width))
-    products[:, *upper] = measured.values / SCORE_PARTS**2
+    products[:, *upper] = measured.values[: len(rows)] / SCORE_PARTS**2
     products += products.transpose(0, 2, 1)
     there = np.stack(
         [
-            _there(latent, held, rows)
+            _there(latent, held, rows) * (1 - found.lost[latent.column])
             for latent, held in zip(scale.latents, scale.counts, strict=True)
         ],
         axis=1,
     )
-    both = np.maximum(there[:, :, None] * there[:, None, :] / rows[:, None, None], 1.0)
+    both = there[:, :, None] * there[:, None, :] / rows[:, None, None]
+    if found.label is not None:
+        both *= 1 - found.lost[found.label]
+    both = np.maximum(both, 1.0)
     wave = waves(scale.counts)
     own = np.stack([solve(told, wave[:, c]) for c, told in enumerate(products / both)])
     # As many rows as would leave as much doubt as chance and noise do.

@@ -16,16 +16,29 @@ from typing import ClassVar
 
 import numpy as np
 
-from privsynth.curator import Measurement, PrivateCurator
+from privsynth.codec import Codec
+from privsynth.curator import MOST_CELLS, Measurement, PrivateCurator
 from privsynth.engines import Progress
 from privsynth.engines.marginal.estimation import PULL, ROUNDS, Estimate, Measured, estimate
 from privsynth.engines.marginal.junction import Clique
 from privsynth.engines.marginal.model import MarginalModel
 from privsynth.engines.marginal.selection import affordable, best_set, spanning
-from privsynth.engines.marginal.survey import Gathered, Survey, in_groups, survey
+from privsynth.engines.marginal.survey import (
+    Gathered,
+    Survey,
+    among_drawn,
+    check_cells,
+    groups_that_fit,
+    in_groups,
+    survey,
+)
 from privsynth.errors import ConfigError
 
 __all__ = ["AIM", "MST", "Independent", "Marginals"]
+
+LEAST_PART = 1e-3
+"""The least part of the budget that a step may be given."""
+PULLS = 1e-6, 1e6
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,10 @@ class Independent:
         """Measure each column alone."""
         found = survey(curator, curator.left, 2**31, 1e-9, labelled=False, whole=True)
         return _model(found, _estimated(found, ()), ())
+
+    def check_codec(self, codec: Codec) -> None:
+        """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
+        check_cells(codec, labelled=False)
 
     def refit(self, known: MarginalModel) -> MarginalModel:
         """Learn from what was measured for another model, at no cost."""
@@ -77,12 +94,13 @@ class Marginals:
 
     def __post_init__(self) -> None:
         parts = (self.codes, self.target, self.errors)
-        if min(parts) <= 0 or sum(parts) >= 1:
+        if not (min(parts) >= LEAST_PART and sum(parts) <= 1 - LEAST_PART):
             raise ConfigError(
                 "marginals: 'codes', 'target' and 'errors' are parts of the budget; give numbers "
-                "above 0 that leave a rest"
+                f"of {LEAST_PART} or more that leave a rest of as much"
             )
         _check_sizes("marginals", self.batches, self.most_groups, self.most_cells)
+        _check_pull("marginals", self.pull)
 
     def fit_privately(
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
@@ -91,7 +109,8 @@ class Marginals:
         rho, unit = curator.rho, curator.budget.rows_per_unit
         others = max(len(curator.codec.sizes) - 1, 1)
         later = unit * math.sqrt(others / (2 * self.target * rho))
-        found = survey(curator, self.codes * curator.left, self.most_groups, later)
+        most = groups_that_fit(curator.codec, self.most_groups)
+        found = survey(curator, self.codes * curator.left, most, later)
         measured: list[Measurement] = []
         features = [j for j in found.columns if j != found.label]
         if found.label is not None:
@@ -113,6 +132,11 @@ class Marginals:
                 known = _estimated(found, measured, self.pull, known)
         return _model(found, known, measured)
 
+    def check_codec(self, codec: Codec) -> None:
+        """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
+        check_cells(codec)
+        groups_that_fit(codec, self.most_groups)
+
     def refit(self, known: MarginalModel) -> MarginalModel:
         """Learn from what was measured for another model, at no cost."""
         return _refitted(known, _everything(known), self.pull)
@@ -132,7 +156,7 @@ class Marginals:
         pairs = [p for p in combinations(features, 2) if p not in known]
         if not pairs:
             return []
-        wrong, _ = curator.errors({p: found.total * expected[p] for p in pairs}, rho)
+        wrong, _ = curator.errors({p: found.expected(p, expected[p]) for p in pairs}, rho)
         return best_set(
             found.sizes,
             found.columns,
@@ -164,6 +188,7 @@ class MST:
 
     def __post_init__(self) -> None:
         _check_sizes("mst", 1, self.most_groups, 1)
+        _check_pull("mst", self.pull)
 
     def fit_privately(
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
@@ -171,20 +196,26 @@ class MST:
         """Spend a third of the budget each on columns, on choosing pairs, and on the pairs."""
         rho = curator.rho
         later = curator.budget.rows_per_unit * math.sqrt(3 * len(curator.codec.sizes) / (2 * rho))
-        found = survey(curator, rho / 3, self.most_groups, later, labelled=False)
+        most = groups_that_fit(curator.codec, self.most_groups)
+        found = survey(curator, rho / 3, most, later, labelled=False)
         expected = _estimated(found, (), self.pull).beliefs.pairs(found.columns)
         chosen: list[Clique] = []
         for _ in range(len(found.columns) - 1):
             joined = spanning(found.columns, dict.fromkeys(chosen, 1.0))
             part = _parts(found.columns, joined)
             open_pairs = [p for p in expected if part[p[0]] != part[p[1]]]
-            estimates = {p: found.total * expected[p] for p in open_pairs}
+            estimates = {p: found.expected(p, expected[p]) for p in open_pairs}
             ones = np.ones(len(open_pairs))
             step = rho / 3 / (len(found.columns) - 1)
             chosen.append(open_pairs[curator.worst(estimates, ones, 0 * ones, step)])
             _tell(progress, len(chosen), len(found.columns) - 1)
         measured = curator.measure(chosen, curator.left) if chosen else []
         return _model(found, _estimated(found, measured, self.pull), measured)
+
+    def check_codec(self, codec: Codec) -> None:
+        """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
+        check_cells(codec, labelled=False)
+        groups_that_fit(codec, self.most_groups)
 
     def refit(self, known: MarginalModel) -> MarginalModel:
         """Learn from what was measured for another model, at no cost: its most telling tree."""
@@ -218,6 +249,7 @@ class AIM:
 
     def __post_init__(self) -> None:
         _check_sizes("aim", 1, self.most_groups, self.most_cells)
+        _check_pull("aim", self.pull)
 
     def fit_privately(
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
@@ -226,9 +258,8 @@ class AIM:
         unit = curator.budget.rows_per_unit
         d = max(len(curator.codec.sizes), 1)
         later = unit * math.sqrt(16 * d / (2 * 0.9 * curator.rho))
-        found = survey(
-            curator, curator.rho * d / (16 * d), self.most_groups, later / 4, labelled=False
-        )
+        most = groups_that_fit(curator.codec, self.most_groups)
+        found = survey(curator, curator.rho * d / (16 * d), most, later / 4, labelled=False)
         measured: list[Measurement] = []
         estimated = _estimated(found, measured, self.pull)
         pairs = list(combinations(found.columns, 2))
@@ -245,8 +276,8 @@ class AIM:
                 or affordable(found.sizes, found.columns, [*known, p], int(share * self.most_cells))
             ]
             expected = estimated.beliefs.pairs(found.columns)
-            estimates = {p: found.total * expected[p] for p in open_pairs}
-            sizes = np.array([expected[p].size for p in open_pairs], dtype=float)
+            estimates = {p: found.expected(p, expected[p]) for p in open_pairs}
+            sizes = np.array([estimates[p].size for p in open_pairs], dtype=float)
             penalties = math.sqrt(2 / math.pi) * scale * sizes
             weights = np.ones(len(open_pairs))
             pair = open_pairs[curator.worst(estimates, weights, penalties, 0.1 * step)]
@@ -259,6 +290,11 @@ class AIM:
             _tell(progress, round(1000 * (1 - curator.left / curator.rho)), 1000)
         return _model(found, estimated, measured)
 
+    def check_codec(self, codec: Codec) -> None:
+        """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
+        check_cells(codec, labelled=False)
+        groups_that_fit(codec, self.most_groups)
+
     def refit(self, known: MarginalModel) -> MarginalModel:
         """Learn from what was measured for another model, at no cost."""
         return _refitted(known, _everything(known), self.pull)
@@ -266,7 +302,10 @@ class AIM:
 
 def _everything(known: MarginalModel) -> list[Measured]:
     """Give all that was measured for a model, in groups."""
-    return [*(in_groups(m, known.groups) for m in known.codes), *known.cliques]
+    return [
+        *(in_groups(m, known.groups) for m in known.codes),
+        *(among_drawn(m, known.groups) for m in known.cliques),
+    ]
 
 
 def _alone(known: MarginalModel) -> list[Measured]:
@@ -301,7 +340,7 @@ def _estimated(
     start: Estimate | None = None,
     rounds: int = ROUNDS,
 ) -> Estimate:
-    every: list[Measured] = [*found.gathered, *measured]
+    every: list[Measured] = [*found.gathered, *(among_drawn(m, found.groups) for m in measured)]
     return estimate(
         found.sizes, every, found.total, found.columns, pull=pull, start=start, rounds=rounds
     )
@@ -328,10 +367,15 @@ def _tell(progress: Progress | None, done: int, steps: int) -> None:
 
 
 def _check_sizes(name: str, batches: int, groups: int, cells: int) -> None:
-    for what, value, least in (
-        ("batches", batches, 1),
-        ("most_groups", groups, 2),
-        ("most_cells", cells, 1),
+    for what, value, least, most in (
+        ("batches", batches, 1, 100),
+        ("most_groups", groups, 2, 10_000),
+        ("most_cells", cells, 1, MOST_CELLS),
     ):
-        if value < least:
-            raise ConfigError(f"{name}: {what!r} is {value}; {least} or more is wanted")
+        if not least <= value <= most:
+            raise ConfigError(f"{name}: {what!r} is out of range; expected {least} to {most}")
+
+
+def _check_pull(name: str, pull: float) -> None:
+    if not PULLS[0] <= pull <= PULLS[1]:
+        raise ConfigError(f"{name}: 'pull' is out of range; expected {PULLS[0]:g} to {PULLS[1]:g}")

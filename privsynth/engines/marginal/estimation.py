@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ class Measured(Protocol):
         """Column positions."""
 
     @property
-    def values(self) -> npt.NDArray[np.int64]:
+    def values(self) -> npt.NDArray[Any]:
         """One axis a column."""
 
     @property

@@ -5,6 +5,9 @@ Codes that are near each other, and alike in what they say of the target, form a
 are then counted in groups. A row that is drawn gets a code of its group by the first
 measurement's shares, smoothed, and by class where that is sure enough. All this is
 post-processing.
+
+Gaps and undeclared values whose count does not stand out of the noise are counted in a last group
+of their own, which is never drawn: `spread` shares its rows out among the other groups.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import numpy.typing as npt
 
 from privsynth.errors import ArtefactError
 
-__all__ = ["Groups", "gather", "keep_all", "simplex"]
+__all__ = ["Groups", "gather", "keep_all", "simplex", "spread"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -29,6 +32,8 @@ LEAST = 3.0
 APART = 0.02
 """The squared distance of two levels of a nominal column that say the same of the target."""
 SMOOTH = 8.0
+FAINT = 1e-9
+"""The least noise that is divided by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +46,8 @@ class Groups:
         The group of each code.
     shares : ndarray, shape (codes, classes)
         How much of its group a code is, in each class of the target; one class where the shares
-        do not depend on it. They add up to 1 in each group.
+        do not depend on it. They add up to 1 in each group, but for a last group without any
+        share: its codes are counted and never drawn.
     """
 
     of: Ints
@@ -49,8 +55,17 @@ class Groups:
 
     @property
     def size(self) -> int:
-        """How many groups there are."""
+        """How many groups can be drawn."""
+        return int(self.of[self.shares.any(axis=1)].max()) + 1
+
+    @property
+    def counted(self) -> int:
+        """How many groups are counted: one more than can be drawn where some codes never are."""
         return int(self.of.max()) + 1
+
+    def of_codes(self, values: Floats) -> Floats:
+        """Return each code's entry of `values`, which has one a group; 0 for codes never drawn."""
+        return np.asarray(np.append(values, np.zeros((1, *values.shape[1:])), axis=0)[self.of])
 
     @property
     def whole(self) -> bool:
@@ -73,6 +88,7 @@ class Groups:
         rng : numpy.random.Generator
         """
         order = np.argsort(self.of, kind="stable")
+        order = order[self.of[order] < self.size]
         classes = self.shares.shape[1]
         label = labels if classes > 1 else np.zeros(len(groups), dtype=np.intp)
         # One ladder of cumulated shares: class by class, group by group, each step one high.
@@ -103,6 +119,8 @@ class Groups:
             raise ArtefactError("the groups of a column are damaged; fit the model anew")
         totals = np.zeros((int(of.max()) + 1, shares.shape[1]))
         np.add.at(totals, of, shares)
+        if len(totals) > 1 and not totals[-1].any():
+            totals = totals[:-1]
         if not np.allclose(totals, 1):
             raise ArtefactError("the groups of a column do not add up; fit the model anew")
         return cls(of, shares)
@@ -119,8 +137,56 @@ def simplex(values: Floats, total: float) -> Floats:
     return np.asarray(np.maximum(values - above[last[-1]] / rank[last[-1]], 0))
 
 
+def spread(
+    values: npt.NDArray[Any], scale: npt.NDArray[np.float64], axis: int
+) -> tuple[Floats, Floats]:
+    """Share the last group along an axis out among the others, in proportion to their counts.
+
+    Parameters
+    ----------
+    values : ndarray
+        Noisy counts of a clique; the last group along `axis` is never drawn.
+    scale : ndarray
+        The standard deviation of the noise of each cell.
+    axis : int
+
+    Returns
+    -------
+    values, scale : ndarray
+        One group shorter along `axis`; sums over that axis are kept.
+
+    Notes
+    -----
+    How the last group's rows depend on the clique's other columns is believed as far as it stands
+    out of the noise: the counts are drawn toward independence by James and Stein's factor
+    (Efron & Morris, *JASA* 68, 1973).
+    """
+    moved, noise = (np.moveaxis(np.asarray(x, dtype=np.float64), axis, 0) for x in (values, scale))
+    kept, lost = moved[:-1], moved[-1]
+    beside = _proportions(kept.sum(axis=0))
+    independent = lost.sum() * beside
+    apart = lost - independent
+    heard = float(((apart / np.maximum(noise[-1], FAINT)) ** 2).sum())
+    surprise = max(1 - max(lost.size - 2, 1) / heard, 0.0) if heard > 0 else 0.0
+    rows = independent + surprise * apart
+    pooled = _proportions(kept.reshape(len(kept), -1).sum(axis=1))
+    pooled = pooled.reshape(-1, *[1] * (kept.ndim - 1))
+    likely = np.maximum(kept, 0) + SMOOTH * noise[:-1] * pooled
+    likely /= np.maximum(likely.sum(axis=0), 1e-300)
+    doubt = (surprise * noise[-1]) ** 2 + ((1 - surprise) * beside) ** 2 * (noise[-1] ** 2).sum()
+    spent = np.sqrt(noise[:-1] ** 2 + likely**2 * doubt)
+    return np.moveaxis(kept + likely * rows, 0, axis), np.moveaxis(spent, 0, axis)
+
+
+def _proportions(values: Floats) -> Floats:
+    """Return nonnegative numbers that add up to 1, in proportion to noisy counts."""
+    clipped = np.maximum(values, 0)
+    total = clipped.sum()
+    return np.asarray(clipped / total if total > 0 else np.full(values.shape, 1 / values.size))
+
+
 def keep_all(counts: Floats, scale: float, spare: int) -> Groups:
-    """Make each code a group of its own; spare codes that hardly any row has join another.
+    """Make each code a group of its own, but for spare codes that hardly any row has.
 
     Parameters
     ----------
@@ -129,16 +195,15 @@ def keep_all(counts: Floats, scale: float, spare: int) -> Groups:
     scale : float
         The standard deviation of their noise.
     spare : int
-        How many of the last codes stand for unknown and missing values.
+        How many of the last codes stand for unknown and missing values; those whose counts do
+        not stand out of the noise form a last group that is never drawn.
     """
     n = len(counts)
     there = np.ones(n, dtype=bool)
     there[n - spare :] = counts[n - spare :] > SURE * scale
     if not there.any():
         there[0] = True
-    of = np.where(there, np.cumsum(there) - 1, 0)
-    if not there.all():
-        of[~there] = of[int(np.argmax(np.where(there, counts, -np.inf)))]
+    of = np.where(there, np.cumsum(there) - 1, there.sum())
     return Groups(of.astype(np.intp), there.astype(float)[:, None])
 
 
@@ -154,8 +219,9 @@ def gather(
     scale : float
         The standard deviation of their noise.
     spare : int
-        How many of the last codes stand for unknown and missing values; each is a group of its
-        own, or none where hardly any row has it.
+        How many of the last codes stand for unknown and missing values. Each is a group of its
+        own; those whose counts do not stand out of the noise form a last group that is never
+        drawn.
     ordered : bool
         Whether only neighbours may be gathered.
     most : int
@@ -174,7 +240,7 @@ def gather(
     if core == 0:  # no level was found
         return keep_all(counts.sum(axis=1), noise, spare)
     there = rows[core:] > SURE * noise
-    total = max(float(counts.sum()) - float(rows[core:][there].sum()), 1.0)
+    total = max(float(counts[:core].sum()), 1.0)
     mass = simplex(counts[:core].sum(axis=1), total)
     prior = np.maximum(counts.sum(axis=0), 1.0)
     prior /= prior.sum()
@@ -185,7 +251,8 @@ def gather(
     join = _neighbours if ordered else _alike
     own = join(mass / total, unlike, most, LEAST * noise / total)
     k = int(own.max()) + 1
-    of = np.concatenate([own, np.where(there, k + np.cumsum(there) - 1, k - 1)]).astype(np.intp)
+    rest = np.where(there, k + np.cumsum(there) - 1, k + there.sum())
+    of = np.concatenate([own, rest]).astype(np.intp)
     shares = np.zeros((n, classes))
     shares[:core] = _within(np.maximum(counts[:core], 0), mass, own, scale)
     shares[core:][there] = 1

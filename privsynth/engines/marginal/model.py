@@ -63,9 +63,9 @@ class MarginalModel:
         if column not in self.answers:
             return np.ones(1)
         if own.shares.shape[1] == 1 or self.label is None:
-            return np.asarray(self.beliefs.marginal((column,))[own.of] * own.shares[:, 0])
+            return np.asarray(own.of_codes(self.beliefs.marginal((column,))) * own.shares[:, 0])
         joint = self.beliefs.marginal((column, self.label))
-        return np.asarray((joint[own.of] * own.shares).sum(axis=1))
+        return np.asarray((own.of_codes(joint) * own.shares).sum(axis=1))
 
     def sample(
         self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
@@ -135,7 +135,7 @@ class MarginalModel:
                 raise ArtefactError("its groups and its tree do not fit; fit the model anew")
             spread: dict[str, tuple[int, ...]] = {
                 "codes": tuple(len(own.of) for own in groups),
-                "cliques": sizes,
+                "cliques": tuple(own.counted for own in groups),
             }
             released = {
                 kind: tuple(
@@ -153,10 +153,10 @@ class MarginalModel:
     def _given(self, beliefs: Beliefs, column: int, code: int) -> Beliefs:
         """Condition on a code: on its group, and on what it tells of the label."""
         own = self.groups[column]
+        if not own.shares[code].any():
+            raise SamplingError("the model has seen no row with a value asked for; drop it")
         chance = np.zeros((own.size, own.shares.shape[1]))
         chance[own.of[code]] = own.shares[code]
-        if not chance.any():
-            raise SamplingError("the model has seen no row with a value asked for; drop it")
         if chance.shape[1] == 1 or self.label is None:
             return beliefs.given((column,), chance[:, 0])
         return beliefs.given((column, self.label), chance)
