@@ -1019,15 +1019,16 @@ def demo(voice: _Voice, /, name: str, output: Path, engine: str | None, seed: in
     from importlib.resources import as_file, files
 
     import numpy as np
-    import yaml
     from sklearn.model_selection import train_test_split
 
     from privsynth import pipeline, table
+    from privsynth.documents import read_yaml
 
     output.mkdir(exist_ok=True)
     paths = {part: output / f"{part}.csv" for part in ("train", "holdout", "synthetic")}
     shipped = files("privsynth") / "data"
-    about = yaml.safe_load((shipped / "demos.yaml").read_text(encoding="utf-8"))[name]
+    demos = (shipped / "demos.yaml").read_text(encoding="utf-8")
+    about = read_yaml(demos, "demos.yaml", UsageError)[name]
     target = about["target"]
     voice.say(about["about"])
     with as_file(shipped / about["table"]) as path:

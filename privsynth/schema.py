@@ -12,12 +12,15 @@ from typing import Any, TypeVar
 
 import yaml
 
+from privsynth.documents import read_text, read_yaml
 from privsynth.errors import SchemaError, known
 from privsynth.storage import replacing
 
 __all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Schema", "Source", "opened"]
 
 FORMAT_VERSION = 1
+MOST_DECIMALS = 76
+"""The digits that the widest decimal type holds."""
 _E = TypeVar("_E", bound=StrEnum)
 _WANTED: dict[str, tuple[type, str]] = {
     "dtype": (str, "text, such as 'int64'"),
@@ -202,6 +205,8 @@ class Column:
         SchemaError
             A key, kind, role or source is unknown, or a domain contradicts itself.
         """
+        from privsynth.table import arrow_type
+
         allowed = {f.name for f in fields(cls)} - {"domain", "given"} | {"levels", "bounds"}
         name = state.get("name")
         if not isinstance(name, str):
@@ -224,6 +229,12 @@ class Column:
                 raise SchemaError(f"{place}: {key!r} is wanted as {words}")
         if state.get("decimals", 0) < 0:
             raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
+        if state.get("decimals", 0) > MOST_DECIMALS:
+            raise SchemaError(f"{place}: 'decimals' is above {MOST_DECIMALS}, which no type holds")
+        try:
+            arrow_type(state.get("dtype", "string"))
+        except SchemaError as error:
+            raise SchemaError(f"{place}: {error}") from None
         return cls(
             name=name,
             kind=_member(Kind, state.get("kind", "categorical"), place, "kind"),
@@ -320,9 +331,10 @@ class Schema:
                     f"{where}: unknown key {key!r}{known(key, ['version', 'columns'])}"
                 )
         version = state.get("version", FORMAT_VERSION)
-        if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+            shown = version if isinstance(version, int | str) else type(version).__name__
             raise SchemaError(
-                f"{where}: schema version {version!r}, but this privsynth reads up to "
+                f"{where}: schema version {shown!r}, but this privsynth reads up to "
                 f"{FORMAT_VERSION}; install a newer one"
             )
         columns = []
@@ -354,22 +366,12 @@ class Schema:
             The file cannot be read, is no plain YAML (tags build nothing), or is no schema.
         """
         try:
-            state = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            text = read_text(path, SchemaError)
         except OSError as error:
             raise SchemaError(
                 f"{path}: cannot be read ({error.strerror}); check the path"
             ) from None
-        except UnicodeDecodeError:
-            raise SchemaError(f"{path}: is not UTF-8; save the schema as UTF-8") from None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            raise SchemaError(f"{path}{line}: is not plain YAML; mend the syntax there") from None
-        except (ValueError, RecursionError):
-            # PyYAML lets through what a date such as 2019-02-30, or deep nesting, makes Python say.
-            raise SchemaError(
-                f"{path}: holds a date that does not exist, or is nested too deeply; mend it"
-            ) from None
+        state = read_yaml(text, str(path), SchemaError)
         return cls.from_dict(state, str(path))
 
 
@@ -389,8 +391,9 @@ def _member(enum: type[_E], value: Any, place: str, key: str) -> _E:
     try:
         return enum(value)
     except ValueError:
-        hint = known(value, [str(member) for member in enum])
-        raise SchemaError(f"{place}: unknown {key} {str(value)!r}{hint}") from None
+        given = value if isinstance(value, str) else type(value).__name__
+        hint = known(given, [str(member) for member in enum])
+        raise SchemaError(f"{place}: unknown {key} {given!r}{hint}") from None
 
 
 def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:
@@ -493,4 +496,4 @@ def _scalar(value: Any) -> bool:
 
 
 def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) < math.inf

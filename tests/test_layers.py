@@ -16,6 +16,7 @@ FLOORS = {
     2: (
         "account",
         "accountant",
+        "documents",
         "parallel",
         "personal",
         "privacy",

@@ -13,6 +13,7 @@ from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
+DTYPES = ("int64", "string", "timestamp[us, tz=Europe/Berlin]", "decimal128(10, 2)", "date32[day]")
 LEVEL = TEXT | NUMBER | st.booleans()
 
 
@@ -29,7 +30,7 @@ def columns(draw: st.DrawFn) -> Column:
     return Column(
         name=draw(TEXT),
         kind=draw(st.sampled_from(Kind)),
-        dtype=draw(TEXT),
+        dtype=draw(st.sampled_from(DTYPES)),
         domain=domain,
         source=draw(st.sampled_from(Source)) if domain is not None else Source.DECLARED,
         nullable=draw(st.booleans()),
