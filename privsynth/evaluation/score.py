@@ -6,14 +6,16 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from privsynth.documents import read_json
 from privsynth.errors import ArtefactError
 
 __all__ = ["Evaluation", "Score"]
 
 FORMAT = "privsynth-evaluation"
 FORMAT_VERSION = 1
+Better = Literal["higher", "lower", "neither"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,19 @@ class Score:
     low: float | None = None
     high: float | None = None
     real: float | None = None
-    better: Literal["higher", "lower", "neither"] = "higher"
+    better: Better = "higher"
     meaning: str = ""
     detail: Mapping[str, float] = field(default_factory=dict)
+
+    def _sound(self) -> bool:
+        """Whether each field is of its type: what is read from a file may be anything."""
+        return (
+            all(isinstance(text, str) for text in (self.family, self.name, self.meaning))
+            and self.better in get_args(Better)
+            and all(_is_figure(at) for at in (self.value, self.low, self.high, self.real))
+            and isinstance(self.detail, Mapping)
+            and all(_is_figure(at) for at in self.detail.values())
+        )
 
 
 @dataclass(frozen=True)
@@ -98,8 +110,8 @@ class Evaluation:
             The text is no JSON, no evaluation, or of a version that is too new.
         """
         try:
-            state = json.loads(text)
-        except ValueError:
+            state = read_json(text, where, ArtefactError)
+        except ArtefactError:
             state = None
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise ArtefactError(
@@ -111,12 +123,30 @@ class Evaluation:
                 f"{FORMAT_VERSION}; install a newer one"
             )
         try:
-            scores = tuple(Score(**score) for score in state["scores"])
-            return cls(scores, state["about"], tuple(state["notes"]))
+            evaluation = cls(
+                tuple(Score(**score) for score in state["scores"]),
+                state["about"],
+                tuple(state["notes"]),
+            )
         except (KeyError, TypeError):
+            evaluation = None
+        if evaluation is None or not evaluation._sound():
             raise ArtefactError(
                 f"{where}: a part of the evaluation is missing or unknown; evaluate again"
-            ) from None
+            )
+        return evaluation
+
+    def _sound(self) -> bool:
+        """Whether all that a report reads of it is of the type that is promised."""
+        return (
+            isinstance(self.about, Mapping)
+            and all(isinstance(note, str) for note in self.notes)
+            and all(score._sound() for score in self.scores)
+        )
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or type(value) in (int, float)
 
 
 def _finite(value: Any) -> Any:
