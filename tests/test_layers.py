@@ -31,6 +31,7 @@ FLOORS = {
     6: (
         "artefact",
         "augmentation",
+        "consistency",
         "fitting",
         "oversampling",
         "private",

@@ -7,6 +7,7 @@ Everything an engine sees and gives is integer codes; the codec alone knows valu
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from privsynth.codec import Codes
+from privsynth.codec import Codec, Codes
 from privsynth.curator import Curator, PrivateCurator
 from privsynth.errors import ConfigError, DataError, SamplingError, UsageError, known
 
@@ -87,6 +88,16 @@ class Model(Protocol):
         ------
         ArtefactError
             The state is incomplete, or its shapes do not fit each other.
+        """
+        ...
+
+    def check(self, codec: Codec) -> None:
+        """Refuse a codec that the model was not fitted with, so that what it draws has values.
+
+        Raises
+        ------
+        ArtefactError
+            Their columns, codes or classes differ.
         """
         ...
 
@@ -281,9 +292,11 @@ def _fitting(place: str, value: Any, hint: Any) -> Any:
         return tuple(_fitting(place, item, inner[0]) for item in value)
     if origin in (dict, Mapping) and isinstance(value, Mapping):
         return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) is int and abs(value) < 2**63:
         return float(value)
     plain = origin or hint
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{place} is {value}; give a finite number")
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
         wanted = f"a list of {inner[0].__name__}" if origin is tuple else plain.__name__
         raise ConfigError(f"{place} is wanted as {wanted}, not {type(value).__name__}")

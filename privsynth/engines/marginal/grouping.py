@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.engines.stored import ROUNDING, stored
 from privsynth.errors import ArtefactError
 
 __all__ = ["Groups", "gather", "keep_all", "simplex"]
@@ -97,13 +98,18 @@ class Groups:
         ArtefactError
             They do not fit each other.
         """
-        of, shares = arrays[f"{name}.groups"].astype(np.intp), arrays[f"{name}.shares"]
+        own, part = f"{name}.groups", f"{name}.shares"
+        if own not in arrays or part not in arrays:
+            raise ArtefactError("the groups of a column are missing; fit the model anew")
+        of = stored(arrays, own, arrays[own].shape, np.int32).astype(np.intp)
+        shares = stored(arrays, part, arrays[part].shape, np.float64)
         sound = of.ndim == 1 and len(of) and shares.ndim == 2 and len(shares) == len(of)
-        if not sound or of.min() < 0 or not np.isfinite(shares).all() or (shares < 0).any():
+        # No group is empty, so that there are no more groups than codes.
+        if not sound or not np.array_equal(np.unique(of), np.arange(of.max() + 1)):
             raise ArtefactError("the groups of a column are damaged; fit the model anew")
         totals = np.zeros((int(of.max()) + 1, shares.shape[1]))
         np.add.at(totals, of, shares)
-        if not np.allclose(totals, 1):
+        if (shares < 0).any() or not np.allclose(totals, 1, atol=ROUNDING):
             raise ArtefactError("the groups of a column do not add up; fit the model anew")
         return cls(of, shares)
 
