@@ -235,9 +235,11 @@ class Column:
             arrow_type(state.get("dtype", "string"))
         except SchemaError as error:
             raise SchemaError(f"{place}: {error}") from None
+        kind = _member(Kind, state.get("kind", "categorical"), place, "kind")
+        _check_format(kind, state.get("format"), place)
         return cls(
             name=name,
-            kind=_member(Kind, state.get("kind", "categorical"), place, "kind"),
+            kind=kind,
             dtype=state.get("dtype", "string"),
             domain=domain,
             source=_member(Source, state.get("source", "declared"), place, "source"),
@@ -394,6 +396,16 @@ def _member(enum: type[_E], value: Any, place: str, key: str) -> _E:
         given = value if isinstance(value, str) else type(value).__name__
         hint = known(given, [str(member) for member in enum])
         raise SchemaError(f"{place}: unknown {key} {given!r}{hint}") from None
+
+
+def _check_format(kind: Kind, form: str | None, place: str) -> None:
+    """Refuse a format by which no date can be written: it would fail once rows are."""
+    if kind is not Kind.DATETIME or form is None:
+        return
+    from privsynth.table.spelling import is_pattern
+
+    if not is_pattern(form):
+        raise SchemaError(f"{place}: its format is no strftime pattern; give one, or drop it")
 
 
 def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:

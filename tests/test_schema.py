@@ -37,7 +37,7 @@ def columns(draw: st.DrawFn) -> Column:
         role=draw(st.none() | st.sampled_from([Role.ID, Role.WEIGHT, Role.KEY])),
         unique=draw(st.booleans()),
         decimals=draw(st.none() | st.integers(0, 6)),
-        format=draw(st.none() | TEXT),
+        format=draw(st.sampled_from([None, "%d.%m.%Y", "%H o'clock"])),
         personal=draw(st.none() | TEXT),
         why=draw(TEXT),
     )
