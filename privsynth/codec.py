@@ -846,8 +846,13 @@ def _fits(column: Column, entry: Mapping[str, Any]) -> bool:
         return True  # all of it is missing
     if column.kind.surrogate:
         return bool(given == "surrogates")
-    continuous = column.kind.continuous and not isinstance(column.domain, Levels)
-    return bool(given == ("cells" if continuous else "levels"))
+    if column.kind.continuous and not isinstance(column.domain, Levels):
+        # A lone cell is that of too few rows for bounds.
+        few = isinstance(entry.get("low"), list) and len(entry["low"]) == 1
+        return given == "cells" and (few or isinstance(column.domain, Bounds))
+    return given == "levels" and (
+        isinstance(column.domain, Levels) or column.kind is Kind.BOOLEAN
+    )
 
 
 def _untyped(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from privsynth.codec import Codec
 from privsynth.documents import flag, number, text, whole
 from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE, Model, recipe
+from privsynth.engines.stored import ROUNDING
 from privsynth.errors import ArtefactError
 from privsynth.privacy import Disclosure, Ledger
 from privsynth.schema import Schema
@@ -36,10 +37,9 @@ def check_card(card: Any) -> dict[str, Any]:
     if not isinstance(card, dict):
         raise ArtefactError("its card is damaged; fit the model anew")
     for key, check in _ENTRIES.items():
-        if key in card:
-            check(card[key], f"card's {key!r}")
-        elif key in _REQUIRED:
+        if key not in card:
             raise ArtefactError(f"its card has no {key!r}; fit the model anew")
+        check(card[key], f"card's {key!r}")
     recipe(card["engine"], card["settings"])
     return dict(card)
 
@@ -58,7 +58,7 @@ def check_parts(
     target = None if schema.target is None else schema.target.name
     if card["target"] != target:
         raise ArtefactError("its card and its schema name two targets; fit the model anew")
-    _check_shares(codec, card)
+    _check_shares(codec, model, ledger, card)
     engine, budget = card["engine"], ledger.budget
     if engine not in FREE and (engine in PRIVATE) != (budget is not None):
         raise ArtefactError("its ledger is not one of its engine; fit the model anew")
@@ -67,7 +67,7 @@ def check_parts(
     if not ledger.events:
         raise ArtefactError("its ledger is empty, and no model is fitted without a question")
     holds_rows = model.holds_rows
-    if holds_rows != (engine in OVERSAMPLERS) or card.get("holds_rows", holds_rows) != holds_rows:
+    if not holds_rows == (engine in OVERSAMPLERS) == card["holds_rows"]:
         raise ArtefactError("its card is not that of its model; fit the model anew")
     if holds_rows:
         method, settings = (getattr(model, name, None) for name in ("method", "settings"))
@@ -77,19 +77,25 @@ def check_parts(
         _check_zones(codec)
 
 
-def _check_shares(codec: Codec, card: Mapping[str, Any]) -> None:
-    """Hold the shares of the classes against the classes."""
-    shares = card.get("class_shares")
-    if (shares is not None) != codec.classes:
+def _check_shares(codec: Codec, model: Any, ledger: Ledger, card: Mapping[str, Any]) -> None:
+    """Hold the card's shares of the classes against the classes, and against the model's."""
+    shares = card["class_shares"]
+    if (shares is not None) != codec.classes or (card["minority"] and shares is None):
         raise ArtefactError("its card and its codec differ on the target's classes; fit anew")
-    if shares is None or codec.target is None:
-        if card.get("minority"):
-            raise ArtefactError("its card names a minority, and there are no classes; fit anew")
+    if shares is None:
         return
-    size = codec.sizes[codec.target]
+    if model.holds_rows:  # what it draws is the minority alone
+        wanted = np.array(shares)
+    elif ledger.budget is None:
+        wanted = model.prior
+    else:
+        wanted = model.marginal(codec.target)
+    size = codec.sizes[codec.target or 0]
     # A target that is not modelled has a single share.
-    if len(shares) not in (1, size) or not np.isclose(sum(shares), 1, atol=1e-6):
+    if len(shares) not in (1, size) or len(shares) != len(wanted):
         raise ArtefactError("its card's class shares are not those of its classes; fit anew")
+    if not np.isclose(sum(shares), 1, atol=ROUNDING) or not np.allclose(shares, wanted, atol=ROUNDING):
+        raise ArtefactError("its card's class shares are not those of its model; fit anew")
 
 
 def _check_zones(codec: Codec) -> None:
@@ -171,4 +177,3 @@ _ENTRIES: Mapping[str, Callable[[Any, str], Any]] = {
     "versions": _versions,
 }
 """What the card of every model holds; it may hold more."""
-_REQUIRED = frozenset(_ENTRIES) - {"holds_rows", "versions", "minority", "holdout", "seed"}

@@ -104,10 +104,11 @@ class Groups:
         of = stored(arrays, own, arrays[own].shape, np.int32).astype(np.intp)
         shares = stored(arrays, part, arrays[part].shape, np.float64)
         sound = of.ndim == 1 and len(of) and shares.ndim == 2 and len(shares) == len(of)
+        held = np.unique(of)
         # No group is empty, so that there are no more groups than codes.
-        if not sound or not np.array_equal(np.unique(of), np.arange(of.max() + 1)):
+        if not sound or held[0] != 0 or held[-1] != len(held) - 1:
             raise ArtefactError("the groups of a column are damaged; fit the model anew")
-        totals = np.zeros((int(of.max()) + 1, shares.shape[1]))
+        totals = np.zeros((len(held), shares.shape[1]))
         np.add.at(totals, of, shares)
         if (shares < 0).any() or not np.allclose(totals, 1, atol=ROUNDING):
             raise ArtefactError("the groups of a column do not add up; fit the model anew")
