@@ -524,7 +524,10 @@ class SurrogateCodes:
         pool = None if self.distinct is None else max(self.distinct, int(n * self.share))
         invented = surrogates(self.column, n, rng, start=start, pool=pool)
         if self.offset:
-            invented = pc.add(invented, pa.scalar(self.offset, invented.type))
+            dtype, plain = invented.type, _plain(invented)
+            shifted = pc.add(plain, pa.scalar(self.offset, plain.type))
+            coded = pa.types.is_dictionary(dtype)
+            invented = shifted.dictionary_encode().cast(dtype) if coded else shifted
         if not self.nullable:
             return invented
         return pc.if_else(pa.array(codes == 0), invented, pa.scalar(None, invented.type))
