@@ -15,6 +15,18 @@ __all__ = ["Evaluation", "Score"]
 
 FORMAT = "privsynth-evaluation"
 FORMAT_VERSION = 1
+ABOUT: Mapping[str, type] = {
+    "rows": Mapping,
+    "versions": Mapping,
+    "policy": Mapping,
+    "verdicts": Mapping,
+    "not_judged": Mapping,
+    "columns": list,
+    "left_out": list,
+    "methods": list,
+    "findings": list,
+}
+"""The types of what a reader of an evaluation may find in `Evaluation.about`."""
 Better = Literal["higher", "lower", "neither"]
 
 
@@ -138,15 +150,19 @@ class Evaluation:
 
     def _sound(self) -> bool:
         """Whether all that a report reads of it is of the type that is promised."""
+        if not isinstance(self.about, Mapping):
+            return False
+        rows = self.about.get("rows", {})
         return (
-            isinstance(self.about, Mapping)
+            all(isinstance(self.about[key], kind) for key, kind in ABOUT.items() if key in self.about)
+            and all(type(count) is int and 0 <= count < 2**63 for count in rows.values())
             and all(isinstance(note, str) for note in self.notes)
             and all(score._sound() for score in self.scores)
         )
 
 
 def _is_figure(value: Any) -> bool:
-    return value is None or type(value) in (int, float)
+    return value is None or (type(value) in (int, float) and abs(value) < 2**1000)
 
 
 def _finite(value: Any) -> Any:
