@@ -57,16 +57,11 @@ def members_of(data: bytes) -> dict[str, bytes]:
 def repacked(members: Mapping[str, bytes], *, stored: bool = False) -> bytes:
     """Pack members into a model file whose digests hold."""
     parts = dict(members)
-    try:
-        manifest = json.loads(parts[MANIFEST])
-        if isinstance(manifest.get("sha256"), dict):
-            known = parts.keys() - {MANIFEST}
-            manifest["sha256"] |= {
-                name: hashlib.sha256(parts[name]).hexdigest() for name in known
-            }
-            parts[MANIFEST] = _json(manifest)
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        pass  # a manifest that was mutated beyond reading
+    for name, digest in _digests(parts.get(MANIFEST, b"")).items():
+        if isinstance(digest, str) and len(digest) == 64 and name in parts:
+            new = hashlib.sha256(parts[name]).hexdigest()
+            # In the text, so that what else was done to the manifest stays.
+            parts[MANIFEST] = parts[MANIFEST].replace(digest.encode("utf-8", "ignore"), new.encode())
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in parts.items():
@@ -76,6 +71,14 @@ def repacked(members: Mapping[str, bytes], *, stored: bool = False) -> bytes:
             archive.writestr(entry, data)
         archive.comment = b"0" * DIGEST
     return resealed(buffer.getvalue())
+
+
+def _digests(manifest: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(manifest)["sha256"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}  # a manifest that was mutated beyond reading
+    return found if isinstance(found, dict) else {}
 
 
 def resealed(data: bytes) -> bytes:

@@ -21,7 +21,7 @@ from privsynth.errors import PrivsynthError
 
 CORPUS = Path(__file__).parent / "corpus" / "artefacts"
 SECONDS, BYTES = 20, 2**30
-FEW, MANY = 400, 36_000
+FEW, MANY = 200, 36_000
 
 
 def drawn(path: Path) -> bool:

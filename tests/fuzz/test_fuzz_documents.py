@@ -176,11 +176,7 @@ def test_much_hostile_json_ends_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_yaml_that_fuzzing_found_is_refused_or_read(path: Path) -> None:
-    name = path.stem.split("-")[0]
-    for seed in range(2):  # with a budget and without
-        assert fuzz(range(seed, seed + 1), path, lambda s, p: _read(name, s, p)) == []
-
-
-def _read(name: str, seed: int, path: Path) -> None:
-    READERS[name](path, np.random.default_rng(seed))
+def test_a_document_of_the_corpus_is_refused_in_one_line(path: Path) -> None:
+    with pytest.raises(PrivsynthError, match=path.name) as caught:
+        READERS[path.stem.split("-")[0]](path, np.random.default_rng(0))
+    assert "\n" not in str(caught.value)
