@@ -120,7 +120,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: has no list of 'entries'; restore it from a copy")
     for at, entry in enumerate(entries, 1):
         for key, most in (("rho", MOST_RHO), ("delta_spent", 1.0)):
-            value = entry.get(key) if isinstance(entry, dict) else None
+            value: Any = entry.get(key) if isinstance(entry, dict) else None
             if type(value) not in (int, float) or not 0 <= value <= most:
                 raise UsageError(
                     f"{path}: entry {at} has no {key!r} from 0 to {most:g}; restore the file from "

@@ -853,9 +853,7 @@ def _fits(column: Column, entry: Mapping[str, Any]) -> bool:
         # A lone cell is that of too few rows for bounds.
         few = isinstance(entry.get("low"), list) and len(entry["low"]) == 1
         return given == "cells" and (few or isinstance(column.domain, Bounds))
-    return given == "levels" and (
-        isinstance(column.domain, Levels) or column.kind is Kind.BOOLEAN
-    )
+    return given == "levels" and (isinstance(column.domain, Levels) or column.kind is Kind.BOOLEAN)
 
 
 def _untyped(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -888,7 +886,9 @@ def _holds(column: Column, ends: npt.NDArray[Any]) -> bool:
         day = 1 if pa.types.is_date32(dtype) else 86_400 * _TICKS[dtype.unit]
         first, last = (at.toordinal() - _EPOCH for at in (date.min, date.max))
         return bool(first * day <= ends[0] and ends[1] < (last + 1) * day)
-    if not (pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)):
+    if not (
+        pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
+    ):
         return False
     held, _ = numbers_of(typed(ends, None, dtype), ends.dtype)
     if ends.dtype == np.int64 and pa.types.is_integer(dtype):

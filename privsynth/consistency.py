@@ -94,7 +94,9 @@ def _check_shares(codec: Codec, model: Any, ledger: Ledger, card: Mapping[str, A
     # A target that is not modelled has a single share.
     if len(shares) not in (1, size) or len(shares) != len(wanted):
         raise ArtefactError("its card's class shares are not those of its classes; fit anew")
-    if not np.isclose(sum(shares), 1, atol=ROUNDING) or not np.allclose(shares, wanted, atol=ROUNDING):
+    if not np.isclose(sum(shares), 1, atol=ROUNDING) or not np.allclose(
+        shares, wanted, atol=ROUNDING
+    ):
         raise ArtefactError("its card's class shares are not those of its model; fit anew")
 
 

@@ -101,7 +101,7 @@ def read_json(data: bytes | str, where: str, error: type[PrivsynthError]) -> Any
     return value
 
 
-class _Doubled(ValueError):
+class _Doubled(ValueError):  # noqa: N818  (never leaves this file)
     """A key that one object gives twice."""
 
     def __init__(self, key: str) -> None:
@@ -143,7 +143,7 @@ def _values(held: Any) -> list[Any]:
 
 def _line_of(key: str, data: str) -> str:
     """Say in which line a key comes for the second time in one object, read again to find out."""
-    decoder = json.JSONDecoder(object_pairs_hook=_once)
+    decoder: Any = json.JSONDecoder(object_pairs_hook=_once)
     starts: list[int] = []
 
     def read(s_and_end: tuple[str, int], *args: Any) -> Any:
@@ -335,7 +335,8 @@ class _Document:
     def _tag(self, event: Any) -> Any:
         if event.tag is not None and event.tag != "!":
             return event.tag
-        return self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
+        resolve: Any = self._resolver.resolve
+        return resolve(yaml.ScalarNode, event.value, event.implicit)
 
     def _check_tag(self, event: Any, kind: str) -> None:
         if event.tag not in (None, "!", f"{_TAG}{kind}"):

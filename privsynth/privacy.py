@@ -232,7 +232,11 @@ class Event:
         """
         what = "ledger"
         prices = {"rho": MOST_RHO, "delta": 1.0, "sensitivity": 1e300, "scale": 1e300}
-        only(state, {"query": True, "detail": False, "mechanism": True} | dict.fromkeys(prices, False), what)
+        only(
+            state,
+            {"query": True, "detail": False, "mechanism": True} | dict.fromkeys(prices, False),
+            what,
+        )
         if state["mechanism"] not in get_args(Mechanism):
             raise ArtefactError(
                 "the ledger names a mechanism that this version does not know; "
@@ -399,7 +403,9 @@ class Ledger:
         if budget is not None and not _within(budget, ledger.rho, ledger.delta):
             raise ArtefactError("the ledger has spent more than its budget; fit the model anew")
         if state["formal"] is not ledger.guarantee().formal:
-            raise ArtefactError("the ledger claims what its events do not prove; fit the model anew")
+            raise ArtefactError(
+                "the ledger claims what its events do not prove; fit the model anew"
+            )
         return ledger
 
 

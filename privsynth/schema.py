@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -344,7 +344,10 @@ class Schema:
             if not isinstance(entry, Mapping):
                 raise SchemaError(f"{where}: a column is not a mapping; give 'name' and 'kind'")
             columns.append(Column.from_dict(entry, where))
-        return cls(tuple(columns))
+        try:
+            return cls(tuple(columns))
+        except SchemaError as error:
+            raise SchemaError(f"{where}: {str(error).removeprefix('schema, ')}") from None
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """Give the schema as YAML, and write it to `path` where one is given."""
@@ -508,4 +511,4 @@ def _scalar(value: Any) -> bool:
 
 
 def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

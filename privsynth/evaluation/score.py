@@ -154,7 +154,11 @@ class Evaluation:
             return False
         rows = self.about.get("rows", {})
         return (
-            all(isinstance(self.about[key], kind) for key, kind in ABOUT.items() if key in self.about)
+            all(
+                isinstance(self.about[key], kind)
+                for key, kind in ABOUT.items()
+                if key in self.about
+            )
             and all(type(count) is int and 0 <= count < 2**63 for count in rows.values())
             and all(isinstance(note, str) for note in self.notes)
             and all(score._sound() for score in self.scores)

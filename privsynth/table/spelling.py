@@ -351,7 +351,9 @@ def speller(
 @lru_cache(maxsize=256)
 def is_pattern(form: str) -> bool:
     """Return whether dates and times can be written, and read, by a `strftime` pattern."""
-    writes = f"strftime(TIMESTAMP '2024-01-31 01:02:03', {_literal(_without_offset(form, '+00:00'))})"
+    writes = (
+        f"strftime(TIMESTAMP '2024-01-31 01:02:03', {_literal(_without_offset(form, '+00:00'))})"
+    )
     reads = f"TRY_STRPTIME('-', {_literal(form)})" if "z" not in form else "NULL"
     try:
         with connect() as con:

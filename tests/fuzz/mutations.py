@@ -30,17 +30,17 @@ __all__ = [
 
 Rng = np.random.Generator
 ODD: Sequence[Any] = (
-    None, True, False, 0, 1, -1, 2, 7, 255, 2**31, -(2**31), 2**53 + 1, 2**63, -(2**63) - 1, 10**400,
-    0.0, 0.5, -0.5, 1.5, 1e-320, 1e308, -1e308, float("nan"), float("inf"), "", "0", "1", "nan", "x",
-    "\ud800", "\x00", "a\nb", "int8", "int64", "uint64", "float", "double", "bool", "string",
-    "date32[day]", "timestamp[us]", "timestamp[ns]", "timestamp[us, tz=Nowhere/Nothing]",
+    None, True, False, 0, 1, -1, 2, 7, 255, 2**31, -(2**31), 2**53 + 1, 2**63, -(2**63) - 1,
+    10**400, 0.0, 0.5, -0.5, 1.5, 1e-320, 1e308, -1e308, float("nan"), float("inf"), "", "0", "1",
+    "nan", "x", "\ud800", "\x00", "a\nb", "int8", "int64", "uint64", "float", "double", "bool",
+    "string", "date32[day]", "timestamp[us]", "timestamp[ns]", "timestamp[us, tz=Nowhere/Nothing]",
     "timestamp[s, tz=UTC]", "decimal128(38, 0)", "decimal256(99, 2)", "decimal128(5, 30)",
     "dictionary<values=string, indices=int32, ordered=0>", "numeric", "integer", "boolean",
     "categorical", "ordinal", "datetime", "id", "personal", "text", "target", "email", "{x}99",
     "cells", "levels", "surrogates", "determined", "declared", "inferred", "discovered", "exact",
-    "discrete gaussian", "noisy max", "row", "cart", "copula", "aim", "smote", "sdv-tvae", "random",
-    "pandas", "polars", "arrow", "%Q", "%d", "(other)", "town", "bad", "yes", "2024-13-45",
-    [], {}, [[]], [0], [1, 2], ["a"], {"a": 1}, [None], [[[[[[]]]]]], "9" * 5000,
+    "discrete gaussian", "noisy max", "row", "cart", "copula", "aim", "smote", "sdv-tvae",
+    "random", "pandas", "polars", "arrow", "%Q", "%d", "(other)", "town", "bad", "yes",
+    "2024-13-45", [], {}, [[]], [0], [1, 2], ["a"], {"a": 1}, [None], [[[[[[]]]]]], "9" * 5000,
 )  # fmt: skip
 """Values of every type, at the edges of each, and words that mean something to us."""
 
@@ -61,7 +61,9 @@ def repacked(members: Mapping[str, bytes], *, stored: bool = False) -> bytes:
         if isinstance(digest, str) and len(digest) == 64 and name in parts:
             new = hashlib.sha256(parts[name]).hexdigest()
             # In the text, so that what else was done to the manifest stays.
-            parts[MANIFEST] = parts[MANIFEST].replace(digest.encode("utf-8", "ignore"), new.encode())
+            parts[MANIFEST] = parts[MANIFEST].replace(
+                digest.encode("utf-8", "ignore"), new.encode()
+            )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in parts.items():
@@ -118,9 +120,7 @@ def mutated_tree(tree: Any, rng: Rng) -> Any:
         held, key = places[int(rng.integers(len(places)))]
         other, there = places[int(rng.integers(len(places)))]
         act = int(rng.integers(10))
-        if act == 0 and isinstance(held, dict):
-            del held[key]
-        elif act == 1 and isinstance(held, list):
+        if (act == 0 and isinstance(held, dict)) or (act == 1 and isinstance(held, list)):
             del held[key]
         elif act == 2 and isinstance(held, list):
             held.insert(int(rng.integers(len(held) + 1)), copy.deepcopy(held[key]))

@@ -91,7 +91,11 @@ def _declared(name: str, column: pa.ChunkedArray, rng: Rng) -> Column:
     if pa.types.is_integer(kind):
         low = max(low, 0.0) if pa.types.is_unsigned_integer(kind) else low
         return Column(
-            name, Kind.INTEGER, str(kind), Bounds(int(low), max(int(low), min(int(high), 100))), source
+            name,
+            Kind.INTEGER,
+            str(kind),
+            Bounds(int(low), max(int(low), min(int(high), 100))),
+            source,
         )
     decimals = None if rng.random() < 0.5 else int(rng.integers(0, 4))
     return Column(name, Kind.NUMERIC, str(kind), Bounds(low, high), source, decimals=decimals)

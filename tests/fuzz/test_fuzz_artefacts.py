@@ -39,7 +39,7 @@ def drawn(path: Path) -> bool:
         try:
             model = privsynth.load(path)
         except PrivsynthError as error:
-            assert "\n" not in str(error)
+            check_line(error)
             return False
         assert repr(model)
         card = _card(model)
@@ -51,8 +51,13 @@ def drawn(path: Path) -> bool:
                 assert len(rows) == 50
                 assert str(rows)
             except PrivsynthError as error:
-                assert "\n" not in str(error)
+                check_line(error)
     return True
+
+
+def check_line(error: PrivsynthError) -> None:
+    """Refuse a message of several lines."""
+    assert "\n" not in str(error)
 
 
 def conditions(model: FittedModel) -> list[dict[str, object]]:

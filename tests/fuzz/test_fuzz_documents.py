@@ -30,16 +30,17 @@ ROWS = toy(60)
 WORDS = (
     "!!timestamp x", "!!timestamp 2024-01-01", "!!binary aGk=", "!!set {a}", "!!omap [a: 1]",
     "!!int x", "!!float x", "!!python/name:os.system", "!x", "&a", "*a", "<<: *a", "<<: 1", "? ",
-    ".nan", ".inf", "-.inf", "1e308", "1e999", "-1", "9" * 400, "0x10", "0o17", "1:30", "~", "null",
-    "yes", "no", "2024-02-30", "2024-01-31", "2024-01-31 25:61", "[", "]", "{", "}", "[[[[", "- ",
-    ": ", "'", '"', "|", ">", "%YAML 9.9", "---", "...", "\t", "\x00", "\ufeff", "\u2028", "name:",
-    "kind: id", "kind: text", "kind: numeric", "kind: datetime", "kind: ordinal", "dtype: int8",
-    "dtype: decimal256(99, 2)", "dtype: decimal128(5, 30)", "dtype: date32[day]", "levels: [1, 01]",
-    "dtype: timestamp[us, tz=Nowhere/Nothing]", "levels: [a, b]", "bounds: [0, 1e308]", "bounds: []",
-    "bounds: [2020-01-01, 2024-13-01]", "bounds: [-1e308, 1e308]", "bounds: [.nan, 1]", "role: key",
-    "decimals: 400", "decimals: -1", "format: '%Q'", "personal: '{'", "unique: true", "role: target",
-    "mapping: {a: b}", "determined_by: town", "source: discovered", "nullable: 1", "version: true",
-    "{a: 1, a: 2}", "!!str 1", "'1'", "1.5", "true", "# x",
+    ".nan", ".inf", "-.inf", "1e308", "1e999", "-1", "9" * 400, "0x10", "0o17", "1:30", "~",
+    "null", "yes", "no", "2024-02-30", "2024-01-31", "2024-01-31 25:61", "[", "]", "{", "}",
+    "[[[[", "- ", ": ", "'", '"', "|", ">", "%YAML 9.9", "---", "...", "\t", "\x00", "\ufeff",
+    "\u2028", "name:", "kind: id", "kind: text", "kind: numeric", "kind: datetime",
+    "kind: ordinal", "dtype: int8", "dtype: decimal256(99, 2)", "dtype: decimal128(5, 30)",
+    "dtype: date32[day]", "levels: [1, 01]", "dtype: timestamp[us, tz=Nowhere/Nothing]",
+    "levels: [a, b]", "bounds: [0, 1e308]", "bounds: []", "bounds: [2020-01-01, 2024-13-01]",
+    "bounds: [-1e308, 1e308]", "bounds: [.nan, 1]", "role: key", "decimals: 400", "decimals: -1",
+    "format: '%Q'", "personal: '{'", "unique: true", "role: target", "mapping: {a: b}",
+    "determined_by: town", "source: discovered", "nullable: 1", "version: true", "{a: 1, a: 2}",
+    "!!str 1", "'1'", "1.5", "true", "# x",
 )  # fmt: skip
 YAML: dict[str, str] = {
     "schema": schema(declared=True).to_yaml(),
@@ -86,7 +87,10 @@ def ledger() -> dict[str, object]:
 
 def evaluation() -> dict[str, object]:
     """An evaluation of two scores."""
-    scores = (Score("utility", "auc", 0.8, 0.7, 0.9, 0.85, detail={"x": 0.5}), Score("a", "b", None))
+    scores = (
+        Score("utility", "auc", 0.8, 0.7, 0.9, 0.85, detail={"x": 0.5}),
+        Score("a", "b", None),
+    )
     told = Evaluation(scores, {"rows": {"synthetic": 5}}, ("a note",))
     return dict(json.loads(told.to_json()))
 

@@ -88,9 +88,7 @@ def schema(*, declared: bool) -> Schema:
     """What is declared of the toy table: all of it under a budget."""
     source = Source.DECLARED
     towns, counties = ("Ayr", "Bath", "Cork"), ("S", "E", "I")
-    size = Column(
-        "size", Kind.ORDINAL, "string", Levels(("S", "M", "L")), source, nullable=True
-    )
+    size = Column("size", Kind.ORDINAL, "string", Levels(("S", "M", "L")), source, nullable=True)
     town = Column("town", Kind.CATEGORICAL, "string", Levels(towns), source)
     county = Column(
         "county",

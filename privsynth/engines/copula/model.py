@@ -360,7 +360,9 @@ class CopulaModel:
                 for column, size, null, presence, nominal in meta["latents"]
             )
             target = None if meta["target"] is None else whole(meta["target"], "target")
-            prior = stored_shares(arrays, "prior", (whole(meta["classes"], "number of classes", 1),))
+            prior = stored_shares(
+                arrays, "prior", (whole(meta["classes"], "number of classes", 1),)
+            )
             width, there = sum(x.size for x in latents), int((prior > 0).sum())
             model = cls(
                 sizes,
