@@ -314,7 +314,7 @@ def _strategy(text: str) -> Any:
     """Read a sampling strategy: JSON, or one plain word."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         if text.strip().startswith("{"):
             raise UsageError(
                 '--sampling-strategy is no JSON; give rows in all by class, such as {"bad": 500}'

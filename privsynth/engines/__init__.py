@@ -217,7 +217,11 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Synthesizer:
         if key not in settable:
             raise ConfigError(f"{name} has no setting {key!r}{known(key, settable)}")
         values[key] = _fitting(f"{name}: setting {key!r}", value, hints[key])
-    return cls(**values)
+    built = cls(**values)
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{name}: setting {key!r} is {value}; give a finite number")
+    return built
 
 
 def check_rows(engine: str, n: int, k: int) -> None:
@@ -295,8 +299,6 @@ def _fitting(place: str, value: Any, hint: Any) -> Any:
     if hint is float and type(value) is int and abs(value) < 2**63:
         return float(value)
     plain = origin or hint
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{place} is {value}; give a finite number")
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
         wanted = f"a list of {inner[0].__name__}" if origin is tuple else plain.__name__
         raise ConfigError(f"{place} is wanted as {wanted}, not {type(value).__name__}")

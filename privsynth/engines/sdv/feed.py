@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -155,12 +156,13 @@ def part_of(
             number(meta["noise"], what),
         )
     width, tail = whole(meta["width"], what, 1), whole(meta["tail"], what)
+    read_tail = stored_shares if tail else partial(stored, dtype=np.float64)
     part = Category(
         column,
         stored(arrays, f"{prefix}.codes", (width,), np.int32),
         stored_shares(arrays, f"{prefix}.shares", (width,)),
         stored(arrays, f"{prefix}.tail", (tail,), np.int32),
-        stored_shares(arrays, f"{prefix}.tail_shares", (tail,)) if tail else np.zeros(0),
+        read_tail(arrays, f"{prefix}.tail_shares", (tail,)),
     )
     every = np.concatenate([part.codes, part.tail])
     if every.min() < NO_CODE or every.max() >= sizes[column] or NO_CODE in part.tail:
