@@ -26,7 +26,7 @@ __all__ = ["flag", "number", "only", "read_json", "read_text", "read_yaml", "tex
 MOST_BYTES = 2**24
 """The most bytes of a YAML file or a spending file; the largest of ours have a few million."""
 MOST_DEPTH = 64
-MOST_NODES = 2**22
+MOST_NODES = 2**21
 """The most values that a YAML document may hold once its aliases are written out."""
 MOST_MEMORY = 2**29
 """The most bytes that the values of a JSON document may take, as estimated before it is read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -265,14 +266,15 @@ class Schema:
     def __post_init__(self) -> None:
         names = self.names
         if len(set(names)) != len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            raise SchemaError(f"column {twice[0]!r} is listed twice; list each column once")
+            twice = min(name for name, count in Counter(names).items() if count > 1)
+            raise SchemaError(f"column {twice!r} is listed twice; list each column once")
         targets = [column.name for column in self.columns if column.role is Role.TARGET]
         if len(targets) > 1:
             raise SchemaError(f"columns {targets} are all the target; keep one 'role: target'")
+        by_name = {column.name: column for column in self.columns}
         for column in self.columns:
             if column.determined_by is not None or column.mapping:
-                _check_determined(column, {other.name: other for other in self.columns})
+                _check_determined(column, by_name)
 
     @property
     def names(self) -> tuple[str, ...]:
