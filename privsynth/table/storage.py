@@ -22,6 +22,7 @@ _DECIMAL = re.compile(r"decimal(128|256)\((\d+), (-?\d+)\)")
 _DICTIONARY = re.compile(r"dictionary<values=(.+), indices=int32, ordered=([01])>")
 
 
+@lru_cache(maxsize=256)
 def arrow_type(dtype: str) -> pa.DataType:
     """Give the Arrow type that ``str`` spelled as `dtype`.
 
