@@ -17,8 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from privsynth.documents import read_json, read_text
 from privsynth.errors import BudgetExceeded, PrivsynthWarning, StorageError, UsageError
-from privsynth.privacy import Budget, epsilon_of
+from privsynth.privacy import MOST_RHO, Budget, epsilon_of
 from privsynth.storage import replacing
 
 __all__ = ["check_presence", "reserve", "spent"]
@@ -130,28 +131,31 @@ def _opened(budget: Budget) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        text = read_text(path, UsageError)
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (ValueError, RecursionError):
-        raise UsageError(f"{path}: is no JSON; give the ledger that an earlier fit wrote") from None
+    state = read_json(text, str(path), UsageError)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UsageError(f"{path}: is no ledger; give one that an earlier fit wrote, or a new name")
     if state.get("version") != FORMAT_VERSION:
         raise UsageError(f"{path}: was written by a newer privsynth; install that one")
     try:
         Budget(state["epsilon"], state["delta"], state["unit"], state["rows_per_unit"])
-        sound = all(
-            isinstance(entry[key], int | float) and 0 <= entry[key] < math.inf
-            for entry in state["entries"]
-            for key in ("rho", "delta_spent")
-        )
+    except KeyError as error:
+        raise UsageError(f"{path}: has no {error.args[0]!r}; restore it from a copy") from None
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    except (KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise UsageError(f"{path}: is damaged; restore it from a copy, or its spending is lost")
+    entries = state.get("entries")
+    if not isinstance(entries, list):
+        raise UsageError(f"{path}: has no list of 'entries'; restore it from a copy")
+    for at, entry in enumerate(entries, 1):
+        for key, most in (("rho", MOST_RHO), ("delta_spent", 1.0)):
+            value: Any = entry.get(key) if isinstance(entry, dict) else None
+            if type(value) not in (int, float) or not 0 <= value <= most:
+                raise UsageError(
+                    f"{path}: entry {at} has no {key!r} from 0 to {most:g}; restore the file from "
+                    "a copy, or what was spent is lost"
+                )
     return state
 
 

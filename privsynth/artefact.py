@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.codec import Codec
+from privsynth.consistency import check_card, check_parts
+from privsynth.documents import read_json
 from privsynth.engines import Model, engine
 from privsynth.errors import (
     ArtefactError,
@@ -52,6 +55,23 @@ LARGEST: Mapping[str, int] = {
 }
 """The members of a model file, and the most bytes that each may hold."""
 DIGEST = 64
+MOST_RATIO = 500
+"""How many times its packed size a member may have: a codec of columns all alike has 270."""
+LEAST_CAP = 2**20
+MOST_EMPTY = 2**16
+"""The most entries along an axis of an array that holds nothing, whose size no file bounds."""
+_DAMAGED = (LookupError, NotImplementedError, OverflowError, RuntimeError, ValueError)
+"""What `zipfile` raises on a damaged directory, beside its own error."""
+_FOREIGN = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What numpy and Arrow raise on values that do not fit a type: most of Arrow's errors are these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +264,7 @@ def load(path: str | Path) -> FittedModel:
         return _unpack(data)
     except ArtefactError as error:
         raise ArtefactError(f"{path}: {error}") from None
-    except (PrivsynthError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (PrivsynthError, *_FOREIGN):
         raise ArtefactError(
             f"{path}: its parts do not fit each other; fit the model anew"
         ) from None
@@ -282,41 +302,35 @@ def packed(model: FittedModel) -> bytes:
 
 def _unpack(packed: bytes) -> FittedModel:
     members = _members(packed)
-    manifest = _parsed(members[MANIFEST])
+    manifest = read_json(members[MANIFEST], MANIFEST, ArtefactError)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ArtefactError("is a zip file, but no privsynth model; give the file 'fit' wrote")
     version = manifest.get("version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        shown = version if isinstance(version, int) else type(version).__name__
         raise ArtefactError(
-            f"was saved in format {version}, and this privsynth reads up to {FORMAT_VERSION}; "
+            f"was saved in format {shown}, and this privsynth reads up to {FORMAT_VERSION}; "
             "install a newer privsynth"
         )
-    for name, digest in manifest["sha256"].items():
+    digests = manifest["sha256"]
+    if not isinstance(digests, dict) or digests.keys() != members.keys() - {MANIFEST}:
+        raise ArtefactError("does not give the hash of each member; fit the model anew")
+    for name, digest in digests.items():
         if hashlib.sha256(members[name]).hexdigest() != digest:
             raise ArtefactError(f"member {name} is damaged; copy the file again or fit anew")
     if hashlib.sha256(packed[:-DIGEST]).hexdigest().encode() != packed[-DIGEST:]:
         raise ArtefactError("is damaged or was altered; copy the file again or fit anew")
-    schema = Schema.from_dict(_parsed(members["schema.json"]))
-    card = _card(manifest["card"])
-    model = engine(card["engine"]).model
-    return FittedModel(
-        schema=schema,
-        codec=Codec.from_dict(schema, _parsed(members["codec.json"])),
-        model=model.from_state(_parsed(members["model.json"]), _arrays(members[ARRAYS])),
-        ledger=Ledger.from_dict(_parsed(members["ledger.json"])),
-        card=card,
+    told, codes, asked, meta = (
+        read_json(members[f"{name}.json"], f"{name}.json", ArtefactError)
+        for name in ("schema", "codec", "ledger", "model")
     )
-
-
-def _card(card: Any) -> dict[str, Any]:
-    """Refuse a card without what others read of it."""
-    wanted = {"engine": str, "settings": dict, "frame": str, "rows": int, "disclosure": dict}
-    for key, kind in wanted.items():
-        if not isinstance(card[key], kind):
-            raise ArtefactError(f"its card has a damaged {key!r}; fit the model anew")
-    if not isinstance(card["disclosure"]["k"], int):
-        raise ArtefactError("its card has a damaged 'disclosure'; fit the model anew")
-    return dict(card)
+    schema = Schema.from_dict(told)
+    codec = Codec.from_dict(schema, codes)
+    card = check_card(manifest["card"])
+    model = engine(card["engine"]).model.from_state(meta, _arrays(members[ARRAYS]))
+    ledger = Ledger.from_dict(asked)
+    check_parts(schema, codec, model, ledger, card)
+    return FittedModel(schema=schema, codec=codec, model=model, ledger=ledger, card=card)
 
 
 def _members(packed: bytes) -> dict[str, bytes]:
@@ -340,13 +354,20 @@ def _members(packed: bytes) -> dict[str, bytes]:
                     or (entry.filename == ARRAYS and not stored)
                 ):
                     raise ArtefactError("holds a member packed in a way that no model is")
-                if entry.file_size > LARGEST[entry.filename]:
+                if entry.file_size > min(LARGEST[entry.filename], _unpacked(entry)):
                     raise ArtefactError(f"member {entry.filename} is larger than a model's may be")
             return {entry.filename: _bounded(archive, entry) for entry in entries}
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
+    except ArtefactError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, *_DAMAGED):
         raise ArtefactError(
             "is no privsynth model, or is damaged; give the file that 'privsynth fit' wrote"
         ) from None
+
+
+def _unpacked(entry: zipfile.ZipInfo) -> int:
+    """Return how large a member of its packed size may be."""
+    return max(MOST_RATIO * entry.compress_size, LEAST_CAP)
 
 
 def _bounded(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -355,21 +376,17 @@ def _bounded(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         return member.read(entry.file_size)
 
 
-def _parsed(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ArtefactError("holds a damaged member; copy the file again or fit anew") from None
-
-
 def _arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpack_arrays
 
     try:
-        return unpack_arrays(data)
-    except SafetensorError:
+        arrays = unpack_arrays(data)
+    except (SafetensorError, KeyError):  # the key is a type that numpy does not have
         raise ArtefactError("its parameters are damaged; copy the file again or fit anew") from None
+    if any(array.size == 0 and max(array.shape) > MOST_EMPTY for array in arrays.values()):
+        raise ArtefactError("its parameters have a shape that no model has; fit the model anew")
+    return arrays
 
 
 def _json(value: Any) -> bytes:

@@ -380,7 +380,7 @@ def _strategy(text: str) -> Any:
     """Read a sampling strategy: JSON, or one plain word."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         if text.strip().startswith("{"):
             raise UsageError(
                 '--sampling-strategy is no JSON; give rows in all by class, such as {"bad": 500}'
@@ -1138,17 +1138,18 @@ def demo(
     from importlib.resources import as_file, files
 
     import numpy as np
-    import yaml
     from sklearn.model_selection import train_test_split
 
     from privsynth import pipeline, table
+    from privsynth.documents import read_yaml
 
     escaped = escape is None
     output.mkdir(exist_ok=True)
     paths = {part: output / f"{part}.csv" for part in ("train", "holdout", "synthetic")}
     others = ("model.psyn", "report.html", "evaluation.json")
     shipped = files("privsynth") / "data"
-    about = yaml.safe_load((shipped / "demos.yaml").read_text(encoding="utf-8"))[name]
+    demos = (shipped / "demos.yaml").read_text(encoding="utf-8")
+    about = read_yaml(demos, "demos.yaml", UsageError)[name]
     target = about["target"]
     with as_file(shipped / about["table"]) as path:
         written = {place.name: place for place in (*paths.values(), *map(output.joinpath, others))}

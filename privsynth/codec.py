@@ -13,6 +13,7 @@ import warnings
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.conversion import comparable, readings
+from privsynth.documents import flag, number, only, whole
 from privsynth.errors import (
     ArtefactError,
     DataError,
@@ -61,6 +63,8 @@ BLOCK = 8_192
 MOST_CELLS = 256
 MOST_CLASSES = 10
 OTHER = "(other)"
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,18 +205,53 @@ class Cells:
 
     @classmethod
     def from_dict(cls, column: Column, state: Mapping[str, Any]) -> Cells:
-        """Rebuild the cells of `column`."""
+        """Rebuild the cells of `column`.
+
+        Raises
+        ------
+        ArtefactError
+            They are none, or do not fit what the schema says of the column.
+        """
+        what = f"column {column.name!r}"
+        only(state, {**dict.fromkeys(("low", "high", "mid", "step"), True), **_FLAGS}, what)
         dtype = np.float64 if column.kind is Kind.NUMERIC else np.int64
-        low = np.array(state["low"], dtype=dtype)
-        high = np.array(state["high"], dtype=dtype)
-        mid = np.array(state["mid"], dtype=np.float64)
+        low, high = (_numbers(state[key], dtype, what) for key in ("low", "high"))
+        mid = _numbers(state["mid"], np.float64, what)
+        step = whole(state["step"], what, 1, 1 if dtype is np.float64 else 2**62)
+        cells = cls(column, low, high, mid, step, *_flags(state, what))
+        if not cells._sound():
+            raise ArtefactError(f"its cells of {what} are damaged; fit the model anew")
+        return cells
+
+    def _sound(self) -> bool:
+        """Whether the cells follow each other, within the schema's bounds and the type's."""
+        low, high, mid = self.low, self.high, self.mid
+        if not len(low) or low.shape != high.shape or low.shape != mid.shape:
+            return False
         ordered = (low <= mid) & (mid <= high)
-        if not len(low) or low.shape != high.shape or low.shape != mid.shape or not ordered.all():
-            raise ArtefactError(
-                f"column {column.name!r}: its cells are damaged; fit the model anew"
+        if not (ordered.all() and (low <= high).all() and (high[:-1] <= low[1:]).all()):
+            return False
+        return _holds(self.column, np.array([low[0], high[-1]])) and self._within()
+
+    def _within(self) -> bool:
+        """Whether the cells lie within the schema's bounds; a lone one of few rows may not."""
+        domain = self.column.domain
+        if not isinstance(domain, Bounds) or len(self.low) == 1:
+            return True
+        if self.total:
+            ends = pa.array([domain.low, domain.high])
+            (least, most), valid = readings(self.column, ends, self.low.dtype)
+            if not valid.all():
+                return False
+        else:
+            least, most = (
+                numbers_of(_scalar(self.column, end), self.low.dtype)[0][0]
+                for end in (domain.low, domain.high)
             )
-        step, nullable = int(state["step"]), bool(state["nullable"])
-        return cls(column, low, high, mid, step, nullable, bool(state.get("total", False)))
+        # Ends of cells are rounded to the grid, and to the storage type.
+        slack = _grain(self.column) + 1e-6 * max(abs(float(least)), abs(float(most)))
+        slack = slack if self.low.dtype == np.float64 else 0
+        return bool(self.low[0] >= least - slack and self.high[-1] <= most + slack)
 
     @cached_property
     def _switches(self) -> npt.NDArray[Any]:
@@ -403,9 +442,39 @@ class LevelCodes:
 
     @classmethod
     def from_dict(cls, column: Column, state: Mapping[str, Any]) -> LevelCodes:
-        """Rebuild the levels of `column`."""
-        levels, pooled, nullable = tuple(state["levels"]), state["pooled"], state["nullable"]
-        return cls(column, levels, bool(pooled), bool(nullable), bool(state.get("total", False)))
+        """Rebuild the levels of `column`.
+
+        Raises
+        ------
+        ArtefactError
+            They are none of its storage type, or not those of the schema.
+        """
+        what = f"column {column.name!r}"
+        only(state, {"levels": True, "pooled": True, **_FLAGS}, what)
+        if not isinstance(state["levels"], list):
+            raise ArtefactError(f"its levels of {what} are damaged; fit the model anew")
+        levels, pooled = tuple(state["levels"]), flag(state["pooled"], what)
+        coding = cls(column, levels, pooled, *_flags(state, what))
+        if not coding._sound():
+            raise ArtefactError(f"its levels of {what} are damaged; fit the model anew")
+        return coding
+
+    def _sound(self) -> bool:
+        """Whether the levels are different values of the storage type, and the schema's."""
+        dtype = _value_type(arrow_type(self.column.dtype))
+        if not self.size or (self.pooled and not pa.types.is_string(dtype)):
+            return False
+        plain = {str} if pa.types.is_temporal(dtype) else {str, bool, int, float}
+        if not {type(level) for level in self.levels} <= plain:
+            return False
+        own = comparable(self.column, self._values)
+        if own.null_count or pc.count_distinct(own).as_py() < len(own):
+            return False
+        if not isinstance(self.column.domain, Levels) or not self.levels:
+            return True
+        named = [str(level) for level in self.column.domain.values]
+        listed = comparable(self.column, pa.array(named, pa.string()))
+        return bool(pc.all(pc.is_in(own.slice(0, len(self.levels)), value_set=listed)).as_py())
 
 
 @dataclass(frozen=True, eq=False)
@@ -455,7 +524,10 @@ class SurrogateCodes:
         pool = None if self.distinct is None else max(self.distinct, int(n * self.share))
         invented = surrogates(self.column, n, rng, start=start, pool=pool)
         if self.offset:
-            invented = pc.add(invented, pa.scalar(self.offset, invented.type))
+            dtype, plain = invented.type, _plain(invented)
+            shifted = pc.add(plain, pa.scalar(self.offset, plain.type))
+            coded = pa.types.is_dictionary(dtype)
+            invented = shifted.dictionary_encode().cast(dtype) if coded else shifted
         if not self.nullable:
             return invented
         return pc.if_else(pa.array(codes == 0), invented, pa.scalar(None, invented.type))
@@ -477,10 +549,22 @@ class SurrogateCodes:
 
     @classmethod
     def from_dict(cls, column: Column, state: Mapping[str, Any]) -> SurrogateCodes:
-        """Rebuild the coding of `column`."""
-        distinct = None if state["distinct"] is None else int(state["distinct"])
-        share, offset = float(state["share"]), int(state["offset"])
-        return cls(column, distinct, share, bool(state["nullable"]), offset)
+        """Rebuild the coding of `column`.
+
+        Raises
+        ------
+        ArtefactError
+            It is none, or the storage type has no room for what it invents.
+        """
+        what = f"column {column.name!r}"
+        only(state, dict.fromkeys(("distinct", "share", "nullable", "offset"), True), what)
+        distinct = None if state["distinct"] is None else whole(state["distinct"], what)
+        share, offset = number(state["share"], what, 0.0, 1.0), whole(state["offset"], what)
+        if column.unique and distinct is not None:
+            raise ArtefactError(f"its {what} is unique and has values that repeat; fit anew")
+        coding = cls(column, distinct, share, flag(state["nullable"], what), offset)
+        coding.decode(np.arange(coding.size, dtype=np.int32), np.random.default_rng(0))
+        return coding
 
 
 @dataclass(frozen=True, eq=False)
@@ -719,15 +803,103 @@ class Codec:
 
     @classmethod
     def from_dict(cls, schema: Schema, state: Mapping[str, Any]) -> Codec:
-        """Rebuild the codec of `schema`."""
-        if len(state["codings"]) != len(schema):
+        """Rebuild the codec of `schema`.
+
+        Raises
+        ------
+        ArtefactError
+            It is none, or says otherwise than the schema.
+        """
+        only(state, {"target": True, "codings": True}, "codec")
+        entries = state["codings"]
+        target = None if schema.target is None else schema.names.index(schema.target.name)
+        if not isinstance(entries, list) or len(entries) != len(schema):
             raise ArtefactError("the codec and the schema do not fit each other; fit anew")
+        if state["target"] != target or isinstance(state["target"], bool):
+            raise ArtefactError("the codec and the schema name two targets; fit the model anew")
+        for column, entry in zip(schema, entries, strict=True):
+            if not isinstance(entry, dict) or not _fits(column, entry):
+                raise ArtefactError(
+                    f"the codec and the schema differ on column {column.name!r}; fit anew"
+                )
         modelled = {
-            column.name: CODINGS[entry["type"]].from_dict(column, entry)
-            for column, entry in zip(schema, state["codings"], strict=True)
+            column.name: CODINGS[entry["type"]].from_dict(column, _untyped(entry))
+            for column, entry in zip(schema, entries, strict=True)
             if column.determined_by is None
         }
-        return cls(with_determined(schema, modelled), state["target"])
+        codec = cls(with_determined(schema, modelled), target)
+        codec._rehearse()
+        return codec
+
+    def _rehearse(self) -> None:
+        """Decode each code of each column once, so that what is loaded can be drawn."""
+        rng = np.random.default_rng(0)
+        for coding, of in zip(self.codings, self._read_from, strict=True):
+            codes = np.arange(self.codings[of].size, dtype=np.int32)
+            dtype = arrow_type(coding.column.dtype)
+            coding.decode(codes, rng).cast(dtype)
+
+
+def _fits(column: Column, entry: Mapping[str, Any]) -> bool:
+    """Whether a coding is of the type that the schema asks for; see `learn`, `declared_codec`."""
+    given = entry.get("type")
+    if column.determined_by is not None:
+        return entry == {"type": DETERMINED}
+    if given == "levels" and not entry.get("levels"):
+        return True  # all of it is missing
+    if column.kind.surrogate:
+        return bool(given == "surrogates")
+    if column.kind.continuous and not isinstance(column.domain, Levels):
+        # A lone cell is that of too few rows for bounds.
+        few = isinstance(entry.get("low"), list) and len(entry["low"]) == 1
+        return given == "cells" and (few or isinstance(column.domain, Bounds))
+    return given == "levels" and (isinstance(column.domain, Levels) or column.kind is Kind.BOOLEAN)
+
+
+def _untyped(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "type"}
+
+
+_FLAGS = {"nullable": True, "total": False}
+
+
+def _flags(state: Mapping[str, Any], what: str) -> tuple[bool, bool]:
+    """Read whether the last code means null, and whether the coding is total."""
+    return flag(state["nullable"], what), flag(state.get("total", False), what)
+
+
+def _numbers(values: Any, dtype: type[np.float64] | type[np.int64], what: str) -> npt.NDArray[Any]:
+    """Read a list of finite numbers: JSON's 1.0, true and "1" are no integers."""
+    kinds = {int} if dtype is np.int64 else {int, float}
+    if not isinstance(values, list) or not {type(value) for value in values} <= kinds:
+        raise ArtefactError(f"its numbers of {what} are damaged; fit the model anew")
+    return np.array(values, dtype=dtype)
+
+
+def _holds(column: Column, ends: npt.NDArray[Any]) -> bool:
+    """Whether the storage type of a continuous column holds its least and greatest number.
+
+    A date outside the years 1 to 9999 is in none of the frames and formats that rows are given in.
+    """
+    dtype = _value_type(arrow_type(column.dtype))
+    if pa.types.is_temporal(dtype):
+        day = 1 if pa.types.is_date32(dtype) else 86_400 * _TICKS[dtype.unit]
+        first, last = (at.toordinal() - _EPOCH for at in (date.min, date.max))
+        return bool(first * day <= ends[0] and ends[1] < (last + 1) * day)
+    if not (
+        pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
+    ):
+        return False
+    held, _ = numbers_of(typed(ends, None, dtype), ends.dtype)
+    if ends.dtype == np.int64 and pa.types.is_integer(dtype):
+        return np.array_equal(held, ends)
+    rounding = 10.0**-dtype.scale if pa.types.is_decimal(dtype) else pa.types.is_integer(dtype)
+    return bool(np.allclose(held, ends, rtol=1e-6, atol=rounding))
+
+
+def _grain(column: Column) -> float:
+    """Give how far a number of a column may move when it is rounded to its digits."""
+    return 0.0 if column.decimals is None else 10.0**-column.decimals
 
 
 def with_determined(schema: Schema, modelled: Mapping[str, Coding]) -> tuple[Coding, ...]:
@@ -1077,7 +1249,7 @@ def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int6
     steps: tuple[int, ...] = (1000, 500, 100, 50, 25, 10, 5)
     dtype = arrow_type(column.dtype)
     if pa.types.is_timestamp(dtype) or pa.types.is_time(dtype) or pa.types.is_duration(dtype):
-        second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[dtype.unit]
+        second = _TICKS[dtype.unit]
         grid = [86_400 * second, 3600 * second, 60 * second, second, second // 1000]
         steps = tuple(tick for tick in grid if tick > 1)
     elif column.kind is Kind.DATETIME:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
+from privsynth.documents import read_text, read_yaml
 from privsynth.errors import ConfigError, known
 
 __all__ = ["RunConfig", "parse_setting", "read_settings"]
@@ -168,12 +166,10 @@ def read_settings(path: Path, names: Sequence[str]) -> dict[str, Any]:
         The file cannot be read, is no plain YAML (tags build nothing), or has an unknown key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, ConfigError)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8; save the file as UTF-8") from None
-    state = _plain(text, str(path))
+    state = read_yaml(text, str(path), ConfigError, exponents=True)
     if state is None:
         return {}
     if not isinstance(state, dict):
@@ -201,7 +197,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     key = key.strip()
     if not (equals and key):
         raise ConfigError("--set is not of the form KEY=VALUE; give one such as --set epochs=30")
-    return key, _plain(value, f"--set {key}")
+    return key, read_yaml(value, f"--set {key}", ConfigError, exponents=True)
 
 
 _TEXT = ((str,), "a text")
@@ -241,37 +237,3 @@ def _words(value: Any) -> str:
         dict: "a mapping",
     }
     return kinds.get(type(value), f"a {type(value).__name__}")
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, of which YAML would quietly keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                mark = key.start_mark
-                raise yaml.MarkedYAMLError(problem="a key is given twice", problem_mark=mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads 2e-4 as text, which is how most people write a learning rate.
-_PlainLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
-def _plain(text: str, where: str) -> Any:
-    """Read YAML that builds nothing but plain values."""
-    try:
-        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        tagged = isinstance(error, yaml.constructor.ConstructorError)
-        fault = "an object tag or key that is not plain" if tagged else error.problem
-        raise ConfigError(f"{where}{line}: {fault}; give plain YAML values") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise ConfigError(f"{where}: is no plain YAML; give plain values") from None

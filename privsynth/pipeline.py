@@ -384,8 +384,8 @@ def augment(
         Whether a column ``synthetic`` tells the added rows from the real ones.
     **options
         ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding``, ``escape``,
-        ``budget``, ``ledger``, ``new_ledger`` and ``progress``, as in `privsynth.MinoritySampler` and
-        `privsynth.fit`.
+        ``budget``, ``ledger``, ``new_ledger`` and ``progress``, as in `privsynth.MinoritySampler`
+        and `privsynth.fit`.
 
     Returns
     -------

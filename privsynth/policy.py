@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from privsynth.config import read_settings
-from privsynth.errors import ConfigError, known
+from privsynth.errors import ArtefactError, ConfigError, known
 from privsynth.evaluation.score import Evaluation, Score
 
 __all__ = [
@@ -283,11 +283,20 @@ def overall(findings: Iterable[Finding]) -> Verdict:
 
 
 def found(evaluation: Evaluation) -> tuple[Finding, ...]:
-    """Give the findings that an evaluation carries, in its order; none where none was judged."""
-    return tuple(
-        Finding(**{**state, "verdict": Verdict(state["verdict"])})
-        for state in evaluation.about.get("findings", ())
-    )
+    """Give the findings that an evaluation carries, in its order; none where none was judged.
+
+    Raises
+    ------
+    ArtefactError
+        One is damaged.
+    """
+    try:
+        return tuple(
+            Finding(**{**state, "verdict": Verdict(state["verdict"])})
+            for state in evaluation.about.get("findings", ())
+        )
+    except (LookupError, TypeError, ValueError):
+        raise ArtefactError("a finding of the evaluation is damaged; evaluate again") from None
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
+from privsynth.documents import number, only, text
 from privsynth.errors import ArtefactError, BudgetExceeded, UsageError
 
 __all__ = [
@@ -38,6 +39,9 @@ MOST_ROWS = 10**15
 MOST_NOISE = 1e9
 """The largest standard deviation of a count's noise, in rows, when all is spent on one answer:
 every mechanism's whole numbers then fit in 64 bits."""
+MOST_RHO = 1e3
+"""No budget allows a loss as great as this, and no fit has spent it: epsilon is above 1,000."""
+LEAST_RHO = 1e-300
 
 
 @dataclass(frozen=True)
@@ -202,6 +206,9 @@ def epsilon_of(rho: float, delta: float) -> float:
     mod.enable_features("contrib", "honest-but-curious")
     if rho == 0:
         return 0.0
+    if rho > MOST_RHO:
+        return math.inf
+    rho = max(rho, LEAST_RHO)  # below it the conversion divides by zero
     lossy: Any = measurements.make_user_measurement(
         domains.atom_domain(T="bool"),
         metrics.discrete_distance(),
@@ -266,6 +273,34 @@ class Event:
         state = asdict(self)
         exact = {key: state[key] for key in ("query", "detail", "mechanism")}
         return exact if self.mechanism == "exact" else state
+
+    @classmethod
+    def from_dict(cls, state: Any) -> Event:
+        """Rebuild an event.
+
+        Raises
+        ------
+        ArtefactError
+            Its mechanism is unknown here, or a figure is no price.
+        """
+        what = "ledger"
+        prices = {"rho": MOST_RHO, "delta": 1.0, "sensitivity": 1e300, "scale": 1e300}
+        only(
+            state,
+            {"query": True, "detail": False, "mechanism": True} | dict.fromkeys(prices, False),
+            what,
+        )
+        if state["mechanism"] not in get_args(Mechanism):
+            raise ArtefactError(
+                "the ledger names a mechanism that this version does not know; "
+                "install a newer privsynth"
+            )
+        return cls(
+            text(state["query"], what),
+            text(state.get("detail", ""), what),
+            state["mechanism"],
+            **{key: number(state.get(key, 0.0), what, 0.0, most) for key, most in prices.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -408,19 +443,15 @@ class Ledger:
         ArtefactError
             An event is of a mechanism unknown here, or the events are not within the budget.
         """
-        budget = Budget(**state["budget"]) if state.get("budget") else None
-        events = []
-        for entry in state["events"]:
-            if entry.get("mechanism") not in get_args(Mechanism):
-                raise ArtefactError(
-                    "the ledger names a mechanism that this version does not know; "
-                    "install a newer privsynth"
-                )
-            events.append(Event(**entry))
+        wanted = {"guarantee": True, "formal": True, "not_covered": True, "events": True}
+        only(state, {**wanted, "budget": False}, "ledger")
+        budget = None
+        if "budget" in state:
+            limits = {key.name: key.name in ("epsilon", "delta") for key in fields(Budget)}
+            budget = Budget(**only(state["budget"], limits, "budget"))
+        events = [Event.from_dict(entry) for entry in state["events"]]
         if any((event.mechanism == "exact") == (budget is not None) for event in events):
             raise ArtefactError("the ledger mixes private and exact answers; fit the model anew")
-        if any(not (0 <= event.rho < math.inf and 0 <= event.delta < 1) for event in events):
-            raise ArtefactError("the ledger holds a damaged price; fit the model anew")
         if budget is not None and any(mispriced(event, budget.rows_per_unit) for event in events):
             raise ArtefactError(
                 "the ledger's rho does not follow from its sensitivity and scale; "
@@ -429,6 +460,10 @@ class Ledger:
         ledger = cls(events, budget)
         if budget is not None and not _within(budget, ledger.rho, ledger.delta):
             raise ArtefactError("the ledger has spent more than its budget; fit the model anew")
+        if state["formal"] is not ledger.guarantee().formal:
+            raise ArtefactError(
+                "the ledger claims what its events do not prove; fit the model anew"
+            )
         return ledger
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import math
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -13,12 +14,15 @@ from typing import Any, TypeVar
 
 import yaml
 
+from privsynth.documents import read_text, read_yaml
 from privsynth.errors import SchemaError, known
 from privsynth.storage import replacing
 
 __all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Schema", "Source", "opened"]
 
 FORMAT_VERSION = 1
+MOST_DECIMALS = 76
+"""The digits that the widest decimal type holds."""
 _E = TypeVar("_E", bound=StrEnum)
 _WANTED: dict[str, tuple[type, str]] = {
     "dtype": (str, "text, such as 'int64'"),
@@ -203,6 +207,8 @@ class Column:
         SchemaError
             A key, kind, role or source is unknown, or a domain contradicts itself.
         """
+        from privsynth.table import arrow_type
+
         allowed = {f.name for f in fields(cls)} - {"domain", "given"} | {"levels", "bounds"}
         name = state.get("name")
         if not isinstance(name, str):
@@ -225,9 +231,17 @@ class Column:
                 raise SchemaError(f"{place}: {key!r} is wanted as {words}")
         if state.get("decimals", 0) < 0:
             raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
+        if state.get("decimals", 0) > MOST_DECIMALS:
+            raise SchemaError(f"{place}: 'decimals' is above {MOST_DECIMALS}, which no type holds")
+        try:
+            arrow_type(state.get("dtype", "string"))
+        except SchemaError as error:
+            raise SchemaError(f"{place}: {error}") from None
+        kind = _member(Kind, state.get("kind", "categorical"), place, "kind")
+        _check_format(kind, state.get("format"), place)
         column = cls(
             name=name,
-            kind=_member(Kind, state.get("kind", "categorical"), place, "kind"),
+            kind=kind,
             dtype=state.get("dtype", "string"),
             domain=domain,
             source=_member(Source, state.get("source", "declared"), place, "source"),
@@ -255,15 +269,16 @@ class Schema:
     def __post_init__(self) -> None:
         names = self.names
         if len(set(names)) != len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            raise SchemaError(f"column {twice[0]!r} is listed twice; list each column once")
+            twice = min(name for name, count in Counter(names).items() if count > 1)
+            raise SchemaError(f"column {twice!r} is listed twice; list each column once")
         targets = [column.name for column in self.columns if column.role is Role.TARGET]
         if len(targets) > 1:
             raise SchemaError(f"columns {targets} are all the target; keep one 'role: target'")
+        by_name = {column.name: column for column in self.columns}
         for column in self.columns:
             _check_quoted(column, f"schema, column {column.name!r}")
             if column.determined_by is not None or column.mapping:
-                _check_determined(column, {other.name: other for other in self.columns})
+                _check_determined(column, by_name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -324,9 +339,10 @@ class Schema:
                     f"{where}: unknown key {key!r}{known(key, ['version', 'columns'])}"
                 )
         version = state.get("version", FORMAT_VERSION)
-        if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+            shown = version if isinstance(version, int | str) else type(version).__name__
             raise SchemaError(
-                f"{where}: schema version {version!r}, but this privsynth reads up to "
+                f"{where}: schema version {shown!r}, but this privsynth reads up to "
                 f"{FORMAT_VERSION}; install a newer one"
             )
         columns = []
@@ -334,7 +350,10 @@ class Schema:
             if not isinstance(entry, Mapping):
                 raise SchemaError(f"{where}: a column is not a mapping; give 'name' and 'kind'")
             columns.append(Column.from_dict(entry, where))
-        return cls(tuple(columns))
+        try:
+            return cls(tuple(columns))
+        except SchemaError as error:
+            raise SchemaError(f"{where}: {str(error).removeprefix('schema, ')}") from None
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """Give the schema as YAML, and write it to `path` where one is given."""
@@ -358,23 +377,12 @@ class Schema:
             The file cannot be read, is no plain YAML (tags build nothing), or is no schema.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
-            state = yaml.safe_load(text)
+            text = read_text(path, SchemaError)
         except OSError as error:
             raise SchemaError(
                 f"{path}: cannot be read ({error.strerror}); check the path"
             ) from None
-        except UnicodeDecodeError:
-            raise SchemaError(f"{path}: is not UTF-8; save the schema as UTF-8") from None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            raise SchemaError(f"{path}{line}: is not plain YAML; mend the syntax there") from None
-        except (ValueError, RecursionError):
-            # PyYAML lets through what a date such as 2019-02-30, or deep nesting, makes Python say.
-            raise SchemaError(
-                f"{path}: holds a date that does not exist, or is nested too deeply; mend it"
-            ) from None
+        state = read_yaml(text, str(path), SchemaError)
         schema = cls.from_dict(state, str(path))
         _check_spelled(text, str(path))
         return schema
@@ -464,8 +472,19 @@ def _member(enum: type[_E], value: Any, place: str, key: str) -> _E:
     try:
         return enum(value)
     except ValueError:
-        hint = known(value, [str(member) for member in enum])
-        raise SchemaError(f"{place}: unknown {key} {str(value)!r}{hint}") from None
+        given = value if isinstance(value, str) else type(value).__name__
+        hint = known(given, [str(member) for member in enum])
+        raise SchemaError(f"{place}: unknown {key} {given!r}{hint}") from None
+
+
+def _check_format(kind: Kind, form: str | None, place: str) -> None:
+    """Refuse a format by which no date can be written: it would fail once rows are."""
+    if kind is not Kind.DATETIME or form is None:
+        return
+    from privsynth.table.spelling import is_pattern
+
+    if not is_pattern(form):
+        raise SchemaError(f"{place}: its format is no strftime pattern; give one, or drop it")
 
 
 def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:
@@ -571,4 +590,4 @@ def _scalar(value: Any) -> bool:
 
 
 def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

@@ -91,8 +91,8 @@ def test_an_unknown_key_names_the_file_and_the_nearest(tmp_path: Path) -> None:
         ("engine: [a", "line 1"),
         ("k: 1\nk: 2", "line 2: a key is given twice"),
         ("? [a]\n: 1", "line 1: an object tag or key that is not plain"),
-        ("seed: 2020-99-99", "is no plain YAML"),
-        ("settings: " + "[" * 5000, "is no plain YAML"),
+        ("seed: 2020-99-99", "line 1: is no date or number that exists"),
+        ("settings: " + "[" * 5000, "line 1: is not plain YAML"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_file(

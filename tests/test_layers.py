@@ -16,6 +16,7 @@ FLOORS = {
     2: (
         "account",
         "accountant",
+        "documents",
         "leftovers",
         "parallel",
         "personal",
@@ -31,6 +32,7 @@ FLOORS = {
     6: (
         "artefact",
         "augmentation",
+        "consistency",
         "fitting",
         "oversampling",
         "private",

@@ -13,6 +13,7 @@ from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
+DTYPES = ("int64", "string", "timestamp[us, tz=Europe/Berlin]", "decimal128(10, 2)", "date32[day]")
 LEVEL = TEXT | NUMBER | st.booleans()
 
 
@@ -30,14 +31,14 @@ def columns(draw: st.DrawFn) -> Column:
     return Column(
         name=draw(TEXT),
         kind=Kind.BOOLEAN if odd else draw(st.sampled_from(Kind)),
-        dtype=draw(TEXT.filter(lambda text: text != "string")),
+        dtype=draw(st.sampled_from([dtype for dtype in DTYPES if dtype != "string"])),
         domain=domain,
         source=draw(st.sampled_from(Source)) if domain is not None else Source.DECLARED,
         nullable=draw(st.booleans()),
         role=draw(st.none() | st.sampled_from([Role.ID, Role.WEIGHT, Role.KEY])),
         unique=draw(st.booleans()),
         decimals=draw(st.none() | st.integers(0, 6)),
-        format=draw(st.none() | TEXT),
+        format=draw(st.sampled_from([None, "%d.%m.%Y", "%H o'clock"])),
         personal=draw(st.none() | TEXT),
         why=draw(TEXT),
     )

@@ -7,6 +7,7 @@ Everything an engine sees and gives is integer codes; the codec alone knows valu
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -87,6 +88,16 @@ class Model(Protocol):
         ------
         ArtefactError
             The state is incomplete, or its shapes do not fit each other.
+        """
+        ...
+
+    def check(self, codec: Codec) -> None:
+        """Refuse a codec that the model was not fitted with, so that what it draws has values.
+
+        Raises
+        ------
+        ArtefactError
+            Their columns, codes or classes differ.
         """
         ...
 
@@ -220,7 +231,11 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Synthesizer:
         if key not in settable:
             raise ConfigError(f"{name} has no setting {key!r}{known(key, settable)}")
         values[key] = _fitting(f"{name}: setting {key!r}", value, hints[key])
-    return cls(**values)
+    built = cls(**values)
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{name}: setting {key!r} is {value}; give a finite number")
+    return built
 
 
 def check_rows(engine: str, n: int, k: int) -> None:
@@ -295,7 +310,7 @@ def _fitting(place: str, value: Any, hint: Any) -> Any:
         return tuple(_fitting(place, item, inner[0]) for item in value)
     if origin in (dict, Mapping) and isinstance(value, Mapping):
         return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) is int and abs(value) < 2**63:
         return float(value)
     plain = origin or hint
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from privsynth.codec import Codec, Codes
 from privsynth.curator import Curator
+from privsynth.documents import whole
 from privsynth.engines import Progress, check_rows, labels_to_draw
 from privsynth.engines.growing import Growing
-from privsynth.engines.stored import reading, stored
+from privsynth.engines.stored import check_sizes, places, reading, stored_shares
 from privsynth.engines.tree import MOST_LEAVES, Leaves
 from privsynth.errors import ArtefactError, ConfigError, PrivsynthWarning, known
 
@@ -249,24 +250,28 @@ class CartModel:
             The state is incomplete, or its parts do not fit each other.
         """
         with reading("trees"):
-            sizes = tuple(int(size) for size in meta["sizes"])
-            order = tuple(int(j) for j in meta["order"])
-            target = None if meta["target"] is None else int(meta["target"])
-            whole = sorted(order) == list(range(len(sizes))) and len(meta["own"]) == len(order)
-            if not whole or (target is not None and target not in order):
+            sizes = tuple(whole(size, "number of codes", 1) for size in meta["sizes"])
+            order = places(meta["order"], len(sizes), "order of columns")
+            target = None if meta["target"] is None else whole(meta["target"], "target")
+            complete = len(order) == len(sizes) == len(meta["own"])
+            if not complete or target not in (None, *order):
                 raise ArtefactError("the trees do not fit the columns; fit the model anew")
             classes = 1 if target is None else sizes[target]
-            prior = stored(arrays, "prior", (classes,), np.float64)
-            if not ((prior >= 0).all() and prior.sum() > 0):
-                raise ArtefactError("the shares of the classes are damaged; fit the model anew")
-            shared = tuple(Leaves.from_state(f"{j}", arrays, sizes, j) for j in order)
-            own = tuple(
-                {int(c): Leaves.from_state(f"{j}.{c}", arrays, sizes, j) for c in having}
-                for j, having in zip(order, meta["own"], strict=True)
+            prior = stored_shares(arrays, "prior", (classes,))
+            having = tuple(places(own, classes, "classes") for own in meta["own"])
+            shared = tuple(
+                Leaves.from_state(f"{j}", arrays, sizes, j, order[:at])
+                for at, j in enumerate(order)
             )
-            if any(not 0 <= c < classes for having in own for c in having):
-                raise ArtefactError("the trees do not fit the classes; fit the model anew")
+            own = tuple(
+                {c: Leaves.from_state(f"{j}.{c}", arrays, sizes, j, order[:at]) for c in having[at]}
+                for at, j in enumerate(order)
+            )
         return cls(sizes, target, prior, order, shared, own)
+
+    def check(self, codec: Codec) -> None:
+        """See `privsynth.engines.Model.check`."""
+        check_sizes(codec, self.sizes, self.target)
 
 
 Cart.model = CartModel

@@ -7,6 +7,7 @@ are here to be compared with and to be attacked; none of them makes rows that ma
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,10 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth.codec import Coding, numbers_of, typed
+from privsynth.codec import Codec, Coding, numbers_of, typed
 from privsynth.curator import Curator
+from privsynth.documents import text, whole
 from privsynth.engines import Progress, labels_to_draw
-from privsynth.engines.stored import reading, stored
+from privsynth.engines.stored import ROUNDING, reading, stored
 from privsynth.errors import (
     ArtefactError,
     ConfigError,
@@ -40,6 +42,8 @@ Floats = npt.NDArray[np.float64]
 MOST_TRIES = 20
 NO_NEIGHBOUR = "Not any nei", "No samples will be generated"
 """How imbalanced-learn's errors begin where a class has no row among those of other classes."""
+DICTIONARY_BATCH, RECORD_BATCH = 2, 3
+"""Kinds of Arrow's messages that hold buffers."""
 
 
 @dataclass(frozen=True)
@@ -342,21 +346,102 @@ class Oversampled:
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Rebuild a model; see `privsynth.engines.Model.from_state`."""
         with reading("rows"):
-            try:
-                packed = stored(arrays, "rows", arrays["rows"].shape, np.uint8)
-                rows = pa.ipc.open_stream(packed.tobytes()).read_all()
-                rows.validate(full=True)
-            except (OSError, pa.ArrowException):
-                raise ArtefactError("the rows of the model are damaged; fit it anew") from None
+            rows = _stream(stored(arrays, "rows", arrays["rows"].shape, np.uint8).tobytes())
             labels = stored(arrays, "labels", (rows.num_rows,), np.int32)
             prior = stored(arrays, "prior", arrays["prior"].shape, np.float64)
-            name, discrete = str(meta["name"]), tuple(str(item) for item in meta["discrete"])
-            whole = {name, *discrete} <= set(rows.column_names) and prior.ndim == 1
-            if not whole or not ((labels >= 0) & (labels < len(prior))).all() or not prior.sum():
+            name = text(meta["name"], "target")
+            discrete = tuple(text(item, "discrete columns") for item in meta["discrete"])
+            method, target = text(meta["method"], "method"), whole(meta["target"], "target")
+            settings = {text(key, "settings"): value for key, value in meta["settings"].items()}
+            sound = (
+                {name, *discrete} <= set(rows.column_names)
+                and rows.num_rows > 0
+                and prior.ndim == 1
+                and bool((prior >= 0).all())
+                and 0 < prior.sum() <= 1 + ROUNDING
+                and bool(((labels >= 0) & (labels < len(prior))).all())
+                and bool(np.isin(np.flatnonzero(prior), labels).all())
+            )
+            if not sound:
                 raise ArtefactError("the rows of the model do not fit it; fit the model anew")
-            settings = {str(key): value for key, value in meta["settings"].items()}
-            method, target = str(meta["method"]), int(meta["target"])
         return cls(method, settings, rows, labels, target, name, discrete, prior)
+
+    def check(self, codec: Codec) -> None:
+        """See `privsynth.engines.Model.check`."""
+        aim = codec.codings[self.target] if self.target == codec.target else None
+        if aim is None or not codec.classes or aim.name != self.name:
+            raise ArtefactError("its rows have another target than its codec; fit the model anew")
+        kept = [c for c in codec.codings if self.method == "random" or _modelled(c)]
+        others = () if self.method == "random" else _discrete(kept, aim)
+        types = [(coding.name, arrow_type(coding.column.dtype)) for coding in kept]
+        if (
+            self.rows.schema.remove_metadata() != pa.schema(types)
+            or self.discrete != others
+            or len(self.prior) != aim.size
+            or not np.array_equal(aim.encode(self.rows.column(self.name)), self.labels)
+        ):
+            raise ArtefactError("its rows are of another table than its codec; fit the model anew")
+        if self.method != "random":
+            self._check_features([c for c in kept if c is not aim])
+
+    def _check_features(self, features: list[Coding]) -> None:
+        """Refuse features that the method cannot draw between."""
+        try:
+            _check(self.method, self.rows, features, self.discrete)
+        except DataError:
+            raise ArtefactError(f"its rows do not suit {self.method}; fit the model anew") from None
+        if not np.isfinite(self._matrix).all():
+            raise ArtefactError("its rows hold what is no number; fit the model anew")
+
+
+def _stream(packed: bytes) -> pa.Table:
+    """Read rows that were saved as an Arrow stream.
+
+    Raises
+    ------
+    ArtefactError
+        They are damaged, or compressed, so that they may be far larger than the file: ours never
+        are.
+    """
+    try:
+        messages = list(pa.ipc.MessageReader.open_stream(packed))
+        if any(_is_compressed(message.metadata.to_pybytes()) for message in messages):
+            raise ArtefactError("the rows of the model are compressed; fit it anew")
+        rows = pa.ipc.open_stream(packed).read_all()
+        rows.validate(full=True)
+    except (OSError, pa.ArrowException, struct.error):
+        raise ArtefactError("the rows of the model are damaged; fit it anew") from None
+    return rows
+
+
+def _is_compressed(message: bytes) -> bool:
+    """Return whether a message's batch says that its buffers are compressed.
+
+    pyarrow does not tell before it unpacks them, so the flatbuffer (Arrow's `Message.fbs`) is read
+    here: a table's fields are found by their slots.
+    """
+
+    def field_at(table: int, slot: int) -> int:
+        slots = table - struct.unpack_from("<i", message, table)[0]
+        if 4 + 2 * slot >= struct.unpack_from("<H", message, slots)[0]:
+            return 0
+        offset: int = struct.unpack_from("<H", message, slots + 4 + 2 * slot)[0]
+        return table + offset if offset else 0
+
+    def followed(at: int) -> int:
+        return at + int(struct.unpack_from("<I", message, at)[0])
+
+    root = followed(0)
+    kind, header = field_at(root, 1), field_at(root, 2)
+    if not kind or not header or message[kind] not in (DICTIONARY_BATCH, RECORD_BATCH):
+        return False
+    batch = followed(header)
+    if message[kind] == DICTIONARY_BATCH:
+        data = field_at(batch, 1)
+        if not data:
+            return False
+        batch = followed(data)
+    return field_at(batch, 3) > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -464,9 +549,7 @@ def _keep(method: str, settings: Mapping[str, Any], curator: Curator) -> Oversam
     if method == "random":
         return _random(table, labels, codec.target, aim.name, prior)
     modelled = [coding for coding in codec.codings if _modelled(coding)]
-    discrete = tuple(
-        coding.name for coding in modelled if coding is not aim and not _interpolated(coding)
-    )
+    discrete = _discrete(modelled, aim)
     _check(method, table, [c for c in modelled if c is not aim], discrete)
     _tell(method, settings, held[held > 0])
     rows = table.select([coding.name for coding in modelled])
@@ -487,6 +570,11 @@ def _modelled(coding: Coding) -> bool:
     if column.kind.surrogate or column.determined_by is not None:
         return False
     return column.role not in (Role.ID, Role.KEY)
+
+
+def _discrete(modelled: list[Coding], aim: Coding) -> tuple[str, ...]:
+    """Name the columns that are not interpolated."""
+    return tuple(c.name for c in modelled if c is not aim and not _interpolated(c))
 
 
 def _interpolated(coding: Coding) -> bool:

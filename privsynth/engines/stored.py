@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.codec import Codec
+from privsynth.documents import whole
 from privsynth.errors import ArtefactError
 
-__all__ = ["reading", "stored"]
+__all__ = ["check_sizes", "places", "reading", "stored", "stored_shares"]
+
+ROUNDING = 1e-6
+"""How far shares that were saved may be from adding up to 1."""
 
 
 def stored(
@@ -37,6 +42,62 @@ def stored(
     return array
 
 
+def stored_shares(
+    arrays: Mapping[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...]
+) -> npt.NDArray[np.float64]:
+    """Return an array of shares, which add up to 1 along the last axis.
+
+    Raises
+    ------
+    ArtefactError
+        It is missing, of another shape or type, or does not hold shares.
+    """
+    array = stored(arrays, name, shape, np.float64)
+    if (array < 0).any() or not np.allclose(array.sum(axis=-1), 1, atol=ROUNDING):
+        raise ArtefactError(f"array {name!r} holds no shares; fit the model anew")
+    return array
+
+
+def places(values: Any, columns: int, what: str) -> tuple[int, ...]:
+    """Return positions of columns, each of which comes once.
+
+    Raises
+    ------
+    ArtefactError
+        They are none, or one comes twice.
+    """
+    if not isinstance(values, list):
+        raise ArtefactError(f"its {what} is damaged; fit the model anew")
+    found = tuple(whole(value, what, 0, columns - 1) for value in values)
+    if len(set(found)) != len(found):
+        raise ArtefactError(f"its {what} names a column twice; fit the model anew")
+    return found
+
+
+def check_sizes(
+    codec: Codec, sizes: tuple[int, ...], target: int | None, *, optional: bool = False
+) -> None:
+    """Refuse a model of another table than a codec's.
+
+    Parameters
+    ----------
+    codec : Codec
+    sizes : tuple of int
+        The model's codes of each column.
+    target : int or None
+        The column by whose classes it divides the rows.
+    optional : bool
+        Whether it may leave the rows of a discrete target undivided.
+
+    Raises
+    ------
+    ArtefactError
+    """
+    wanted = codec.target if codec.classes else None
+    if sizes != codec.sizes or (target != wanted and not (optional and target is None)):
+        raise ArtefactError("its model is of another table than its codec; fit the model anew")
+
+
 @contextmanager
 def reading(what: str) -> Iterator[None]:
     """Turn what goes wrong while a state is read into an `ArtefactError`."""
@@ -44,7 +105,7 @@ def reading(what: str) -> Iterator[None]:
         yield
     except ArtefactError:
         raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ArtefactError(
             f"the state of the {what} is incomplete or damaged ({type(error).__name__}); "
             "fit the model anew"

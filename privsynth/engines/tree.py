@@ -21,6 +21,8 @@ Ints = npt.NDArray[np.int32]
 Places = npt.NDArray[np.intp]
 
 MOST_LEAVES = 2048
+MOST_STEPS = 1 << 24
+"""The most codes that all splits of a tree may tell apart: each takes some 40 bytes to draw."""
 BLOCK = 1 << 16
 STRIDE = 3
 
@@ -216,9 +218,24 @@ class Leaves:
 
     @classmethod
     def from_state(
-        cls, prefix: str, arrays: Mapping[str, npt.NDArray[Any]], sizes: Sequence[int], column: int
+        cls,
+        prefix: str,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        sizes: Sequence[int],
+        column: int,
+        before: Sequence[int] | None = None,
     ) -> Self:
         """Rebuild a tree that draws `column`.
+
+        Parameters
+        ----------
+        prefix : str
+        arrays : mapping of str to ndarray
+        sizes : sequence of int
+            Codes of each column of the table.
+        column : int
+        before : sequence of int, optional
+            The columns that are drawn before it, and that it may ask for; all by default.
 
         Raises
         ------
@@ -240,12 +257,17 @@ class Leaves:
         )
         shares = stored(arrays, f"{prefix}.shares", (leaves, sizes[column]), np.float16)
         split, node = feature >= 0, np.arange(nodes)
+        known = range(len(sizes)) if before is None else before
         sound = (
             nodes > 0
             and 0 < leaves <= 2 * MOST_LEAVES
-            and ((columns >= 0) & (columns < len(sizes))).all()
+            and np.isin(columns, known).all()
             and (widths == np.asarray(sizes, dtype=np.int64)[columns]).all()
             and (feature < asked).all()
+            # Every node but the root is one node's child, so that there are no more than leaves.
+            and np.array_equal(
+                np.sort(np.concatenate([left[split], right[split]])), np.arange(1, nodes)
+            )
             # A child stands after its parent, so that every walk ends.
             and all(
                 ((child[split] > node[split]) & (child[split] < nodes)).all()
@@ -257,6 +279,8 @@ class Leaves:
         )
         if not sound:
             raise ArtefactError("a tree's parts do not fit each other; fit the model anew")
+        if asked and int(widths[feature[split]].sum(dtype=np.int64)) > MOST_STEPS:
+            raise ArtefactError("a tree has more branches than any of ours; fit the model anew")
         return cls(columns, widths, rank, feature, threshold, left, right, shares)
 
 

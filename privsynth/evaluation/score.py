@@ -6,14 +6,28 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from privsynth.documents import read_json
 from privsynth.errors import ArtefactError
 
 __all__ = ["Evaluation", "Score"]
 
 FORMAT = "privsynth-evaluation"
 FORMAT_VERSION = 1
+ABOUT: Mapping[str, type] = {
+    "rows": Mapping,
+    "versions": Mapping,
+    "policy": Mapping,
+    "verdicts": Mapping,
+    "not_judged": Mapping,
+    "columns": list,
+    "left_out": list,
+    "methods": list,
+    "findings": list,
+}
+"""The types of what a reader of an evaluation may find in `Evaluation.about`."""
+Better = Literal["higher", "lower", "neither"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +60,19 @@ class Score:
     low: float | None = None
     high: float | None = None
     real: float | None = None
-    better: Literal["higher", "lower", "neither"] = "higher"
+    better: Better = "higher"
     meaning: str = ""
     detail: Mapping[str, float] = field(default_factory=dict)
+
+    def _sound(self) -> bool:
+        """Whether each field is of its type: what is read from a file may be anything."""
+        return (
+            all(isinstance(text, str) for text in (self.family, self.name, self.meaning))
+            and self.better in get_args(Better)
+            and all(_is_figure(at) for at in (self.value, self.low, self.high, self.real))
+            and isinstance(self.detail, Mapping)
+            and all(_is_figure(at) for at in self.detail.values())
+        )
 
 
 @dataclass(frozen=True)
@@ -98,8 +122,8 @@ class Evaluation:
             The text is no JSON, no evaluation, or of a version that is too new.
         """
         try:
-            state = json.loads(text)
-        except ValueError:
+            state = read_json(text, where, ArtefactError)
+        except ArtefactError:
             state = None
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise ArtefactError(
@@ -111,12 +135,38 @@ class Evaluation:
                 f"{FORMAT_VERSION}; install a newer one"
             )
         try:
-            scores = tuple(Score(**score) for score in state["scores"])
-            return cls(scores, state["about"], tuple(state["notes"]))
+            evaluation = cls(
+                tuple(Score(**score) for score in state["scores"]),
+                state["about"],
+                tuple(state["notes"]),
+            )
         except (KeyError, TypeError):
+            evaluation = None
+        if evaluation is None or not evaluation._sound():
             raise ArtefactError(
                 f"{where}: a part of the evaluation is missing or unknown; evaluate again"
-            ) from None
+            )
+        return evaluation
+
+    def _sound(self) -> bool:
+        """Whether all that a report reads of it is of the type that is promised."""
+        if not isinstance(self.about, Mapping):
+            return False
+        rows = self.about.get("rows", {})
+        return (
+            all(
+                isinstance(self.about[key], kind)
+                for key, kind in ABOUT.items()
+                if key in self.about
+            )
+            and all(type(count) is int and 0 <= count < 2**63 for count in rows.values())
+            and all(isinstance(note, str) for note in self.notes)
+            and all(score._sound() for score in self.scores)
+        )
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and abs(value) < 2**1000)
 
 
 def _finite(value: Any) -> Any:

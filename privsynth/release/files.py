@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from privsynth.documents import read_json
 from privsynth.errors import ArtefactError, StorageError
 
 __all__ = [
@@ -135,21 +136,7 @@ def parsed(data: bytes, name: str) -> dict[str, Any]:
     ArtefactError
         It is no such JSON.
     """
-    try:
-        value = json.loads(data, object_pairs_hook=_once, parse_constant=_refused)
-    except (ValueError, RecursionError):
-        raise ArtefactError(f"{name}: is no JSON of a release") from None
+    value = read_json(data, name, ArtefactError)
     if not isinstance(value, dict):
         raise ArtefactError(f"{name}: is no JSON object")
     return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is given twice")
-    return found
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")

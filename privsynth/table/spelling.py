@@ -13,16 +13,25 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.errors import PrivsynthWarning
 from privsynth.table.duck import connect
 
-__all__ = ["Spelling", "detect", "over_values", "speller", "typed", "warn_of_zones"]
+__all__ = [
+    "Spelling",
+    "detect",
+    "is_pattern",
+    "over_values",
+    "speller",
+    "typed",
+    "warn_of_zones",
+]
 
 NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 BOOLEANS = ("True/False", "true/false", "TRUE/FALSE")
@@ -346,6 +355,21 @@ def speller(
     return spell
 
 
+@lru_cache(maxsize=256)
+def is_pattern(form: str) -> bool:
+    """Return whether dates and times can be written, and read, by a `strftime` pattern."""
+    writes = (
+        f"strftime(TIMESTAMP '2024-01-31 01:02:03', {_literal(_without_offset(form, '+00:00'))})"
+    )
+    reads = f"TRY_STRPTIME('-', {_literal(form)})" if "z" not in form else "NULL"
+    try:
+        with connect() as con:
+            con.sql(f"SELECT {writes}, {reads}").fetchall()
+    except (duckdb.Error, UnicodeError):
+        return False
+    return True
+
+
 def over_values(column: pa.ChunkedArray, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Change the values of a column; in a dictionary array those of the dictionary alone.
 
@@ -406,14 +430,18 @@ def _written(kind: pa.DataType, form: str | None) -> str:
     minutes = _offset(kind.tz)
     hours = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
     if form is not None:
-        form = form.replace("%:z", hours).replace("%z", hours.replace(":", ""))
-        return f"strftime(@, {_literal(form)})"
+        return f"strftime(@, {_literal(_without_offset(form, hours))})"
     zone = "" if kind.tz is None else hours if minutes else "Z"
     whole, digits = "%Y-%m-%d %H:%M:%S", ".%n" if kind.unit == "ns" else ".%f"
     return (
         f"CASE WHEN @ = date_trunc('second', @) THEN strftime(@, '{whole}{zone}')"
         f" ELSE strftime(@, '{whole}{digits}{zone}') END"
     )
+
+
+def _without_offset(form: str, hours: str) -> str:
+    """Write an offset such as ``+02:00`` into a pattern."""
+    return form.replace("%:z", hours).replace("%z", hours.replace(":", ""))
 
 
 def _literal(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import DataError, SchemaError, UsageError, known
@@ -10,15 +11,18 @@ from privsynth.errors import DataError, SchemaError, UsageError, known
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["arrow_type", "clean", "storage_schema", "to_frame"]
+__all__ = ["FRAMES", "arrow_type", "clean", "storage_schema", "to_frame"]
 
 FRAMES = ("pandas", "polars", "arrow")
+SHOWN = 60
+"""The most characters of an unknown type that a message repeats."""
 
 _TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
 _DECIMAL = re.compile(r"decimal(128|256)\((\d+), (-?\d+)\)")
 _DICTIONARY = re.compile(r"dictionary<values=(.+), indices=int32, ordered=([01])>")
 
 
+@lru_cache(maxsize=256)
 def arrow_type(dtype: str) -> pa.DataType:
     """Give the Arrow type that ``str`` spelled as `dtype`.
 
@@ -32,18 +36,33 @@ def arrow_type(dtype: str) -> pa.DataType:
     plain = {str(kind): kind for kind in _plain_types()}
     if dtype in plain:
         return plain[dtype]
-    if match := _TIMESTAMP.fullmatch(dtype):
+    match = _TIMESTAMP.fullmatch(dtype)
+    if match and (match[2] is None or _is_zone(match[2])):
         return pa.timestamp(match[1], tz=match[2])
-    if match := _DICTIONARY.fullmatch(dtype):
+    match = _DICTIONARY.fullmatch(dtype)
+    if match and not _DICTIONARY.fullmatch(match[1]):
         return pa.dictionary(pa.int32(), arrow_type(match[1]), ordered=match[2] == "1")
     try:
         if match := _DECIMAL.fullmatch(dtype):
             make = pa.decimal128 if match[1] == "128" else pa.decimal256
             return make(int(match[2]), int(match[3]))
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     names = [*plain, "timestamp[us]", "timestamp[us, tz=UTC]", "decimal128(10, 2)"]
-    raise SchemaError(f"unknown dtype {dtype!r}{known(dtype, names)}")
+    raise SchemaError(f"unknown dtype {dtype[:SHOWN]!r}{known(dtype[:SHOWN], names)}")
+
+
+@lru_cache(maxsize=64)
+def _is_zone(name: str) -> bool:
+    """Return whether Arrow knows a time zone; it takes any name, and fails where one is used."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        pc.assume_timezone(pa.array([0], pa.timestamp("s")), name)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def storage_schema(schema: pa.Schema, name: str) -> pa.Schema:

@@ -12,13 +12,21 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codes
+from privsynth.codec import Codec, Codes
 from privsynth.curator import Curator, Measurement
+from privsynth.documents import flag, number, whole
 from privsynth.engines import labels_to_draw
 from privsynth.engines.evidence import Evidence
 from privsynth.engines.guide import Guide
-from privsynth.engines.scores import FARTHEST, Latent, Scale, bounds
-from privsynth.engines.stored import reading, stored
+from privsynth.engines.scores import (
+    FARTHEST,
+    LEAST_EIGENVALUE,
+    Latent,
+    Scale,
+    bounds,
+    latents_of,
+)
+from privsynth.engines.stored import ROUNDING, check_sizes, reading, stored, stored_shares
 from privsynth.errors import ArtefactError, SamplingError
 
 __all__ = ["CopulaModel", "Release"]
@@ -66,14 +74,23 @@ class Release:
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Rebuild what `state` gave."""
+        what = "release"
         every = []
         for i, entry in enumerate(meta["measured"]):
-            shape = tuple(int(size) for size in entry["shape"])
+            shape = tuple(whole(size, what) for size in entry["shape"])
             values = stored(arrays, f"measured{i}", shape or (1,), np.int64).reshape(shape)
-            clique = tuple(int(j) for j in entry["clique"])
-            every.append(Measurement(clique, values, float(entry["scale"])))
-        products = every.pop() if meta["products"] else None
-        return cls(float(meta["rows"]), tuple(every), products)
+            clique = tuple(whole(j, what) for j in entry["clique"])
+            every.append(Measurement(clique, values, number(entry["scale"], what)))
+        products = every.pop() if flag(meta["products"], what) else None
+        return cls(number(meta["rows"], what), tuple(every), products)
+
+    def fits(self, sizes: tuple[int, ...], products: tuple[int, int]) -> bool:
+        """Whether the answers are about columns of `sizes` codes, and pairs of their scores."""
+        counts = all(
+            m.values.shape == tuple(sizes[j] for j in m.clique if j < len(sizes))
+            for m in self.counts
+        )
+        return counts and (self.products is None or self.products.values.shape == products)
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,13 +348,21 @@ class CopulaModel:
             The state is incomplete, or its shapes do not fit each other.
         """
         with reading("Gaussian copula"):
-            sizes = tuple(int(size) for size in meta["sizes"])
+            sizes = tuple(whole(size, "number of codes", 1) for size in meta["sizes"])
             latents = tuple(
-                Latent(int(column), int(size), null, bool(presence), bool(nominal))
+                Latent(
+                    whole(column, "latents"),
+                    whole(size, "latents", 1),
+                    None if null is None else whole(null, "latents"),
+                    flag(presence, "latents"),
+                    flag(nominal, "latents"),
+                )
                 for column, size, null, presence, nominal in meta["latents"]
             )
-            target = None if meta["target"] is None else int(meta["target"])
-            prior = stored(arrays, "prior", (int(meta["classes"]),), np.float64)
+            target = None if meta["target"] is None else whole(meta["target"], "target")
+            prior = stored_shares(
+                arrays, "prior", (whole(meta["classes"], "number of classes", 1),)
+            )
             width, there = sum(x.size for x in latents), int((prior > 0).sum())
             model = cls(
                 sizes,
@@ -363,12 +388,34 @@ class CopulaModel:
             np.array_equal(np.sort(codes), np.arange(len(codes)))
             for codes in self._spans(self.order)
         )
-        shares = bool((self.shares >= 0).all() and (self.prior >= 0).all() and self.prior.sum() > 0)
+        sums = all(
+            np.allclose(part.sum(axis=1), 1, atol=ROUNDING) for part in self._spans(self.shares)
+        )
+        classes = 1 if self.target is None else (*self.sizes, 0)[min(self.target, len(self.sizes))]
+        if not (fits and orders and sums and (self.shares >= 0).all()):
+            return False
+        return classes == len(self.prior) and self._correlated()
+
+    def _correlated(self) -> bool:
+        """Whether each class has a correlation, with some room above what is singular."""
+        width = len(self.latents)
+        diagonal = np.einsum("cii->ci", self.correlation)
+        if not np.allclose(diagonal, 1) or not np.allclose(
+            self.correlation, self.correlation.swapaxes(1, 2), atol=1e-9
+        ):
+            return False
         try:
-            np.linalg.cholesky(self.correlation)
+            np.linalg.cholesky(self.correlation - LEAST_EIGENVALUE / 100 * np.eye(width))
         except np.linalg.LinAlgError:
             return False
-        target = self.target is None or (
-            0 <= self.target < len(self.sizes) and self.sizes[self.target] == len(self.prior)
-        )
-        return fits and orders and shares and target
+        return True
+
+    def check(self, codec: Codec) -> None:
+        """See `privsynth.engines.Model.check`."""
+        check_sizes(codec, self.sizes, self.target, optional=self.release is not None)
+        pairs = len(self.latents) * (len(self.latents) - 1) // 2
+        if self.latents != latents_of(codec, self.target) or (
+            self.release is not None
+            and not self.release.fits(self.sizes, (len(self.correlation), pairs))
+        ):
+            raise ArtefactError("its copula is of another table than its codec; fit anew")

@@ -18,8 +18,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.documents import whole
 from privsynth.engines.marginal.junction import Clique, Junction
-from privsynth.engines.stored import reading, stored
+from privsynth.engines.stored import places, reading, stored
 from privsynth.errors import ArtefactError, SamplingError
 
 __all__ = ["Beliefs", "along", "calibrate", "onto"]
@@ -236,9 +237,9 @@ class Beliefs:
         """
         with reading("junction tree"):
             tree = Junction(
-                tuple(int(size) for size in meta["sizes"]),
-                tuple(tuple(int(j) for j in clique) for clique in meta["cliques"]),
-                tuple(int(parent) for parent in meta["parents"]),
+                tuple(whole(size, "number of codes", 1) for size in meta["sizes"]),
+                tuple(places(c, len(meta["sizes"]), "tree of cliques") for c in meta["cliques"]),
+                tuple(whole(parent, "tree of cliques", -1) for parent in meta["parents"]),
             )
             tree.check()
             flat = stored(arrays, f"{name}tables", (tree.cells,), np.float64)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.engines.stored import ROUNDING, stored
 from privsynth.errors import ArtefactError
 
 __all__ = ["Groups", "gather", "keep_all", "simplex", "spread"]
@@ -113,15 +114,21 @@ class Groups:
         ArtefactError
             They do not fit each other.
         """
-        of, shares = arrays[f"{name}.groups"].astype(np.intp), arrays[f"{name}.shares"]
+        own, part = f"{name}.groups", f"{name}.shares"
+        if own not in arrays or part not in arrays:
+            raise ArtefactError("the groups of a column are missing; fit the model anew")
+        of = stored(arrays, own, arrays[own].shape, np.int32).astype(np.intp)
+        shares = stored(arrays, part, arrays[part].shape, np.float64)
         sound = of.ndim == 1 and len(of) and shares.ndim == 2 and len(shares) == len(of)
-        if not sound or of.min() < 0 or not np.isfinite(shares).all() or (shares < 0).any():
+        held = np.unique(of)
+        # No group is empty, so that there are no more groups than codes.
+        if not sound or held[0] != 0 or held[-1] != len(held) - 1:
             raise ArtefactError("the groups of a column are damaged; fit the model anew")
-        totals = np.zeros((int(of.max()) + 1, shares.shape[1]))
+        totals = np.zeros((len(held), shares.shape[1]))
         np.add.at(totals, of, shares)
-        if len(totals) > 1 and not totals[-1].any():
+        if len(totals) > 1 and not totals[-1].any():  # the rows of doubtful codes, never drawn
             totals = totals[:-1]
-        if not np.allclose(totals, 1):
+        if (shares < 0).any() or not np.allclose(totals, 1, atol=ROUNDING):
             raise ArtefactError("the groups of a column do not add up; fit the model anew")
         return cls(of, shares)
 

@@ -13,6 +13,8 @@ from privsynth.errors import ArtefactError
 __all__ = ["Clique", "Junction", "footprint", "junction"]
 
 Clique: TypeAlias = tuple[int, ...]
+MOST_COLUMNS = 32
+"""The most columns of a clique: numpy's einsum takes no more axes for sure."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Junction:
     def separators(self) -> tuple[Clique, ...]:
         """The columns that each clique shares with its parent, ascending."""
         return tuple(
-            tuple(sorted(set(clique) & set(self.cliques[parent]))) if parent >= 0 else ()
+            self._separator(clique, parent)
             for clique, parent in zip(self.cliques, self.parents, strict=True)
         )
 
@@ -77,16 +79,24 @@ class Junction:
         ------
         ArtefactError
         """
+        earlier: set[int] = set()
+        known = set(range(len(self.sizes)))
         for i, (clique, parent) in enumerate(zip(self.cliques, self.parents, strict=True)):
             sound = parent == -1 if i == 0 else 0 <= parent < i
-            held = len(set(clique)) == len(clique) and set(clique) <= set(range(len(self.sizes)))
-            earlier = {j for before in self.cliques[:i] for j in before}
+            shared = earlier.intersection(clique)
             if (
                 not sound
-                or not held
-                or tuple(clique[: len(earlier.intersection(clique))]) != (self.separators[i])
+                or not shared < set(clique) <= known
+                or len(clique) > MOST_COLUMNS
+                or len(set(clique)) != len(clique)
+                or tuple(clique[: len(shared)]) != self._separator(clique, parent)
             ):
                 raise ArtefactError("the model's tree of cliques is damaged; fit the model anew")
+            earlier.update(clique)
+
+    def _separator(self, clique: Clique, parent: int) -> Clique:
+        above = self.cliques[parent] if parent >= 0 else ()
+        return tuple(sorted(set(clique) & set(above)))
 
 
 def junction(

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codes
+from privsynth.codec import Codec, Codes
 from privsynth.curator import Measurement
+from privsynth.documents import number, whole
 from privsynth.engines.marginal.calibration import Beliefs
 from privsynth.engines.marginal.drawing import draw
 from privsynth.engines.marginal.grouping import Groups
-from privsynth.engines.stored import reading, stored
+from privsynth.engines.stored import check_sizes, places, reading, stored
 from privsynth.errors import ArtefactError, SamplingError
 
 __all__ = ["MarginalModel"]
@@ -128,7 +129,8 @@ class MarginalModel:
             The state is incomplete, or its shapes do not fit each other.
         """
         with reading("marginal model"):
-            groups = tuple(Groups.from_state(arrays, f"column{j}") for j in range(meta["columns"]))
+            count = whole(meta["columns"], "number of columns", 1, len(arrays))
+            groups = tuple(Groups.from_state(arrays, f"column{j}") for j in range(count))
             sizes = tuple(own.size for own in groups)
             beliefs = Beliefs.from_state(meta["beliefs"], arrays)
             if beliefs.tree.sizes != sizes:
@@ -144,11 +146,30 @@ class MarginalModel:
                 )
                 for kind in spread
             }
-            label = None if meta["label"] is None else int(meta["label"])
-            classes = 1 if label is None else sizes[label]
-            if any(own.shares.shape[1] not in (1, classes) for own in groups):
+            label = None if meta["label"] is None else whole(meta["label"], "label", 0, count - 1)
+            model = cls(number(meta["total"], "total"), label, groups, beliefs, **released)
+            if not all(model._divides(j) for j in range(count)):
                 raise ArtefactError("its groups and classes do not fit; fit the model anew")
-            return cls(float(meta["total"]), label, groups, beliefs, **released)
+        return model
+
+    def _divides(self, column: int) -> bool:
+        """Whether a column's shares are by class only where the tree holds both columns."""
+        width = self.groups[column].shares.shape[1]
+        if width == 1:
+            return True
+        if self.label in (None, column) or column not in self.answers:
+            return False
+        pair = {column, self.label}
+        held = any(pair.issubset(clique) for clique in self.beliefs.tree.cliques)
+        return held and self.label is not None and width == self.groups[self.label].size
+
+    def check(self, codec: Codec) -> None:
+        """See `privsynth.engines.Model.check`."""
+        sizes = tuple(len(own.of) for own in self.groups)
+        check_sizes(codec, sizes, self.label, optional=True)
+        # What has one code needs no model; all else is in the tree.
+        if self.answers != {j for j, size in enumerate(sizes) if size > 1}:
+            raise ArtefactError("its tree leaves a column out; fit the model anew")
 
     def _given(self, beliefs: Beliefs, column: int, code: int) -> Beliefs:
         """Condition on a code: on its group, and on what it tells of the label."""
@@ -169,7 +190,7 @@ def _measured(
     sizes: tuple[int, ...],
 ) -> Measurement:
     """Rebuild a measurement; that of no column, the rows, is saved as one number."""
-    clique = tuple(int(j) for j in entry["clique"])
+    clique = places(entry["clique"], len(sizes), "release")
     shape = tuple(sizes[j] for j in clique)
     values = stored(arrays, name, shape or (1,), np.int64).reshape(shape)
-    return Measurement(clique, values, float(entry["scale"]))
+    return Measurement(clique, values, number(entry["scale"], "release"))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from privsynth.codec import Cells, Codec, Codes
+from privsynth.documents import number, whole
 from privsynth.engines.scores import bounds
 from privsynth.engines.sdv.marginals import counts_of
-from privsynth.engines.stored import stored
+from privsynth.engines.stored import stored, stored_shares
 
 __all__ = ["Category", "Fed", "Number", "Part", "feed", "gumbel", "part_of"]
 
@@ -58,7 +60,8 @@ class Category:
         drawn = self.codes[_choose(outputs, rng)]
         if len(self.tail):
             rest = drawn == NO_CODE
-            drawn[rest] = rng.choice(self.tail, size=int(rest.sum()), p=self.tail_shares)
+            odds = self.tail_shares / self.tail_shares.sum()
+            drawn[rest] = rng.choice(self.tail, size=int(rest.sum()), p=odds)
         table[:, self.column] = np.where(drawn == NO_CODE, table[:, self.column], drawn)
 
     def permuted(self, places: npt.NDArray[np.intp]) -> Category:
@@ -140,32 +143,39 @@ def part_of(
     ArtefactError, ValueError
         The state is incomplete, or codes lie outside their column.
     """
-    column = int(meta["column"])
-    if not 0 <= column < len(sizes):
-        raise ValueError(prefix)
+    what = "network's parts"
+    column = whole(meta["column"], what, 0, len(sizes) - 1)
     if "cells" in meta:
-        cells, components = int(meta["cells"]), int(meta["components"])
-        if not 1 <= cells <= sizes[column] or components < 1:
-            raise ValueError(prefix)
+        cells = whole(meta["cells"], what, 1, sizes[column])
+        components = whole(meta["components"], what, 1)
         return Number(
             column,
-            stored(arrays, f"{prefix}.cuts", (cells - 1,), np.float64),
+            _ascending(stored(arrays, f"{prefix}.cuts", (cells - 1,), np.float64)),
             stored(arrays, f"{prefix}.means", (components,), np.float64),
             stored(arrays, f"{prefix}.spreads", (components,), np.float64),
-            float(meta["noise"]),
+            number(meta["noise"], what),
         )
-    width, tail = int(meta["width"]), int(meta["tail"])
+    width, tail = whole(meta["width"], what, 1), whole(meta["tail"], what)
+    read_tail = stored_shares if tail else partial(stored, dtype=np.float64)
     part = Category(
         column,
         stored(arrays, f"{prefix}.codes", (width,), np.int32),
-        stored(arrays, f"{prefix}.shares", (width,), np.float64),
+        stored_shares(arrays, f"{prefix}.shares", (width,)),
         stored(arrays, f"{prefix}.tail", (tail,), np.int32),
-        stored(arrays, f"{prefix}.tail_shares", (tail,), np.float64),
+        read_tail(arrays, f"{prefix}.tail_shares", (tail,)),
     )
     every = np.concatenate([part.codes, part.tail])
-    if width < 1 or every.min() < NO_CODE or every.max() >= sizes[column]:
+    if every.min() < NO_CODE or every.max() >= sizes[column] or NO_CODE in part.tail:
+        raise ValueError(prefix)
+    if len(np.unique(every)) != len(every):
         raise ValueError(prefix)
     return part
+
+
+def _ascending(cuts: Floats) -> Floats:
+    if (np.diff(cuts) < 0).any():
+        raise ValueError("cuts")
+    return cuts
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codes
+from privsynth.codec import Codec, Codes
 from privsynth.curator import Curator
+from privsynth.documents import flag, whole
 from privsynth.engines import Progress, labels_to_draw
 from privsynth.engines.sdv.feed import Category, Fed, Number, Part, feed, gumbel, part_of
 from privsynth.engines.sdv.marginals import EMPIRICAL, check_distributions, distributions
-from privsynth.engines.stored import reading, stored
+from privsynth.engines.stored import check_sizes, reading, stored, stored_shares
 from privsynth.errors import ArtefactError, ConfigError, DataError
 
 __all__ = ["CTGAN", "TVAE", "CopulaGAN", "NetworkModel"]
@@ -30,6 +31,8 @@ MOST_CLUSTERS = 10
 LEAST_WEIGHT = 0.005
 MOST_CANDIDATES = 64
 SHARPNESS = 3.0
+MOST_WEIGHT = 1e6
+"""No trained weight comes near it; a few layers of larger ones overflow."""
 CALIBRATION = 8_192
 CALIBRATION_ROUNDS = 30
 
@@ -288,7 +291,7 @@ class NetworkModel:
         if self.target is None:
             return self._forward(self._inputs(n, c, rng))
         kept, keys = self._candidates(n, c, rng)
-        wider = 1 if self.conditional else min(MOST_CANDIDATES, math.ceil(4 / self.prior[c]))
+        wider = 1 if self.conditional else math.ceil(min(MOST_CANDIDATES, 4 / self.prior[c]))
         for _ in range(wider):
             outputs, more = self._candidates(n, c, rng)
             keys = np.concatenate([keys, more])
@@ -380,23 +383,24 @@ class NetworkModel:
             The state is incomplete, or its shapes do not fit each other.
         """
         with reading("network"):
-            sizes = tuple(int(size) for size in meta["sizes"])
-            target = None if meta["target"] is None else int(meta["target"])
+            what = "network"
+            sizes = tuple(whole(size, what, 1) for size in meta["sizes"])
+            target = None if meta["target"] is None else whole(meta["target"], what)
             parts = tuple(
                 part_of(entry, arrays, f"part{i}", sizes) for i, entry in enumerate(meta["parts"])
             )
-            residual, conditional = bool(meta["residual"]), bool(meta["conditional"])
-            embedding = int(meta["embedding"])
+            residual, conditional = flag(meta["residual"], what), flag(meta["conditional"], what)
+            embedding = whole(meta["embedding"], what, 1)
             told = sum(part.width for part in parts if isinstance(part, Category))
             width = embedding + (told if conditional else 0)
             layers = []
-            for i, outputs in enumerate(meta["layers"]):
-                weight = stored(arrays, f"layer{i}.weight", (int(outputs), width), np.float32)
-                layers.append(
-                    (weight, stored(arrays, f"layer{i}.bias", (int(outputs),), np.float32))
-                )
-                width = int(outputs) + (width if residual else 0)
-            prior = stored(arrays, "prior", (int(meta["classes"]),), np.float64)
+            for i, size in enumerate(meta["layers"]):
+                outputs = whole(size, what, 1)
+                weight = stored(arrays, f"layer{i}.weight", (outputs, width), np.float32)
+                bias = stored(arrays, f"layer{i}.bias", (outputs,), np.float32)
+                layers.append((weight, bias))
+                width = outputs + (width if residual else 0)
+            prior = stored_shares(arrays, "prior", (whole(meta["classes"], what, 1),))
             model = cls(
                 sizes, target, prior, parts, residual, conditional, embedding, tuple(layers)
             )
@@ -406,14 +410,21 @@ class NetworkModel:
                 )
         return model
 
+    def check(self, codec: Codec) -> None:
+        """See `privsynth.engines.Model.check`."""
+        check_sizes(codec, self.sizes, self.target)
+
     def _answers(self) -> bool:
-        """Whether every class with a share has a category to ask for."""
-        if (self.prior < 0).any() or self.prior.sum() <= 0:
+        """Whether every class with a share has a category to ask for, and no weight overflows."""
+        if any(np.abs(each).max() > MOST_WEIGHT for layer in self.layers for each in layer):
             return False
         if self.target is None:
-            return True
-        return self.sizes[self.target] == len(self.prior) and bool(
-            np.isin(np.flatnonzero(self.prior), self._of_target[0].codes).all()
+            return len(self.prior) == 1
+        asked = [p for p in self.parts if isinstance(p, Category) and p.column == self.target]
+        return (
+            len(asked) == 1
+            and self.sizes[self.target] == len(self.prior)
+            and bool(np.isin(np.flatnonzero(self.prior), asked[0].codes).all())
         )
 
 
