@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import DataError, SchemaError, UsageError, known
+from privsynth.table.limits import COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,16 +73,20 @@ def check_names(names: list[str], name: str) -> None:
     """Refuse a table without columns, and names that are blank or come twice."""
     if not names:
         raise DataError(f"{name}: has no columns; at least one is wanted")
+    if len(names) > COLUMNS:
+        raise DataError(
+            f"{name}: has {len(names)} columns; expected {COLUMNS} at most; leave some out"
+        )
     for position, column in enumerate(names, 1):
         if not column.strip():
             raise DataError(
                 f"{name}: column {position} has no name; name it in the header, or leave it out "
                 "(pandas: to_csv(index=False))"
             )
-    if len(set(names)) != len(names):
-        twice = next(column for column in names if names.count(column) > 1)
+    column, times = Counter(names).most_common(1)[0]
+    if times > 1:
         raise DataError(
-            f"{name}: column {twice!r} is in the header {names.count(twice)} times; "
+            f"{name}: column {column!r} is in the header {times} times; "
             "give each column its own name"
         )
 
