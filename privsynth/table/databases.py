@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from privsynth.errors import DataError, MachineError, MissingExtraError, StorageError, known
 from privsynth.table.jsonlines import with_times
-from privsynth.table.places import Database
+from privsynth.table.places import Database, reading
 from privsynth.table.relation import Scan
 from privsynth.table.spelling import speller
 from privsynth.table.storage import clean, storage_schema
@@ -33,8 +33,14 @@ _TABLES = {
 }
 
 
-def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
+def read_duckdb(place: Database, total: bool = False) -> tuple[pa.Schema, int, Scan]:
     """Open a table of a DuckDB file, which is never changed.
+
+    Parameters
+    ----------
+    place : Database
+    total : bool
+        Whether values that no table may hold become missing.
 
     Returns
     -------
@@ -64,10 +70,12 @@ def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
         chosen = pa.schema([schema.field(column) for column in columns])
-        with _asking(place):
+        row = 1
+        with reading(place.name, "a database"), _asking(place):
             query = con.cursor().sql(f"SELECT {names} FROM {place.quoted}")  # noqa: S608
             for batch in query.to_arrow_reader(1 << 16):
-                yield clean(batch, chosen)
+                yield clean(batch, chosen, place.name, first_row=row, total=total)
+                row += batch.num_rows
 
     return schema, counted[0] if counted else 0, scan
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import DataError, StorageError
 from privsynth.table.bytestream import TextFile, check_encoding
+from privsynth.table.fingerprint import Fingerprint
+from privsynth.table.limits import PIPED, refuse_bomb, refuse_rows
 from privsynth.table.places import database, kind_of, reading
-from privsynth.table.relation import Table, in_memory
+from privsynth.table.relation import Scan, Table, in_memory
 from privsynth.table.storage import clean, storage_schema
 
 if TYPE_CHECKING:
@@ -83,8 +85,7 @@ def _read(data: Any, encoding: str, total: bool) -> Table:
         return _from_database(place, total)
     name = str(data)
     if name == "-":
-        held = io.BytesIO(sys.stdin.buffer.read())
-        return _from_text(TextFile(held, "standard input", encoding), "csv", total)
+        return _from_text(TextFile(_piped(), "standard input", encoding), "csv", total)
     path = Path(data)
     if path.is_dir():
         files = sorted(
@@ -96,14 +97,27 @@ def _read(data: Any, encoding: str, total: bool) -> Table:
     if not path.exists():
         if glob.has_magic(name):
             found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - it may be absolute
-            return _from_parquet([Path(file) for file in found], name)
+            return _from_parquet([Path(file) for file in found], name, total=total)
         raise StorageError(f"{name}: no such file; check the path")
     kind = kind_of(path)
     if kind == "parquet":
-        return _from_parquet([path], name)
+        return _from_parquet([path], name, total=total)
     if kind == "arrow":
-        return _from_arrow_file(path, name)
+        return _from_arrow_file(path, name, total)
     return _from_text(TextFile(path, name, encoding), kind, total)
+
+
+def _piped() -> io.BytesIO:
+    """Read standard input, which cannot be read twice, into memory."""
+    held = io.BytesIO()
+    while chunk := sys.stdin.buffer.read(1 << 20):
+        held.write(chunk)
+        if held.tell() > PIPED:
+            raise DataError(
+                f"standard input: is longer than {PIPED >> 20} MiB; write it to a file, and give "
+                "its path"
+            )
+    return held
 
 
 def _from_frame(data: Any, total: bool) -> Table:
@@ -111,17 +125,27 @@ def _from_frame(data: Any, total: bool) -> Table:
 
     with reading(NAME, "a frame"):
         table, frame = from_frame(data, total)
-        return _held(table, NAME, frame)
+        return _held(table, NAME, frame, total=total)
 
 
 def _from_database(place: Database, total: bool) -> Table:
     from privsynth.table.databases import read_adbc, read_duckdb
 
-    if place.scheme == "duckdb":
-        schema, n_rows, scan = read_duckdb(place)
-        return Table(place.name, schema, n_rows, scan)
-    table, formats = read_adbc(place, total)
-    return _held(table, place.name, formats=formats)
+    if place.scheme == "postgresql":
+        table, formats = read_adbc(place, total)
+        return _held(table, place.name, formats=formats, total=total)
+    # What was written last may stand in a file beside the database.
+    endings = ("", ".wal") if place.scheme == "duckdb" else ("", "-wal")
+    files = [Path(place.address + ending) for ending in endings]
+    with reading(place.name, "a database"):
+        seen = Fingerprint.of(file for file in files if file.is_file())
+        with seen.unchanged():
+            if place.scheme == "sqlite":
+                table, formats = read_adbc(place, total)
+                return _held(table, place.name, formats=formats, total=total)
+            schema, n_rows, scan = read_duckdb(place, total)
+            refuse_rows(place.name, n_rows, len(schema), files[0].stat().st_size)
+    return Table(place.name, schema, n_rows, _watched(scan, seen))
 
 
 def _from_text(file: TextFile, kind: str, total: bool) -> Table:
@@ -130,7 +154,7 @@ def _from_text(file: TextFile, kind: str, total: bool) -> Table:
 
     if kind == "jsonl":
         table, formats = (read_json_texts(file), {}) if total else read_json_lines(file)
-        return _held(table, file.name, formats=formats)
+        return _held(table, file.name, formats=formats, total=total)
     return read_delimited(file, "\t" if kind == "tsv" else None, total)
 
 
@@ -151,28 +175,106 @@ def _from_parquet(
         if kind_of(file) != "parquet":
             raise DataError(f"{name}: {file.name} is no Parquet file; a glob takes Parquet alone")
     with reading(name, "Parquet"):
-        first = None
-        for file in files:
-            with reading(str(file), "Parquet"):
-                schema = storage_schema(pq.read_schema(file), str(file))
-            first = first or schema
-            if schema != first:
-                raise DataError(
-                    f"{file}: has other columns or types than {files[0]}; give all files the same"
-                )
-        # Such a file codes its texts already: to spell every one out would cost most of the time.
-        texts = [entry.name for entry in first or () if pa.types.is_string(entry.type)]
-        dataset = ds.dataset(
-            [str(file) for file in files],
-            format=ds.ParquetFileFormat(dictionary_columns=texts),
-            partitioning=_texts_of_folders(files, folder)
-            if folder and total
-            else "hive"
-            if folder
-            else None,
-            partition_base_dir=str(folder) if folder else None,
+        seen = _fingerprint(files)
+        with seen.unchanged():
+            found = _one_schema(files)
+            size = sum(file.stat().st_size for file in files)
+            # Such a file codes its texts already: to spell every one out would cost most of the
+            # time.
+            texts = [entry.name for entry in found if _textual(entry.type)]
+            dataset = ds.dataset(
+                [str(file) for file in files],
+                format=ds.ParquetFileFormat(dictionary_columns=texts),
+                partitioning=_texts_of_folders(files, folder)
+                if folder and total
+                else "hive"
+                if folder
+                else None,
+                partition_base_dir=str(folder) if folder else None,
+            )
+            dataset = dataset.replace_schema(_filled(dataset.schema, found, texts))
+            n_rows = dataset.count_rows()
+            refuse_rows(name, n_rows, len(dataset.schema), size)
+    schema = pa.schema(
+        [
+            (entry.name, pa.string()) if entry.name in texts else entry
+            for entry in storage_schema(dataset.schema, name)
+        ]
+    )
+
+    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        chosen = pa.schema([schema.field(column) for column in columns])
+        row = 1
+        with reading(name):
+            for batch in dataset.to_batches(columns=columns):
+                yield clean(batch, chosen, name, first_row=row, total=total)
+                row += batch.num_rows
+
+    return Table(name, schema, n_rows, _watched(scan, seen))
+
+
+def _one_schema(files: list[Path]) -> pa.Schema:
+    """Return the schema that files share; a column without a value in some has others' type.
+
+    Raises
+    ------
+    DataError
+        A file has other columns or types than the first, or unpacks to far more than its size.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shared: pa.Schema | None = None
+    for file in files:
+        with reading(str(file), "Parquet"):
+            metadata = pq.read_metadata(file)
+            own = metadata.schema.to_arrow_schema().remove_metadata()
+            groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+            refuse_bomb(
+                str(file), sum(group.total_byte_size for group in groups), file.stat().st_size
+            )
+        stored = storage_schema(own, str(file))
+        if shared is None:
+            shared = own
+            continue
+        fits = own.names == shared.names and all(
+            pa.types.is_null(entry.type) or pa.types.is_null(other.type) or kind == known
+            for entry, other, kind, known in zip(
+                own, shared, stored.types, storage_schema(shared, str(file)).types, strict=True
+            )
         )
-        return _from_dataset(dataset, name, texts)
+        if not fits:
+            raise DataError(
+                f"{file}: has other columns or types than {files[0]}; give all files the same"
+            )
+        shared = pa.schema(
+            [
+                entry if pa.types.is_null(other.type) else other
+                for entry, other in zip(own, shared, strict=True)
+            ]
+        )
+    assert shared is not None
+    return shared
+
+
+def _textual(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _filled(schema: pa.Schema, shared: pa.Schema, texts: list[str]) -> pa.Schema:
+    """Give the columns without a value in the first file the type that they have in others."""
+    import pyarrow as pa
+
+    for i, entry in enumerate(schema):
+        if pa.types.is_null(entry.type) and entry.name in shared.names:
+            coded = pa.dictionary(pa.int32(), pa.string())
+            kind = coded if entry.name in texts else shared.field(entry.name).type
+            schema = schema.set(i, entry.with_type(kind))
+    return schema
 
 
 def _texts_of_folders(files: list[Path], folder: Path) -> Any:
@@ -184,42 +286,43 @@ def _texts_of_folders(files: list[Path], folder: Path) -> Any:
     return ds.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive")
 
 
-def _from_arrow_file(path: Path, name: str) -> Table:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
+def _from_arrow_file(path: Path, name: str, total: bool) -> Table:
+    from privsynth.table.arrowfile import read_arrow
 
     with reading(name, "Arrow or Feather"):
-        try:
-            return _from_dataset(ds.dataset(str(path), format="ipc"), name)
-        except pa.ArrowInvalid:
-            with pa.OSFile(str(path)) as raw:
-                return _held(pa.ipc.open_stream(raw).read_all(), name)
+        seen = _fingerprint([path])
+        with seen.unchanged():
+            schema, n_rows, scan = read_arrow(path, name, total)
+    return Table(name, schema, n_rows, _watched(scan, seen))
 
 
-def _from_dataset(dataset: Any, name: str, texts: Sequence[str] = ()) -> Table:
-    """Give a dataset's rows; columns of `texts` may be dictionary arrays there."""
-    import pyarrow as pa
+def _fingerprint(files: list[Path]) -> Fingerprint:
+    for file in files:
+        if not file.is_file():
+            raise StorageError(f"{file}: is no regular file; give one that can be read twice")
+    return Fingerprint.of(files)
 
-    schema = pa.schema(
-        [
-            (entry.name, pa.string()) if entry.name in texts else entry
-            for entry in storage_schema(dataset.schema, name)
-        ]
-    )
 
-    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        chosen = pa.schema([schema.field(column) for column in columns])
-        with reading(name):
-            for batch in dataset.to_batches(columns=columns):
-                yield clean(batch, chosen)
+def _watched(scan: Scan, seen: Fingerprint) -> Scan:
+    """Refuse what a scan of files gave where these are no longer those that were opened."""
 
-    return Table(name, schema, dataset.count_rows(), scan)
+    def watched(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with seen.unchanged():
+            yield from scan(columns)
+
+    return watched
 
 
 def _held(
-    table: pa.Table, name: str, frame: str = "pandas", formats: dict[str, str] | None = None
+    table: pa.Table,
+    name: str,
+    frame: str = "pandas",
+    formats: dict[str, str] | None = None,
+    *,
+    total: bool,
 ) -> Table:
-    return in_memory(clean(table, storage_schema(table.schema, name)), name, frame, formats)
+    cleaned = clean(table, storage_schema(table.schema, name), name, total=total)
+    return in_memory(cleaned, name, frame, formats)
 
 
 def _refuse_infinite(table: Table) -> None:

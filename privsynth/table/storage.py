@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import DataError, SchemaError, UsageError, known
@@ -16,6 +17,13 @@ __all__ = ["arrow_type", "clean", "storage_schema", "to_frame"]
 
 FRAMES = ("pandas", "polars", "arrow")
 
+MOST_DIGITS = 38
+"""The most digits of a decimal: those that 128 bits hold."""
+
+_DAYS = (-719_162, 2_932_897)
+"""The days from 1970 to the first of year 1, and to that of year 10000."""
+_TICKS = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+"""How many units make a day."""
 _TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
 _DECIMAL = re.compile(r"decimal(128|256)\((\d+), (-?\d+)\)")
 _DICTIONARY = re.compile(r"dictionary<values=(.+), indices=int32, ordered=([01])>")
@@ -91,12 +99,43 @@ def check_names(names: list[str], name: str) -> None:
         )
 
 
-def clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Cast a batch, or a table, to its storage types; NaN becomes null.
+def clean(
+    batch: pa.RecordBatch,
+    schema: pa.Schema,
+    name: str,
+    *,
+    first_row: int = 1,
+    total: bool = False,
+) -> pa.RecordBatch:
+    """Validate a batch, or a table, and cast it to its storage types; NaN becomes null.
 
-    A dictionary array of text stays one, though text is stored without.
+    Nothing may be computed on a batch of a file or of a caller before: Arrow's kernels trust
+    offsets and codes, and end in a signal where these are wrong. A dictionary array of text stays
+    one, though text is stored without.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch or pyarrow.Table
+    schema : pyarrow.Schema
+        As `storage_schema` gives it, for some or all columns.
+    name : str
+        What messages call the table.
+    first_row : int
+        The number of the first row, for messages.
+    total : bool
+        Take a time outside the years 1 to 9999 as missing instead of refusing it.
+
+    Raises
+    ------
+    DataError
+        A column is damaged, or holds a time outside the years 1 to 9999.
     """
-    columns = [_clean_column(batch.column(entry.name), entry.type) for entry in schema]
+    columns = []
+    for entry in schema:
+        place = f"{name}, column {entry.name!r}"
+        column = _validated(batch.column(entry.name), place)
+        column = _within_years(column, place, first_row, total)
+        columns.append(_clean_column(column, entry.type))
     return type(batch).from_arrays(columns, names=schema.names)
 
 
@@ -141,7 +180,7 @@ def _storage_type(entry: pa.Field, name: str) -> pa.DataType:
     import pyarrow as pa
 
     kind, types = entry.type, pa.types
-    if types.is_dictionary(kind):
+    if types.is_dictionary(kind) and not types.is_dictionary(kind.value_type):
         values = _storage_type(pa.field(entry.name, kind.value_type), name)
         return pa.dictionary(pa.int32(), values, ordered=kind.ordered)
     if types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind):
@@ -152,13 +191,84 @@ def _storage_type(entry: pa.Field, name: str) -> pa.DataType:
         return pa.date32()
     if types.is_float16(kind):
         return pa.float32()
-    if types.is_decimal32(kind) or types.is_decimal64(kind):
+    if types.is_decimal(kind) and kind.precision <= MOST_DIGITS and kind.scale >= 0:
         return pa.decimal128(kind.precision, kind.scale)
-    if types.is_timestamp(kind) or types.is_decimal(kind) or kind in _plain_types():
+    if types.is_decimal(kind):
+        raise DataError(
+            f"{name}, column {entry.name!r}: holds {kind}; expected decimals of {MOST_DIGITS} "
+            "digits at most, and a scale of 0 or more; turn it into floats or text"
+        )
+    if types.is_timestamp(kind) and not _is_zone(kind.tz):
+        raise DataError(
+            f"{name}, column {entry.name!r}: holds times of an unknown time zone; give it one such "
+            "as UTC, +02:00 or Europe/Berlin"
+        )
+    if types.is_timestamp(kind) or kind in _plain_types():
         return kind
+    # The whole name of a nested type holds the names of its fields, which a row may decide.
     raise DataError(
-        f"{name}, column {entry.name!r}: holds {kind}, which is no plain value; "
-        "turn it into numbers or text, or leave it out"
+        f"{name}, column {entry.name!r}: holds {str(kind).partition('<')[0]}, which is no plain "
+        "value; turn it into numbers or text, or leave it out"
+    )
+
+
+@lru_cache
+def _is_zone(zone: str | None) -> bool:
+    """Say whether Arrow and pandas both know a time zone; None is none."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if zone is None:
+        return True
+    try:
+        moment = pa.array([0], pa.timestamp("us", zone))
+        pc.strftime(moment)
+        return pd.api.types.pandas_dtype(moment.to_pandas().dtype).tz is not None
+    except (pa.ArrowException, ValueError, LookupError, OSError, TypeError, AttributeError):
+        return False
+
+
+def _validated(column: Any, place: str) -> Any:
+    """Check every offset, code and character of a column."""
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except (pa.ArrowException, UnicodeError):
+        raise DataError(
+            f"{place}: is damaged: its offsets, codes or characters are invalid; write it again"
+        ) from None
+    return column
+
+
+def _within_years(column: Any, place: str, first_row: int, total: bool) -> Any:
+    """Refuse times that neither Python nor a text can tell, or take them as missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = getattr(column.type, "value_type", column.type)
+    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        return column
+    plain = _decoded(column)
+    ticks = plain.cast(pa.int32() if pa.types.is_date32(kind) else pa.int64())
+    a_day = _TICKS["D" if pa.types.is_date32(kind) else getattr(kind, "unit", "ms")]
+    # A zone moves a time by up to a day.
+    low, high = ((day + shift) * a_day for day, shift in zip(_DAYS, (1, -1), strict=True))
+    if not (zone := getattr(kind, "tz", None)):
+        low, high = (day * a_day for day in _DAYS)
+    seen = pc.min_max(ticks)
+    least, most = seen["min"].as_py(), seen["max"].as_py()
+    if least is None or (least >= low and most < high):
+        return column
+    low, high = max(low, -(2**63)), min(high, 2**63 - 1)
+    inside = pc.and_(pc.greater_equal(ticks, low), pc.less(ticks, high))
+    if total:
+        return _only(column, pc.fill_null(inside, False))
+    row = first_row + pc.index(inside, False).as_py()
+    raise DataError(
+        f"{place}, row {row}: holds a time outside the years 1 to 9999; replace it or leave it "
+        "empty"
     )
 
 
@@ -166,12 +276,38 @@ def _clean_column(column: Any, kind: pa.DataType) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    value = getattr(kind, "value_type", kind)
+    if pa.types.is_date64(getattr(column.type, "value_type", column.type)):
+        # Arrow's cast fails on a time of day. Its day is the one before it, before 1970 too.
+        column = pc.floor_temporal(_decoded(column), unit="day").cast(value)
     coded = pa.types.is_dictionary(column.type) and column.type.value_type == kind
     if column.type != kind and not coded:
         column = column.cast(kind)
-    if pa.types.is_floating(kind) and pc.any(pc.is_nan(column)).as_py():
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    if pa.types.is_floating(value):
+        nan = pc.is_nan(_decoded(column))
+        if pc.any(nan).as_py():
+            column = _only(column, pc.fill_null(pc.invert(nan), False))
     return column
+
+
+def _only(column: Any, kept: Any) -> Any:
+    """Make the other rows of a column null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return pc.if_else(kept, column, pa.scalar(None, column.type))
+    if isinstance(column, pa.ChunkedArray):
+        column, kept = column.combine_chunks(), kept.combine_chunks()
+    indices = pc.if_else(kept, column.indices, pa.scalar(None, column.indices.type))
+    return type(column).from_arrays(indices, column.dictionary, ordered=column.type.ordered)
+
+
+def _decoded(column: Any) -> Any:
+    """Return a column without its dictionary."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _series(column: pa.ChunkedArray) -> Any:
