@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from privsynth.errors import DataError, MachineError, MissingExtraError, StorageError, known
 from privsynth.table.jsonlines import with_times
-from privsynth.table.places import Database, reading
+from privsynth.table.places import Database
 from privsynth.table.relation import Scan
 from privsynth.table.spelling import speller
 from privsynth.table.storage import clean, storage_schema
@@ -71,7 +71,7 @@ def read_duckdb(place: Database, total: bool = False) -> tuple[pa.Schema, int, S
         names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
         chosen = pa.schema([schema.field(column) for column in columns])
         row = 1
-        with reading(place.name, "a database"), _asking(place):
+        with _asking(place):
             query = con.cursor().sql(f"SELECT {names} FROM {place.quoted}")  # noqa: S608
             for batch in query.to_arrow_reader(1 << 16):
                 yield clean(batch, chosen, place.name, first_row=row, total=total)

@@ -151,9 +151,7 @@ def _parse_bounded(file: TextFile, survey: Survey) -> pa.Table:
     return _parse(file, {})
 
 
-def _parse(
-    file: TextFile, types: Mapping[str, pa.DataType], others: str = "infer"
-) -> pa.Table:
+def _parse(file: TextFile, types: Mapping[str, pa.DataType], others: str = "infer") -> pa.Table:
     raw = file.stream()
     if not file.is_utf8:
         raw = pa.transcoding_input_stream(raw, file.encoding, "utf-8")

@@ -145,7 +145,7 @@ def _from_database(place: Database, total: bool) -> Table:
                 return _held(table, place.name, formats=formats, total=total)
             schema, n_rows, scan = read_duckdb(place, total)
             refuse_rows(place.name, n_rows, len(schema), files[0].stat().st_size)
-    return Table(place.name, schema, n_rows, _watched(scan, seen))
+    return Table(place.name, schema, n_rows, _watched(scan, seen, place.name, "a database"))
 
 
 def _from_text(file: TextFile, kind: str, total: bool) -> Table:
@@ -205,12 +205,11 @@ def _from_parquet(
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         chosen = pa.schema([schema.field(column) for column in columns])
         row = 1
-        with reading(name):
-            for batch in dataset.to_batches(columns=columns):
-                yield clean(batch, chosen, name, first_row=row, total=total)
-                row += batch.num_rows
+        for batch in dataset.to_batches(columns=columns):
+            yield clean(batch, chosen, name, first_row=row, total=total)
+            row += batch.num_rows
 
-    return Table(name, schema, n_rows, _watched(scan, seen))
+    return Table(name, schema, n_rows, _watched(scan, seen, name, "Parquet"))
 
 
 def _one_schema(files: list[Path]) -> pa.Schema:
@@ -293,7 +292,7 @@ def _from_arrow_file(path: Path, name: str, total: bool) -> Table:
         seen = _fingerprint([path])
         with seen.unchanged():
             schema, n_rows, scan = read_arrow(path, name, total)
-    return Table(name, schema, n_rows, _watched(scan, seen))
+    return Table(name, schema, n_rows, _watched(scan, seen, name, "Arrow or Feather"))
 
 
 def _fingerprint(files: list[Path]) -> Fingerprint:
@@ -303,11 +302,11 @@ def _fingerprint(files: list[Path]) -> Fingerprint:
     return Fingerprint.of(files)
 
 
-def _watched(scan: Scan, seen: Fingerprint) -> Scan:
+def _watched(scan: Scan, seen: Fingerprint, name: str, what: str) -> Scan:
     """Refuse what a scan of files gave where these are no longer those that were opened."""
 
     def watched(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        with seen.unchanged():
+        with seen.unchanged(), reading(name, what):
             yield from scan(columns)
 
     return watched

@@ -234,6 +234,8 @@ _DAY = re.compile(
     r"(?:\d{1,2}(?P<mark>[/.-])\d{1,2}(?P=mark)\d{4}|\d{4}/\d\d/\d\d)"
     r"(?P<time>(?P<sep>[T ])\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<half> [AP]M)?)?"
 )
+_YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+"""Microseconds from 1970 to the start of year 1, and to the end of year 9999."""
 _FRACTIONS = {"": ("", ""), ".000": (r"\.\d{3}", ".%g"), ".000000": (r"\.\d{6}", ".%f")}
 _ANY_FRACTION = (r"(?:\.\d{1,6})?", ".%f")
 _NANOSECONDS = (r"(?:\.\d{1,9})?", ".%n")
@@ -253,7 +255,7 @@ def _iso_times(match: re.Match[str]) -> list[list[Spelling]]:
     date = r"\d{4}-\d\d-\d\d"
     if not match["sep"]:
         value = "TRY_CAST(@ AS DATE)"
-        test = f"regexp_full_match(@, '{date}') AND {value} IS NOT NULL"
+        test = f"regexp_full_match(@, '{date}') AND {_has_year(value)}"
         return [[Spelling(pa.date32(), test, value, "%Y-%m-%d")]]
     stem = (rf"{date}{match['sep']}\d\d:\d\d", f"%Y-%m-%d{match['sep']}%H:%M")
     if match["seconds"]:
@@ -281,11 +283,16 @@ def _iso_time(*parts: tuple[str, str]) -> Spelling:
     pattern = "".join(expression for expression, _ in parts)
     return Spelling(
         pa.timestamp("ns" if fine else "us", tz="UTC" if zoned else None),
-        f"regexp_full_match(@, '{pattern}') AND {value} IS NOT NULL",
+        f"regexp_full_match(@, '{pattern}') AND {_has_year(value)}",
         value,
         "".join(form for _, form in parts),
         zone=rf"regexp_extract(@, '{_ANY_ZONE[0]}$')" if zoned else "",
     )
+
+
+def _has_year(value: str) -> str:
+    """Return SQL that is true of a time in the years 1 to 9999, which Python can hold."""
+    return f"epoch_us({value}) BETWEEN {_YEARS[0]} AND {_YEARS[1]}"
 
 
 def _other_times(match: re.Match[str]) -> list[Spelling]:
@@ -308,7 +315,8 @@ def _other_times(match: re.Match[str]) -> list[Spelling]:
             read, form = f"TRY_STRPTIME(@, '{date}{time}')", date + time
             dtype = pa.timestamp("us") if time else pa.date32()
             value = read if time else f"CAST({read} AS DATE)"
-            found.append(Spelling(dtype, f"strftime({read}, '{form}') = @", value, form, order))
+            test = f"strftime({read}, '{form}') = @ AND {_has_year(read)}"
+            found.append(Spelling(dtype, test, value, form, order))
     return found
 
 

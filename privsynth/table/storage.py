@@ -22,9 +22,10 @@ MOST_DIGITS = 38
 
 _DAYS = (-719_162, 2_932_897)
 """The days from 1970 to the first of year 1, and to that of year 10000."""
-_TICKS = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 """How many units make a day."""
 _TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
+_OFFSET = re.compile(r"([+-]\d\d):?(\d\d)?")
 _DECIMAL = re.compile(r"decimal(128|256)\((\d+), (-?\d+)\)")
 _DICTIONARY = re.compile(r"dictionary<values=(.+), indices=int32, ordered=([01])>")
 
@@ -123,7 +124,7 @@ def clean(
     first_row : int
         The number of the first row, for messages.
     total : bool
-        Take a time outside the years 1 to 9999 as missing instead of refusing it.
+        Take a time outside the years 1 to 9999 as missing, instead of refusing it.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def clean(
     for entry in schema:
         place = f"{name}, column {entry.name!r}"
         column = _validated(batch.column(entry.name), place)
-        column = _within_years(column, place, first_row, total)
+        column = _within_range(column, place, first_row, total)
         columns.append(_clean_column(column, entry.type))
     return type(batch).from_arrays(columns, names=schema.names)
 
@@ -151,20 +152,31 @@ def to_frame(table: pa.Table, frame: str) -> Any:
     -------
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
         In pandas, integer and boolean columns with nulls are of the nullable types
-        (``Int64``, ``boolean``), so that no integer loses digits.
+        (``Int64``, ``boolean``), so that no integer loses digits. In polars, which knows no fixed
+        offset such as +02:00, times with one are told in UTC.
     """
     if frame == "arrow":
         return table
     if frame == "polars":
         import polars as pl
 
-        return pl.from_arrow(table)
+        return pl.from_arrow(table.cast(_in_known_zones(table.schema)))
     if frame == "pandas":
         import pandas as pd
 
         columns = {name: _series(table[name]) for name in table.column_names}
         return pd.DataFrame(columns, copy=False)
     raise UsageError(f"unknown kind of frame {frame!r}{known(frame, FRAMES)}")
+
+
+def _in_known_zones(schema: pa.Schema) -> pa.Schema:
+    """Return a schema whose times have UTC for a fixed offset."""
+    import pyarrow as pa
+
+    for i, entry in enumerate(schema):
+        if pa.types.is_timestamp(entry.type) and _OFFSET.fullmatch(entry.type.tz or ""):
+            schema = schema.set(i, entry.with_type(pa.timestamp(entry.type.unit, "UTC")))
+    return schema
 
 
 def _plain_types() -> list[pa.DataType]:
@@ -198,6 +210,8 @@ def _storage_type(entry: pa.Field, name: str) -> pa.DataType:
             f"{name}, column {entry.name!r}: holds {kind}; expected decimals of {MOST_DIGITS} "
             "digits at most, and a scale of 0 or more; turn it into floats or text"
         )
+    if types.is_timestamp(kind) and (offset := _OFFSET.fullmatch(kind.tz or "")):
+        kind = pa.timestamp(kind.unit, f"{offset[1]}:{offset[2] or '00'}")
     if types.is_timestamp(kind) and not _is_zone(kind.tz):
         raise DataError(
             f"{name}, column {entry.name!r}: holds times of an unknown time zone; give it one such "
@@ -234,7 +248,13 @@ def _validated(column: Any, place: str) -> Any:
     import pyarrow as pa
 
     try:
-        column.validate(full=True)
+        for part in getattr(column, "chunks", (column,)):
+            part.validate()
+            if pa.types.is_dictionary(part.type) and pa.types.is_temporal(part.type.value_type):
+                pa.DictionaryArray.from_arrays(part.indices, _ticks(part.dictionary))
+            # Arrow's full check refuses times that are no whole days, or beyond a day.
+            elif not pa.types.is_temporal(part.type):
+                part.validate(full=True)
     except (pa.ArrowException, UnicodeError):
         raise DataError(
             f"{place}: is damaged: its offsets, codes or characters are invalid; write it again"
@@ -242,34 +262,38 @@ def _validated(column: Any, place: str) -> Any:
     return column
 
 
-def _within_years(column: Any, place: str, first_row: int, total: bool) -> Any:
-    """Refuse times that neither Python nor a text can tell, or take them as missing."""
+def _within_range(column: Any, place: str, first_row: int, total: bool) -> Any:
+    """Refuse dates and times that have no text, or take them as missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = getattr(column.type, "value_type", column.type)
-    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+    if not pa.types.is_temporal(kind):
         return column
-    plain = _decoded(column)
-    ticks = plain.cast(pa.int32() if pa.types.is_date32(kind) else pa.int64())
-    a_day = _TICKS["D" if pa.types.is_date32(kind) else getattr(kind, "unit", "ms")]
-    # A zone moves a time by up to a day.
-    low, high = ((day + shift) * a_day for day, shift in zip(_DAYS, (1, -1), strict=True))
-    if not (zone := getattr(kind, "tz", None)):
-        low, high = (day * a_day for day in _DAYS)
-    seen = pc.min_max(ticks)
-    least, most = seen["min"].as_py(), seen["max"].as_py()
-    if least is None or (least >= low and most < high):
+    ticks = _ticks(_decoded(column))
+    a_day = _DAY[getattr(kind, "unit", "D" if pa.types.is_date32(kind) else "ms")]
+    days = (0, 1) if pa.types.is_time(kind) else _DAYS
+    if getattr(kind, "tz", None) not in (None, "", "UTC"):
+        days = (days[0] + 1, days[1] - 1)  # a zone moves a time by up to a day
+    low, high = max(days[0] * a_day, -(2**63)), min(days[1] * a_day - 1, 2**63 - 1)
+    seen = pc.min_max(ticks).as_py()
+    if seen["min"] is None or low <= seen["min"] <= seen["max"] <= high:
         return column
-    low, high = max(low, -(2**63)), min(high, 2**63 - 1)
-    inside = pc.and_(pc.greater_equal(ticks, low), pc.less(ticks, high))
+    inside = pc.and_(pc.greater_equal(ticks, low), pc.less_equal(ticks, high))
     if total:
         return _only(column, pc.fill_null(inside, False))
     row = first_row + pc.index(inside, False).as_py()
     raise DataError(
-        f"{place}, row {row}: holds a time outside the years 1 to 9999; replace it or leave it "
-        "empty"
+        f"{place}, row {row}: holds a time outside the years 1 to 9999, or beyond its day; replace "
+        "it or leave it empty"
     )
+
+
+def _ticks(column: Any) -> Any:
+    """Return dates and times as the integers that they are stored as."""
+    import pyarrow as pa
+
+    return column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
 
 
 def _clean_column(column: Any, kind: pa.DataType) -> Any:
@@ -280,6 +304,7 @@ def _clean_column(column: Any, kind: pa.DataType) -> Any:
     if pa.types.is_date64(getattr(column.type, "value_type", column.type)):
         # Arrow's cast fails on a time of day. Its day is the one before it, before 1970 too.
         column = pc.floor_temporal(_decoded(column), unit="day").cast(value)
+        column = column.dictionary_encode() if pa.types.is_dictionary(kind) else column
     coded = pa.types.is_dictionary(column.type) and column.type.value_type == kind
     if column.type != kind and not coded:
         column = column.cast(kind)
@@ -315,9 +340,25 @@ def _series(column: pa.ChunkedArray) -> Any:
     import pyarrow as pa
 
     kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _categories(column).to_pandas()
     if not column.null_count or not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         return column.to_pandas()
     names = {"bool": "boolean", "uint8": "UInt8", "uint16": "UInt16", "uint32": "UInt32"}
     names |= {"uint64": "UInt64"}
     nullable = pd.api.types.pandas_dtype(names.get(str(kind), str(kind).capitalize()))
     return column.to_pandas(types_mapper=lambda _: nullable)
+
+
+def _categories(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a coded column whose dictionary pandas takes: without null, NaN or a value twice."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for chunk in column.chunks:
+        levels = chunk.dictionary
+        if pa.types.is_floating(levels.type):
+            levels = pc.if_else(pc.is_nan(levels), None, levels)
+        if levels.null_count or pc.count_distinct(levels).as_py() < len(levels):
+            return _decoded(column).dictionary_encode()
+    return column
