@@ -7,7 +7,7 @@ import gzip
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from privsynth.errors import DataError, StorageError, UsageError
 from privsynth.table.fingerprint import Fingerprint
@@ -102,7 +102,7 @@ class TextFile:
         """Open it as characters, line ends untouched, without a byte order mark."""
         return self._characters(self.bytes())
 
-    def _characters(self, raw: IO[bytes]) -> io.TextIOWrapper:
+    def _characters(self, raw: Any) -> io.TextIOWrapper:
         encoding = "utf-8-sig" if self.is_utf8 else self.encoding
         return io.TextIOWrapper(raw, encoding=encoding, newline="")
 

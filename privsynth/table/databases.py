@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from privsynth.errors import DataError, MachineError, MissingExtraError, StorageError, known
 from privsynth.table.jsonlines import with_times
+from privsynth.table.limits import most_rows
 from privsynth.table.places import Database
 from privsynth.table.relation import Scan
 from privsynth.table.spelling import speller
@@ -65,7 +66,11 @@ def read_duckdb(place: Database, total: bool = False) -> tuple[pa.Schema, int, S
         _check_table(place, tables)
         found = con.sql(f"SELECT * FROM {place.quoted} LIMIT 0").to_arrow_table().schema  # noqa: S608
         schema = storage_schema(found, place.name)
-        counted = con.execute(f"SELECT count(*) FROM {place.quoted}").fetchone()  # noqa: S608
+        # A view may go on for ever, and is counted only as far as a table of its size may reach.
+        most = most_rows(len(schema), Path(place.address).stat().st_size) + 1
+        counted = con.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM {place.quoted} LIMIT {most})"  # noqa: S608
+        ).fetchone()
 
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
+LONG = 1 << 8
+"""Bytes from which a text that repeats could spell out to far more than its file."""
 MOST_HELD = 4_000_000
 """The most cells of a table that is read into memory at once."""
 
@@ -167,7 +169,6 @@ def _from_parquet(
     """
     import pyarrow as pa
     import pyarrow.dataset as ds
-    import pyarrow.parquet as pq
 
     if not files:
         raise StorageError(f"{name}: no Parquet files there; name files that end in .parquet")
@@ -204,9 +205,12 @@ def _from_parquet(
 
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         chosen = pa.schema([schema.field(column) for column in columns])
-        row = 1
+        row, spelled = 1, 0
         for batch in dataset.to_batches(columns=columns):
-            yield clean(batch, chosen, name, first_row=row, total=total)
+            cleaned = clean(batch, chosen, name, first_row=row, total=total)
+            spelled += _spelled_out(cleaned)
+            refuse_bomb(name, spelled, size)
+            yield cleaned
             row += batch.num_rows
 
     return Table(name, schema, n_rows, _watched(scan, seen, name, "Parquet"))
@@ -223,37 +227,44 @@ def _one_schema(files: list[Path]) -> pa.Schema:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    shared: pa.Schema | None = None
+    schemas = []
     for file in files:
         with reading(str(file), "Parquet"):
             metadata = pq.read_metadata(file)
-            own = metadata.schema.to_arrow_schema().remove_metadata()
+            schemas.append(metadata.schema.to_arrow_schema().remove_metadata())
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-            refuse_bomb(
-                str(file), sum(group.total_byte_size for group in groups), file.stat().st_size
-            )
-        stored = storage_schema(own, str(file))
-        if shared is None:
-            shared = own
-            continue
-        fits = own.names == shared.names and all(
-            pa.types.is_null(entry.type) or pa.types.is_null(other.type) or kind == known
-            for entry, other, kind, known in zip(
-                own, shared, stored.types, storage_schema(shared, str(file)).types, strict=True
-            )
-        )
-        if not fits:
+            unpacked = sum(group.total_byte_size for group in groups)
+            refuse_bomb(str(file), unpacked, file.stat().st_size)
+    shared = schemas[0]
+    stored = storage_schema(shared, str(files[0]))
+    for file, own in zip(files, schemas, strict=True):
+        kinds = storage_schema(own, str(file)).types
+        empty = [pa.types.is_null(entry.type) for entry in own]
+        for i, kind in enumerate(kinds) if own.names == shared.names else ():
+            if pa.types.is_null(shared.types[i]) and not empty[i]:
+                shared, stored = shared.set(i, own[i]), stored.set(i, stored[i].with_type(kind))
+        if own.names != shared.names or any(
+            kind != known and not nothing
+            for kind, known, nothing in zip(kinds, stored.types, empty, strict=True)
+        ):
             raise DataError(
                 f"{file}: has other columns or types than {files[0]}; give all files the same"
             )
-        shared = pa.schema(
-            [
-                entry if pa.types.is_null(other.type) else other
-                for entry, other in zip(own, shared, strict=True)
-            ]
-        )
-    assert shared is not None
     return shared
+
+
+def _spelled_out(batch: pa.RecordBatch) -> int:
+    """Return the bytes of a batch's long texts without their dictionaries."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type):
+            lengths = pc.binary_length(column.dictionary)
+            if (pc.max(lengths).as_py() or 0) > LONG:
+                size += pc.sum(lengths.cast(pa.int64()).take(column.indices)).as_py() or 0
+    return size
 
 
 def _textual(kind: pa.DataType) -> bool:

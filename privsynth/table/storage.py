@@ -229,7 +229,6 @@ def _storage_type(entry: pa.Field, name: str) -> pa.DataType:
 @lru_cache
 def _is_zone(zone: str | None) -> bool:
     """Say whether Arrow and pandas both know a time zone; None is none."""
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -238,9 +237,10 @@ def _is_zone(zone: str | None) -> bool:
     try:
         moment = pa.array([0], pa.timestamp("us", zone))
         pc.strftime(moment)
-        return pd.api.types.pandas_dtype(moment.to_pandas().dtype).tz is not None
-    except (pa.ArrowException, ValueError, LookupError, OSError, TypeError, AttributeError):
+        moment.to_pandas()
+    except (pa.ArrowException, ValueError, LookupError, OSError, TypeError):
         return False
+    return True
 
 
 def _validated(column: Any, place: str) -> Any:
