@@ -62,8 +62,6 @@ def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = F
         survey = file.survey()
         layout = _layout(file, delimiter, total)
         check_names(layout.names, file.name)
-        if survey.quoted:
-            _judge(file, layout)
         everything = list(range(len(layout.names)))
         kept = survey.size <= IN_MEMORY and survey.lines * len(everything) <= CELLS
         try:
@@ -74,6 +72,8 @@ def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = F
                 n_rows = sum(batch.num_rows for batch in _texts(file, layout, [0]))
         except pa.ArrowInvalid:
             raise _blame(file, layout) from None
+        if survey.quoted:
+            _judge(file, layout)
         spellings = detect(
             lambda: held if kept else _texts(file, layout, everything),
             [] if total else everything,
@@ -172,12 +172,21 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _judge(file: TextFile, layout: _Layout) -> None:
-    """Refuse the first row that strict parsing cannot tell apart."""
+def _judge(file: TextFile, layout: _Layout, *, bounded: bool = False) -> None:
+    """Refuse the first row that strict parsing cannot tell apart.
+
+    Parameters
+    ----------
+    file : TextFile
+    layout : _Layout
+    bounded : bool
+        Whether a row may have no end: Arrow has not accepted the file.
+    """
     wanted = len(layout.names)
     with file.text() as text, _long_fields():
         lines = _Lines(file, text)
-        reader = csv.reader(lines, delimiter=layout.delimiter, strict=True)
+        source = lines if bounded else text
+        reader = csv.reader(source, delimiter=layout.delimiter, strict=True)
         line = 1
         try:
             for row in reader:
@@ -228,7 +237,7 @@ def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatc
 def _blame(file: TextFile, layout: _Layout) -> DataError:
     """Say what is wrong with a file that Arrow refused."""
     try:
-        _judge(file, layout)
+        _judge(file, layout, bounded=True)
     except DataError as error:
         return error
     return file.too_long()
