@@ -153,7 +153,7 @@ def to_frame(table: pa.Table, frame: str) -> Any:
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
         In pandas, integer and boolean columns with nulls are of the nullable types
         (``Int64``, ``boolean``), so that no integer loses digits. In polars, which knows no fixed
-        offset such as +02:00, times with one are told in UTC.
+        offset such as +02:00, times with one come in UTC.
     """
     if frame == "arrow":
         return table
