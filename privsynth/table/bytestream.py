@@ -7,16 +7,37 @@ import gzip
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from privsynth.errors import DataError, UsageError
+from privsynth.errors import DataError, StorageError, UsageError
+from privsynth.table.fingerprint import Fingerprint
+from privsynth.table.limits import LINE, refuse_bomb
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TextFile", "check_encoding"]
+__all__ = ["Survey", "TextFile", "check_encoding"]
 
 CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a text file found.
+
+    Parameters
+    ----------
+    quoted : bool
+        Whether it holds quotation marks.
+    size : int
+        Bytes, unpacked.
+    lines : int
+        Line ends, of whichever kind there are more of.
+    """
+
+    quoted: bool
+    size: int
+    lines: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,23 @@ class TextFile:
             return self.source.stat().st_size
         return self.source.getbuffer().nbytes
 
+    def fingerprint(self) -> Fingerprint:
+        """Record what the file looks like now.
+
+        Raises
+        ------
+        StorageError
+            It is a pipe or a device, which cannot be read twice.
+        """
+        if isinstance(self.source, io.BytesIO):
+            return Fingerprint({})
+        if not self.source.is_file():
+            raise StorageError(
+                f"{self.name}: is no regular file and cannot be read twice; pipe it to '-', or "
+                "write it to a file"
+            )
+        return Fingerprint.of([self.source])
+
     def bytes(self) -> IO[bytes]:
         """Open it as bytes, unpacked."""
         if isinstance(self.source, io.BytesIO):
@@ -62,8 +100,11 @@ class TextFile:
 
     def text(self) -> io.TextIOWrapper:
         """Open it as characters, line ends untouched, without a byte order mark."""
+        return self._characters(self.bytes())
+
+    def _characters(self, raw: Any) -> io.TextIOWrapper:
         encoding = "utf-8-sig" if self.is_utf8 else self.encoding
-        return io.TextIOWrapper(self.bytes(), encoding=encoding, newline="")
+        return io.TextIOWrapper(raw, encoding=encoding, newline="")
 
     @property
     def _packed(self) -> bool:
@@ -74,39 +115,56 @@ class TextFile:
         """Whether the encoding is UTF-8, by whichever of its names."""
         return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
 
-    def survey(self) -> bool:
-        """Read it once through: is it text, and does it hold quotation marks.
+    def survey(self) -> Survey:
+        """Read it once through: is it text, and how much of it is there.
 
         Raises
         ------
         DataError
-            It is empty, is not in its encoding, or holds a NUL byte.
+            It is empty, is not in its encoding, holds a NUL byte or a line that is too long, or
+            unpacks to far more than its size.
         """
-        quoted, empty, lines = False, True, 1
-        with self.text() as text:
+        quoted, empty, lines, returns, line = False, True, 0, 0, 0
+        with self.bytes() as raw, self._characters(raw) as text:
             try:
                 while chunk := text.read(CHUNK):
                     at = chunk.find("\0")
                     if at >= 0:
                         raise DataError(
-                            f"{self.name}, line {lines + chunk.count(chr(10), 0, at)}: "
+                            f"{self.name}, line {1 + lines + chunk.count(chr(10), 0, at)}: "
                             "holds a NUL byte; write the file again as plain text, or name its "
                             "encoding, such as --encoding utf-16"
                         )
                     empty = empty and chunk.isspace()
                     quoted = quoted or '"' in chunk
                     lines += chunk.count("\n")
+                    returns += chunk.count("\r")
+                    end = max(chunk.rfind("\n"), chunk.rfind("\r"))
+                    line = len(chunk) - end - 1 if end >= 0 else line + len(chunk)
+                    if line > LINE:
+                        raise self.too_long(1 + max(lines, returns))
+                    refuse_bomb(self.name, raw.tell(), self.size)
             except UnicodeError:
                 raise self._foreign() from None
+            size = raw.tell()
         if empty:
             raise DataError(f"{self.name}: is empty; rows are wanted")
-        return quoted
+        return Survey(quoted, size, max(lines, returns))
+
+    def too_long(self, line: int | None = None) -> DataError:
+        """Return the error that refuses a row longer than any row may be."""
+        place = self.name if line is None else f"{self.name}, line {line}"
+        return DataError(
+            f"{place}: a row is longer than {LINE >> 20} MiB; close its "
+            "quotation marks, or leave the long field out"
+        )
 
     def _foreign(self) -> DataError:
         line, wanted = "", "latin-1"
         if self.is_utf8:
             with self.bytes() as raw:
-                for number, content in enumerate(raw, 1):
+                lines = iter(lambda: raw.readline(2 * LINE), b"")
+                for number, content in enumerate(lines, 1):
                     if number == 1 and content.startswith(
                         (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
                     ):

@@ -26,6 +26,7 @@ from privsynth.errors import (
 from privsynth.storage import beside, put_new
 from privsynth.table.duck import open_file
 from privsynth.table.jsonlines import with_times
+from privsynth.table.limits import most_rows
 from privsynth.table.places import Database
 from privsynth.table.relation import Scan
 from privsynth.table.spelling import speller
@@ -67,8 +68,14 @@ WHERE datname = current_database() AND own.oid IS NOT NULL
 """
 
 
-def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
+def read_duckdb(place: Database, total: bool = False) -> tuple[pa.Schema, int, Scan]:
     """Open a table of a DuckDB file, which is never changed.
+
+    Parameters
+    ----------
+    place : Database
+    total : bool
+        Whether values that no table may hold become missing.
 
     Returns
     -------
@@ -92,15 +99,21 @@ def read_duckdb(place: Database) -> tuple[pa.Schema, int, Scan]:
         _check_table(place, tables)
         found = con.sql(f"SELECT * FROM {place.quoted} LIMIT 0").to_arrow_table().schema  # noqa: S608
         schema = storage_schema(found, place.name)
-        counted = con.execute(f"SELECT count(*) FROM {place.quoted}").fetchone()  # noqa: S608
+        # A view may go on for ever, and is counted only as far as a table of its size may reach.
+        most = most_rows(len(schema), Path(place.address).stat().st_size) + 1
+        counted = con.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM {place.quoted} LIMIT {most})"  # noqa: S608
+        ).fetchone()
 
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
         chosen = pa.schema([schema.field(column) for column in columns])
+        row = 1
         with _asking(place):
             query = con.cursor().sql(f"SELECT {names} FROM {place.quoted}")  # noqa: S608
             for batch in query.to_arrow_reader(1 << 16):
-                yield clean(batch, chosen)
+                yield clean(batch, chosen, place.name, first_row=row, total=total)
+                row += batch.num_rows
 
     return schema, counted[0] if counted else 0, scan
 

@@ -7,7 +7,7 @@ judge of a file with quotation marks, and finds the line that is wrong; DuckDB g
 from __future__ import annotations
 
 import csv
-import sys
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ import pyarrow.csv as pv
 from privsynth.errors import DataError
 from privsynth.table import formulas
 from privsynth.table.bytestream import TextFile
+from privsynth.table.limits import LINE
 from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
 from privsynth.table.spelling import Spelling, detect, typed, warn_of_zones
@@ -29,8 +30,8 @@ __all__ = ["DELIMITERS", "read_delimited"]
 DELIMITERS = ",;\t|"
 IN_MEMORY = 1 << 28
 """Bytes up to which a file is read once and kept; a larger one is read again for every scan."""
-PACKED = 10
-BLOCK = 1 << 24
+CELLS = IN_MEMORY // 4
+"""Cells up to which a file is kept: each takes 12 bytes and more, however short its text is."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,13 @@ def read_delimited(
         The file is empty or not text, its header is blank or names a column twice, or a row
         cannot be told apart (with its line number).
     """
-    with reading(file.name, "a text file"):
-        quoted = file.survey()
+    seen = file.fingerprint()
+    with seen.unchanged(), reading(file.name, "a text file"):
+        survey = file.survey()
         layout = _layout(file, delimiter, total, escape)
         check_names(layout.names, file.name)
-        if quoted:
-            _judge(file, layout)
         everything = list(range(len(layout.names)))
-        packed = PACKED if file.name.lower().endswith(".gz") else 1
-        kept = file.size * packed <= IN_MEMORY
+        kept = survey.size <= IN_MEMORY and survey.lines * len(everything) <= CELLS
         try:
             if kept:
                 held = _texts(file, layout, everything).read_all()
@@ -79,6 +78,8 @@ def read_delimited(
                 n_rows = sum(batch.num_rows for batch in _texts(file, layout, [0]))
         except pa.ArrowInvalid:
             raise _blame(file, layout) from None
+        if survey.quoted:
+            _judge(file, layout)
         spellings = detect(
             lambda: held if kept else _texts(file, layout, everything),
             [] if total else everything,
@@ -105,7 +106,7 @@ def read_delimited(
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         wanted = [layout.names.index(column) for column in columns]
         chosen = pa.schema([schema.field(i) for i in wanted])
-        with reading(file.name, "a text file"):
+        with seen.unchanged(), reading(file.name, "a text file"):
             yield from _typed(_texts(file, layout, wanted), wanted, spellings, chosen)
 
     return Table(file.name, schema, n_rows, scan, formats=formats)
@@ -115,7 +116,8 @@ def _layout(file: TextFile, delimiter: str | None, total: bool, escaped: bool) -
     headers, failed = {}, False
     for candidate in delimiter or DELIMITERS:
         with file.text() as text, _long_fields():
-            rows = (row for row in csv.reader(text, delimiter=candidate, strict=True) if row)
+            lines = _Lines(file, text)
+            rows = (row for row in csv.reader(lines, delimiter=candidate, strict=True) if row)
             try:
                 header = next(rows)
             except csv.Error:
@@ -150,24 +152,56 @@ def _stray(header: list[str], file: TextFile, delimiter: str) -> bool:
     return not all('"' + name.replace('"', '""') + '"' in raw for name in names)
 
 
+class _Lines:
+    """The lines of a text, refused where those of one row get too long."""
+
+    def __init__(self, file: TextFile, text: io.TextIOWrapper) -> None:
+        self.length = 0
+        self._file = file
+        self._text = text
+        self._line = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        self._line += 1
+        self.length += len(line)
+        if self.length > LINE:
+            raise self._file.too_long(self._line)
+        return line
+
+
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Lift the parser's limit on a field's length, which is one for the whole process."""
-    before = csv.field_size_limit(sys.maxsize)
+    """Raise the parser's limit on a field's length, which is one for the whole process."""
+    before = csv.field_size_limit(LINE)
     try:
         yield
     finally:
         csv.field_size_limit(before)
 
 
-def _judge(file: TextFile, layout: _Layout) -> None:
-    """Refuse the first row that strict parsing cannot tell apart."""
+def _judge(file: TextFile, layout: _Layout, *, bounded: bool = False) -> None:
+    """Refuse the first row that strict parsing cannot tell apart.
+
+    Parameters
+    ----------
+    file : TextFile
+    layout : _Layout
+    bounded : bool
+        Whether a row may have no end: Arrow has not accepted the file.
+    """
     wanted = len(layout.names)
     with file.text() as text, _long_fields():
-        reader = csv.reader(text, delimiter=layout.delimiter, strict=True)
+        lines = _Lines(file, text)
+        source = lines if bounded else text
+        reader = csv.reader(source, delimiter=layout.delimiter, strict=True)
         line = 1
         try:
             for row in reader:
+                lines.length = 0
                 if len(row) != wanted and row:
                     raise DataError(
                         f"{file.name}, line {line}: has {len(row)} fields where the header has "
@@ -175,7 +209,9 @@ def _judge(file: TextFile, layout: _Layout) -> None:
                         f"delimiter {layout.delimiter!r}"
                     )
                 line = reader.line_num + 1
-        except csv.Error:
+        except csv.Error as error:
+            if "limit" in str(error):
+                raise file.too_long(line) from None
             raise DataError(
                 f"{file.name}, line {line}: a quotation mark is not closed where its field ends; "
                 'close it, and write one inside a field as ""'
@@ -187,7 +223,7 @@ def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatc
     rows = pv.open_csv(
         file.stream(),
         read_options=pv.ReadOptions(
-            block_size=BLOCK,
+            block_size=LINE,
             column_names=names,
             skip_rows=layout.blanks,
             skip_rows_after_names=1,
@@ -213,13 +249,10 @@ def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatc
 def _blame(file: TextFile, layout: _Layout) -> DataError:
     """Say what is wrong with a file that Arrow refused."""
     try:
-        _judge(file, layout)
+        _judge(file, layout, bounded=True)
     except DataError as error:
         return error
-    return DataError(
-        f"{file.name}: a row is longer than {BLOCK >> 20} MiB; close its quotation marks, or "
-        "leave the long field out"
-    )
+    return file.too_long()
 
 
 def _typed(

@@ -21,6 +21,7 @@ _CONFIG: dict[str, Any] = {
 }
 # A view may name a file, a URL or a Python variable; once locked, no SQL can change these settings.
 _LOCK = """
+SET enable_progress_bar = false;
 SET GLOBAL TimeZone = 'UTC';
 SET python_enable_replacements = false;
 SET enable_external_access = false;

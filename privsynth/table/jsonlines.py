@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -11,13 +13,16 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from privsynth.errors import DataError
-from privsynth.table.bytestream import TextFile
+from privsynth.table.bytestream import CHUNK, Survey, TextFile
+from privsynth.table.limits import LINE, refuse_sparse
 from privsynth.table.places import reading
 from privsynth.table.spelling import EXACT, detect, typed, warn_of_zones
 
 __all__ = ["read_json_lines", "read_json_texts", "with_times"]
 
-BLOCK = 1 << 24
+DEPTH = 250
+"""Opening brackets on a line from which it is tried whether they nest too deeply for a parser."""
+_KEY = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"\s*:')
 
 
 def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
@@ -35,10 +40,11 @@ def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
         A line is no JSON object, names a key twice, or holds another type than the lines
         before it (with its line number).
     """
-    with reading(file.name, "JSON lines"):
-        file.survey()
+    with file.fingerprint().unchanged(), reading(file.name, "JSON lines"):
+        survey = file.survey()
+        _refuse_deep(file)
         try:
-            table = _parse(file, {})
+            table = _parse_bounded(file, survey)
             # Arrow reads text that looks like a time as one, and forgets how it was spelled.
             texts = {
                 entry.name: pa.string()
@@ -70,8 +76,8 @@ def read_json_texts(file: TextFile) -> pa.Table:
     DataError
         A line is no JSON object (with its line number).
     """
-    with reading(file.name, "JSON lines"):
-        file.survey()
+    with file.fingerprint().unchanged(), reading(file.name, "JSON lines"):
+        survey = file.survey()
         columns: dict[str, list[str | None]] = {}
         rows = 0
         with file.text() as text:
@@ -82,6 +88,7 @@ def read_json_texts(file: TextFile) -> pa.Table:
                         values += [None] * (rows - len(values))
                         values.append(_text(value))
                     rows += 1
+                    refuse_sparse(file.name, rows, len(columns), survey.size)
         for values in columns.values():
             values += [None] * (rows - len(values))
         return pa.table({name: pa.array(columns[name], pa.string()) for name in columns})
@@ -122,16 +129,54 @@ def with_times(table: pa.Table, columns: list[str]) -> tuple[pa.Table, dict[str,
     return table, formats
 
 
-def _parse(file: TextFile, types: Mapping[str, pa.DataType]) -> pa.Table:
+def _parse_bounded(file: TextFile, survey: Survey) -> pa.Table:
+    """Parse a file whose keys could make a table far larger than the file.
+
+    Arrow gives every line a cell of every key. So the keys are counted in the first lines, which
+    is slow, and the other lines are read by a parser that takes no other key or type. Only where
+    that fails are the keys of all lines counted.
+    """
+    with file.text() as text:
+        head = "".join(text.readlines(CHUNK))
+        whole = not text.read(1)
+    keys = set(_KEY.findall(head))
+    refuse_sparse(file.name, head.count("\n"), len(keys), len(head))
+    if not whole:
+        try:
+            first = pj.read_json(io.BytesIO(head.encode()), pj.ReadOptions(block_size=4 * LINE))
+            return _parse(file, {e.name: e.type for e in first.schema}, others="error")
+        except pa.ArrowInvalid:
+            with file.text() as text:
+                while lines := "".join(text.readlines(CHUNK)):
+                    keys.update(_KEY.findall(lines))
+                    refuse_sparse(file.name, survey.lines, len(keys), survey.size)
+    return _parse(file, {})
+
+
+def _parse(file: TextFile, types: Mapping[str, pa.DataType], others: str = "infer") -> pa.Table:
     raw = file.stream()
     if not file.is_utf8:
         raw = pa.transcoding_input_stream(raw, file.encoding, "utf-8")
     explicit = pa.schema(list(types.items())) if types else None
     return pj.read_json(
         raw,
-        read_options=pj.ReadOptions(block_size=BLOCK),
-        parse_options=pj.ParseOptions(explicit_schema=explicit),
+        read_options=pj.ReadOptions(block_size=LINE),
+        parse_options=pj.ParseOptions(explicit_schema=explicit, unexpected_field_behavior=others),
     )
+
+
+def _refuse_deep(file: TextFile) -> None:
+    """Refuse lines whose brackets nest so deeply that a parser would run out of its stack."""
+    with file.text() as text:
+        while chunk := text.read(CHUNK):
+            if chunk.count("{") + chunk.count("[") - chunk.count("\n{") > DEPTH:
+                break
+        else:
+            return
+    with file.text() as text:
+        for number, line in enumerate(text, 1):
+            if line.count("{") + line.count("[") > DEPTH:
+                _spelled(line, f"{file.name}, line {number}")
 
 
 def _judge(file: TextFile, floats: Collection[str] = ()) -> None:

@@ -52,6 +52,9 @@ SUFFIXES = {
 """The suffixes that are known, and the kind of file each stands for."""
 
 _URL = re.compile(r"(duckdb|sqlite|postgresql|postgres)://(.*)", re.DOTALL | re.IGNORECASE)
+_ALLOCATION = re.compile(r"alloc of size (\d+) failed")
+MOST_ASKED = 1 << 34
+"""Bytes that no sound file makes Arrow ask for at once."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,10 @@ def reading(name: str, what: str = "the kind of table its name says") -> Iterato
         yield
     except PrivsynthError:
         raise
-    except (MemoryError, duckdb.OutOfMemoryException):
+    except (MemoryError, duckdb.OutOfMemoryException) as error:
+        asked = _ALLOCATION.search(str(error))
+        if asked and int(asked[1]) > MOST_ASKED:
+            raise DataError(damaged) from None
         raise MachineError(f"{name}: the memory is spent; free some, or read fewer rows") from None
     except (pa.ArrowException, EOFError, zlib.error, UnicodeError):
         raise DataError(damaged) from None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import glob
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import DataError, StorageError
 from privsynth.table.bytestream import TextFile, check_encoding
+from privsynth.table.fingerprint import Fingerprint
+from privsynth.table.limits import PIPED, refuse_bomb, refuse_rows
 from privsynth.table.places import database, folder_files, glob_files, kind_of, reading
-from privsynth.table.relation import Table, in_memory
+from privsynth.table.relation import Scan, Table, in_memory
 from privsynth.table.storage import clean, storage_schema
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
+LONG = 1 << 8
+"""Bytes from which a text that repeats could spell out to far more than its file."""
 MOST_HELD = 4_000_000
 """The most cells of a table that is read into memory at once."""
 
@@ -86,21 +90,33 @@ def _read(data: Any, encoding: str, total: bool, escape: bool) -> Table:
         return _from_database(place, total)
     name = str(data)
     if name == "-":
-        held = io.BytesIO(sys.stdin.buffer.read())
-        return _from_text(TextFile(held, "standard input", encoding), "csv", total, escape)
+        return _from_text(TextFile(_piped(), "standard input", encoding), "csv", total, escape)
     path = Path(data)
     if path.is_dir():
         return _from_parquet(folder_files(path), name, path, total)
     if not path.exists():
         if glob.has_magic(name):
-            return _from_parquet(glob_files(name), name)
+            return _from_parquet(glob_files(name), name, total=total)
         raise StorageError(f"{name}: no such file; check the path")
     kind = kind_of(path)
     if kind == "parquet":
-        return _from_parquet([path], name)
+        return _from_parquet([path], name, total=total)
     if kind == "arrow":
-        return _from_arrow_file(path, name)
+        return _from_arrow_file(path, name, total)
     return _from_text(TextFile(path, name, encoding), kind, total, escape)
+
+
+def _piped() -> io.BytesIO:
+    """Read standard input, which cannot be read twice, into memory."""
+    held = io.BytesIO()
+    while chunk := sys.stdin.buffer.read(1 << 20):
+        held.write(chunk)
+        if held.tell() > PIPED:
+            raise DataError(
+                f"standard input: is longer than {PIPED >> 20} MiB; write it to a file, and give "
+                "its path"
+            )
+    return held
 
 
 def _from_frame(data: Any, total: bool) -> Table:
@@ -108,17 +124,27 @@ def _from_frame(data: Any, total: bool) -> Table:
 
     with reading(NAME, "a frame"):
         table, frame = from_frame(data, total)
-        return _held(table, NAME, frame)
+        return _held(table, NAME, frame, total=total)
 
 
 def _from_database(place: Database, total: bool) -> Table:
     from privsynth.table.databases import read_adbc, read_duckdb
 
-    if place.scheme == "duckdb":
-        schema, n_rows, scan = read_duckdb(place)
-        return Table(place.name, schema, n_rows, scan)
-    table, formats = read_adbc(place, total)
-    return _held(table, place.name, formats=formats)
+    if place.scheme == "postgresql":
+        table, formats = read_adbc(place, total)
+        return _held(table, place.name, formats=formats, total=total)
+    # What was written last may stand in a file beside the database.
+    endings = ("", ".wal") if place.scheme == "duckdb" else ("", "-wal")
+    files = [Path(place.address + ending) for ending in endings]
+    with reading(place.name, "a database"):
+        seen = Fingerprint.of(file for file in files if file.is_file())
+        with seen.unchanged():
+            if place.scheme == "sqlite":
+                table, formats = read_adbc(place, total)
+                return _held(table, place.name, formats=formats, total=total)
+            schema, n_rows, scan = read_duckdb(place, total)
+            refuse_rows(place.name, n_rows, len(schema), files[0].stat().st_size)
+    return Table(place.name, schema, n_rows, _watched(scan, seen, place.name, "a database"))
 
 
 def _from_text(file: TextFile, kind: str, total: bool, escape: bool) -> Table:
@@ -127,7 +153,7 @@ def _from_text(file: TextFile, kind: str, total: bool, escape: bool) -> Table:
 
     if kind == "jsonl":
         table, formats = (read_json_texts(file), {}) if total else read_json_lines(file)
-        return _held(table, file.name, formats=formats)
+        return _held(table, file.name, formats=formats, total=total)
     return read_delimited(file, "\t" if kind == "tsv" else None, total, escape=escape)
 
 
@@ -140,7 +166,6 @@ def _from_parquet(
     """
     import pyarrow as pa
     import pyarrow.dataset as ds
-    import pyarrow.parquet as pq
 
     if not files:
         raise StorageError(f"{name}: no Parquet files there; name files that end in .parquet")
@@ -148,28 +173,115 @@ def _from_parquet(
         if kind_of(file) != "parquet":
             raise DataError(f"{name}: {file.name} is no Parquet file; a glob takes Parquet alone")
     with reading(name, "Parquet"):
-        first = None
-        for file in files:
-            with reading(str(file), "Parquet"):
-                schema = storage_schema(pq.read_schema(file), str(file))
-            first = first or schema
-            if schema != first:
-                raise DataError(
-                    f"{file}: has other columns or types than {files[0]}; give all files the same"
-                )
-        # Such a file codes its texts already: to spell every one out would cost most of the time.
-        texts = [entry.name for entry in first or () if pa.types.is_string(entry.type)]
-        dataset = ds.dataset(
-            [str(file) for file in files],
-            format=ds.ParquetFileFormat(dictionary_columns=texts),
-            partitioning=_texts_of_folders(files, folder)
-            if folder and total
-            else "hive"
-            if folder
-            else None,
-            partition_base_dir=str(folder) if folder else None,
-        )
-        return _from_dataset(dataset, name, texts)
+        seen = _fingerprint(files)
+        with seen.unchanged():
+            found = _one_schema(files)
+            size = sum(file.stat().st_size for file in files)
+            # Such a file codes its texts already: to spell every one out would cost most of the
+            # time.
+            texts = [entry.name for entry in found if _textual(entry.type)]
+            dataset = ds.dataset(
+                [str(file) for file in files],
+                format=ds.ParquetFileFormat(dictionary_columns=texts),
+                partitioning=_texts_of_folders(files, folder)
+                if folder and total
+                else "hive"
+                if folder
+                else None,
+                partition_base_dir=str(folder) if folder else None,
+            )
+            dataset = dataset.replace_schema(_filled(dataset.schema, found, texts))
+            n_rows = dataset.count_rows()
+            refuse_rows(name, n_rows, len(dataset.schema), size)
+    schema = pa.schema(
+        [
+            (entry.name, pa.string()) if entry.name in texts else entry
+            for entry in storage_schema(dataset.schema, name)
+        ]
+    )
+
+    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        chosen = pa.schema([schema.field(column) for column in columns])
+        row, spelled = 1, 0
+        for batch in dataset.to_batches(columns=columns):
+            cleaned = clean(batch, chosen, name, first_row=row, total=total)
+            spelled += _spelled_out(cleaned)
+            refuse_bomb(name, spelled, size)
+            yield cleaned
+            row += batch.num_rows
+
+    return Table(name, schema, n_rows, _watched(scan, seen, name, "Parquet"))
+
+
+def _one_schema(files: list[Path]) -> pa.Schema:
+    """Return the schema that files share; a column without a value in some has others' type.
+
+    Raises
+    ------
+    DataError
+        A file has other columns or types than the first, or unpacks to far more than its size.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schemas = []
+    for file in files:
+        with reading(str(file), "Parquet"):
+            metadata = pq.read_metadata(file)
+            schemas.append(metadata.schema.to_arrow_schema().remove_metadata())
+            groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+            unpacked = sum(group.total_byte_size for group in groups)
+            refuse_bomb(str(file), unpacked, file.stat().st_size)
+    shared = schemas[0]
+    stored = storage_schema(shared, str(files[0]))
+    for file, own in zip(files, schemas, strict=True):
+        kinds = storage_schema(own, str(file)).types
+        empty = [pa.types.is_null(entry.type) for entry in own]
+        for i, kind in enumerate(kinds) if own.names == shared.names else ():
+            if pa.types.is_null(shared.types[i]) and not empty[i]:
+                shared, stored = shared.set(i, own[i]), stored.set(i, stored[i].with_type(kind))
+        if own.names != shared.names or any(
+            kind != known and not nothing
+            for kind, known, nothing in zip(kinds, stored.types, empty, strict=True)
+        ):
+            raise DataError(
+                f"{file}: has other columns or types than {files[0]}; give all files the same"
+            )
+    return shared
+
+
+def _spelled_out(batch: pa.RecordBatch) -> int:
+    """Return the bytes of a batch's long texts without their dictionaries."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type):
+            lengths = pc.binary_length(column.dictionary)
+            if (pc.max(lengths).as_py() or 0) > LONG:
+                size += pc.sum(lengths.cast(pa.int64()).take(column.indices)).as_py() or 0
+    return size
+
+
+def _textual(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _filled(schema: pa.Schema, shared: pa.Schema, texts: list[str]) -> pa.Schema:
+    """Give the columns without a value in the first file the type that they have in others."""
+    import pyarrow as pa
+
+    for i, entry in enumerate(schema):
+        if pa.types.is_null(entry.type) and entry.name in shared.names:
+            coded = pa.dictionary(pa.int32(), pa.string())
+            kind = coded if entry.name in texts else shared.field(entry.name).type
+            schema = schema.set(i, entry.with_type(kind))
+    return schema
 
 
 def _texts_of_folders(files: list[Path], folder: Path) -> Any:
@@ -181,42 +293,43 @@ def _texts_of_folders(files: list[Path], folder: Path) -> Any:
     return ds.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive")
 
 
-def _from_arrow_file(path: Path, name: str) -> Table:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
+def _from_arrow_file(path: Path, name: str, total: bool) -> Table:
+    from privsynth.table.arrowfile import read_arrow
 
     with reading(name, "Arrow or Feather"):
-        try:
-            return _from_dataset(ds.dataset(str(path), format="ipc"), name)
-        except pa.ArrowInvalid:
-            with pa.OSFile(str(path)) as raw:
-                return _held(pa.ipc.open_stream(raw).read_all(), name)
+        seen = _fingerprint([path])
+        with seen.unchanged():
+            schema, n_rows, scan = read_arrow(path, name, total)
+    return Table(name, schema, n_rows, _watched(scan, seen, name, "Arrow or Feather"))
 
 
-def _from_dataset(dataset: Any, name: str, texts: Sequence[str] = ()) -> Table:
-    """Give a dataset's rows; columns of `texts` may be dictionary arrays there."""
-    import pyarrow as pa
+def _fingerprint(files: list[Path]) -> Fingerprint:
+    for file in files:
+        if not file.is_file():
+            raise StorageError(f"{file}: is no regular file; give one that can be read twice")
+    return Fingerprint.of(files)
 
-    schema = pa.schema(
-        [
-            (entry.name, pa.string()) if entry.name in texts else entry
-            for entry in storage_schema(dataset.schema, name)
-        ]
-    )
 
-    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        chosen = pa.schema([schema.field(column) for column in columns])
-        with reading(name):
-            for batch in dataset.to_batches(columns=columns):
-                yield clean(batch, chosen)
+def _watched(scan: Scan, seen: Fingerprint, name: str, what: str) -> Scan:
+    """Refuse what a scan of files gave where these are no longer those that were opened."""
 
-    return Table(name, schema, dataset.count_rows(), scan)
+    def watched(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with seen.unchanged(), reading(name, what):
+            yield from scan(columns)
+
+    return watched
 
 
 def _held(
-    table: pa.Table, name: str, frame: str = "pandas", formats: dict[str, str] | None = None
+    table: pa.Table,
+    name: str,
+    frame: str = "pandas",
+    formats: dict[str, str] | None = None,
+    *,
+    total: bool,
 ) -> Table:
-    return in_memory(clean(table, storage_schema(table.schema, name)), name, frame, formats)
+    cleaned = clean(table, storage_schema(table.schema, name), name, total=total)
+    return in_memory(cleaned, name, frame, formats)
 
 
 def _refuse_infinite(table: Table) -> None:

@@ -36,6 +36,10 @@ __all__ = [
 NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 BOOLEANS = ("True/False", "true/false", "TRUE/FALSE")
 EXACT = 2**53
+TOGETHER = 256
+"""Columns asked of in one query: the time that DuckDB takes to plan it grows with their square."""
+TOGETHER_AGAIN = 1024
+"""The same where each query reads a file again."""
 
 Texts = Callable[[], "pa.Table | pa.RecordBatchReader"]
 """Gives columns of text named c0, c1, ... from their start."""
@@ -90,28 +94,30 @@ def detect(
     wanted = list(columns)
     if not wanted:
         return {}
-    examples = _aggregate(texts, wanted, {i: f"min(c{i})" for i in wanted})
+    examples = _aggregate(texts, {i: {"least": f"min(c{i})"} for i in wanted})
     rounds = {
         i: _times(example) if only_times else _candidates(example, comma)
-        for i, example in examples.items()
-        if example is not None
+        for i in wanted
+        if (example := examples[i]["least"]) is not None
     }
     chosen = {}
     while rounds := {i: left for i, left in rounds.items() if left and i not in chosen}:
         now = {i: left.pop(0) for i, left in rounds.items()}
         questions = {
-            (i, k, what): sql.replace("@", f"c{i}")
+            i: {
+                (k, what): sql.replace("@", f"c{i}")
+                for k, spelling in enumerate(spellings)
+                for what, sql in _questions(spelling).items()
+            }
             for i, spellings in now.items()
-            for k, spelling in enumerate(spellings)
-            for what, sql in _questions(spelling).items()
         }
-        answers = _aggregate(texts, now, questions)
+        answers = _aggregate(texts, questions)
         for i, spellings in now.items():
-            passed = [k for k in range(len(spellings)) if answers[i, k, "passes"]]
+            passed = [k for k in range(len(spellings)) if answers[i][k, "passes"]]
             # Where day and month could change places, nobody can tell which is which.
             if passed and len({spellings[k].order for k in passed}) == 1:
                 k = passed[0]
-                zones = {answers.get((i, k, "first zone")), answers.get((i, k, "last zone"))}
+                zones = {answers[i].get((k, what)) for what in ("first zone", "last zone")}
                 chosen[i] = _in_zone(spellings[k], zones)
     return chosen
 
@@ -136,11 +142,23 @@ def _questions(spelling: Spelling) -> dict[str, str]:
 
 
 def _aggregate(
-    texts: Texts, columns: Collection[int], questions: Mapping[Any, str]
-) -> dict[Any, Any]:
-    relation = connect().from_arrow(_known(texts(), columns))
-    (row,) = relation.aggregate(", ".join(questions.values())).fetchall()
-    return dict(zip(questions, row, strict=True))
+    texts: Texts, questions: Mapping[int, Mapping[Any, str]]
+) -> dict[int, dict[Any, Any]]:
+    """Answer each column's questions, which are SQL."""
+    answers: dict[int, dict[Any, Any]] = {}
+    columns = list(questions)
+    while columns:
+        rows = texts()
+        width = TOGETHER if isinstance(rows, pa.Table) else TOGETHER_AGAIN
+        some, columns = columns[:width], columns[width:]
+        if isinstance(rows, pa.Table):
+            rows = rows.select([f"c{i}" for i in some])
+        relation = connect().from_arrow(_known(rows, set(some)))
+        asked = [sql for i in some for sql in questions[i].values()]
+        (row,) = relation.aggregate(", ".join(asked)).fetchall()
+        found = iter(row)
+        answers |= {i: dict(zip(questions[i], found, strict=False)) for i in some}
+    return answers
 
 
 def _known(
@@ -210,6 +228,8 @@ _DAY = re.compile(
     r"(?:\d{1,2}(?P<mark>[/.-])\d{1,2}(?P=mark)\d{4}|\d{4}/\d\d/\d\d)"
     r"(?P<time>(?P<sep>[T ])\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<half> [AP]M)?)?"
 )
+_YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+"""Microseconds from 1970 to the start of year 1, and to the end of year 9999."""
 _FRACTIONS = {"": ("", ""), ".000": (r"\.\d{3}", ".%g"), ".000000": (r"\.\d{6}", ".%f")}
 _ANY_FRACTION = (r"(?:\.\d{1,6})?", ".%f")
 _NANOSECONDS = (r"(?:\.\d{1,9})?", ".%n")
@@ -229,7 +249,7 @@ def _iso_times(match: re.Match[str]) -> list[list[Spelling]]:
     date = r"\d{4}-\d\d-\d\d"
     if not match["sep"]:
         value = "TRY_CAST(@ AS DATE)"
-        test = f"regexp_full_match(@, '{date}') AND {value} IS NOT NULL"
+        test = f"regexp_full_match(@, '{date}') AND {_has_year(value)}"
         return [[Spelling(pa.date32(), test, value, "%Y-%m-%d")]]
     stem = (rf"{date}{match['sep']}\d\d:\d\d", f"%Y-%m-%d{match['sep']}%H:%M")
     if match["seconds"]:
@@ -257,11 +277,16 @@ def _iso_time(*parts: tuple[str, str]) -> Spelling:
     pattern = "".join(expression for expression, _ in parts)
     return Spelling(
         pa.timestamp("ns" if fine else "us", tz="UTC" if zoned else None),
-        f"regexp_full_match(@, '{pattern}') AND {value} IS NOT NULL",
+        f"regexp_full_match(@, '{pattern}') AND {_has_year(value)}",
         value,
         "".join(form for _, form in parts),
         zone=rf"regexp_extract(@, '{_ANY_ZONE[0]}$')" if zoned else "",
     )
+
+
+def _has_year(value: str) -> str:
+    """Return SQL that is true of a time in the years 1 to 9999, which Python can hold."""
+    return f"epoch_us({value}) BETWEEN {_YEARS[0]} AND {_YEARS[1]}"
 
 
 def _other_times(match: re.Match[str]) -> list[Spelling]:
@@ -284,7 +309,8 @@ def _other_times(match: re.Match[str]) -> list[Spelling]:
             read, form = f"TRY_STRPTIME(@, '{date}{time}')", date + time
             dtype = pa.timestamp("us") if time else pa.date32()
             value = read if time else f"CAST({read} AS DATE)"
-            found.append(Spelling(dtype, f"strftime({read}, '{form}') = @", value, form, order))
+            test = f"strftime({read}, '{form}') = @ AND {_has_year(read)}"
+            found.append(Spelling(dtype, test, value, form, order))
     return found
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import DataError, SchemaError, UsageError, known
+from privsynth.table.limits import COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +19,15 @@ FRAMES = ("pandas", "polars", "arrow")
 SHOWN = 60
 """The most characters of an unknown type that a message repeats."""
 
+MOST_DIGITS = 38
+"""The most digits of a decimal: those that 128 bits hold."""
+
+_DAYS = (-719_162, 2_932_897)
+"""The days from 1970 to the first of year 1, and to that of year 10000."""
+_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+"""How many units make a day."""
 _TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
+_OFFSET = re.compile(r"([+-]\d\d):?(\d\d)?")
 _DECIMAL = re.compile(r"decimal(128|256)\((\d+), (-?\d+)\)")
 _DICTIONARY = re.compile(r"dictionary<values=(.+), indices=int32, ordered=([01])>")
 
@@ -37,7 +47,7 @@ def arrow_type(dtype: str) -> pa.DataType:
     if dtype in plain:
         return plain[dtype]
     match = _TIMESTAMP.fullmatch(dtype)
-    if match and (match[2] is None or _is_zone(match[2])):
+    if match and _is_zone(match[2]):
         return pa.timestamp(match[1], tz=match[2])
     match = _DICTIONARY.fullmatch(dtype)
     if match and not _DICTIONARY.fullmatch(match[1]):
@@ -50,19 +60,6 @@ def arrow_type(dtype: str) -> pa.DataType:
         pass
     names = [*plain, "timestamp[us]", "timestamp[us, tz=UTC]", "decimal128(10, 2)"]
     raise SchemaError(f"unknown dtype {dtype[:SHOWN]!r}{known(dtype[:SHOWN], names)}")
-
-
-@lru_cache(maxsize=64)
-def _is_zone(name: str) -> bool:
-    """Return whether Arrow knows a time zone; it takes any name, and fails where one is used."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        pc.assume_timezone(pa.array([0], pa.timestamp("s")), name)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def storage_schema(schema: pa.Schema, name: str) -> pa.Schema:
@@ -90,26 +87,61 @@ def check_names(names: list[str], name: str) -> None:
     """Refuse a table without columns, and names that are blank or come twice."""
     if not names:
         raise DataError(f"{name}: has no columns; at least one is wanted")
+    if len(names) > COLUMNS:
+        raise DataError(
+            f"{name}: has {len(names)} columns; expected {COLUMNS} at most; leave some out"
+        )
     for position, column in enumerate(names, 1):
         if not column.strip():
             raise DataError(
                 f"{name}: column {position} has no name; name it in the header, or leave it out "
                 "(pandas: to_csv(index=False))"
             )
-    if len(set(names)) != len(names):
-        twice = next(column for column in names if names.count(column) > 1)
+    column, times = Counter(names).most_common(1)[0]
+    if times > 1:
         raise DataError(
-            f"{name}: column {twice!r} is in the header {names.count(twice)} times; "
+            f"{name}: column {column!r} is in the header {times} times; "
             "give each column its own name"
         )
 
 
-def clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Cast a batch, or a table, to its storage types; NaN becomes null.
+def clean(
+    batch: pa.RecordBatch,
+    schema: pa.Schema,
+    name: str,
+    *,
+    first_row: int = 1,
+    total: bool = False,
+) -> pa.RecordBatch:
+    """Validate a batch, or a table, and cast it to its storage types; NaN becomes null.
 
-    A dictionary array of text stays one, though text is stored without.
+    Nothing may be computed on a batch of a file or of a caller before: Arrow's kernels trust
+    offsets and codes, and end in a signal where these are wrong. A dictionary array of text stays
+    one, though text is stored without.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch or pyarrow.Table
+    schema : pyarrow.Schema
+        As `storage_schema` gives it, for some or all columns.
+    name : str
+        What messages call the table.
+    first_row : int
+        The number of the first row, for messages.
+    total : bool
+        Take a time outside the years 1 to 9999 as missing, instead of refusing it.
+
+    Raises
+    ------
+    DataError
+        A column is damaged, or holds a time outside the years 1 to 9999.
     """
-    columns = [_clean_column(batch.column(entry.name), entry.type) for entry in schema]
+    columns = []
+    for entry in schema:
+        place = f"{name}, column {entry.name!r}"
+        column = _validated(batch.column(entry.name), place)
+        column = _within_range(column, place, first_row, total)
+        columns.append(_clean_column(column, entry.type))
     return type(batch).from_arrays(columns, names=schema.names)
 
 
@@ -125,20 +157,31 @@ def to_frame(table: pa.Table, frame: str) -> Any:
     -------
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
         In pandas, integer and boolean columns with nulls are of the nullable types
-        (``Int64``, ``boolean``), so that no integer loses digits.
+        (``Int64``, ``boolean``), so that no integer loses digits. In polars, which knows no fixed
+        offset such as +02:00, times with one come in UTC.
     """
     if frame == "arrow":
         return table
     if frame == "polars":
         import polars as pl
 
-        return pl.from_arrow(table)
+        return pl.from_arrow(table.cast(_in_known_zones(table.schema)))
     if frame == "pandas":
         import pandas as pd
 
         columns = {name: _series(table[name]) for name in table.column_names}
         return pd.DataFrame(columns, copy=False)
     raise UsageError(f"unknown kind of frame {frame!r}{known(frame, FRAMES)}")
+
+
+def _in_known_zones(schema: pa.Schema) -> pa.Schema:
+    """Return a schema whose times have UTC for a fixed offset."""
+    import pyarrow as pa
+
+    for i, entry in enumerate(schema):
+        if pa.types.is_timestamp(entry.type) and _OFFSET.fullmatch(entry.type.tz or ""):
+            schema = schema.set(i, entry.with_type(pa.timestamp(entry.type.unit, "UTC")))
+    return schema
 
 
 def _plain_types() -> list[pa.DataType]:
@@ -154,7 +197,7 @@ def _storage_type(entry: pa.Field, name: str) -> pa.DataType:
     import pyarrow as pa
 
     kind, types = entry.type, pa.types
-    if types.is_dictionary(kind):
+    if types.is_dictionary(kind) and not types.is_dictionary(kind.value_type):
         values = _storage_type(pa.field(entry.name, kind.value_type), name)
         return pa.dictionary(pa.int32(), values, ordered=kind.ordered)
     if types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind):
@@ -165,26 +208,136 @@ def _storage_type(entry: pa.Field, name: str) -> pa.DataType:
         return pa.date32()
     if types.is_float16(kind):
         return pa.float32()
-    if types.is_decimal32(kind) or types.is_decimal64(kind):
+    if types.is_decimal(kind) and kind.precision <= MOST_DIGITS and kind.scale >= 0:
         return pa.decimal128(kind.precision, kind.scale)
-    if types.is_timestamp(kind) or types.is_decimal(kind) or kind in _plain_types():
+    if types.is_decimal(kind):
+        raise DataError(
+            f"{name}, column {entry.name!r}: holds {kind}; expected decimals of {MOST_DIGITS} "
+            "digits at most, and a scale of 0 or more; turn it into floats or text"
+        )
+    if types.is_timestamp(kind) and (offset := _OFFSET.fullmatch(kind.tz or "")):
+        kind = pa.timestamp(kind.unit, f"{offset[1]}:{offset[2] or '00'}")
+    if types.is_timestamp(kind) and not _is_zone(kind.tz):
+        raise DataError(
+            f"{name}, column {entry.name!r}: holds times of an unknown time zone; give it one such "
+            "as UTC, +02:00 or Europe/Berlin"
+        )
+    if types.is_timestamp(kind) or kind in _plain_types():
         return kind
+    # The whole name of a nested type holds the names of its fields, which a row may decide.
     raise DataError(
-        f"{name}, column {entry.name!r}: holds {kind}, which is no plain value; "
-        "turn it into numbers or text, or leave it out"
+        f"{name}, column {entry.name!r}: holds {str(kind).partition('<')[0]}, which is no plain "
+        "value; turn it into numbers or text, or leave it out"
     )
+
+
+@lru_cache
+def _is_zone(zone: str | None) -> bool:
+    """Say whether Arrow and pandas both know a time zone; None is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if zone is None:
+        return True
+    try:
+        moment = pa.array([0], pa.timestamp("us", zone))
+        pc.strftime(moment)
+        moment.to_pandas()
+    except (pa.ArrowException, ValueError, LookupError, OSError, TypeError):
+        return False
+    return True
+
+
+def _validated(column: Any, place: str) -> Any:
+    """Check every offset, code and character of a column."""
+    import pyarrow as pa
+
+    try:
+        for part in getattr(column, "chunks", (column,)):
+            part.validate()
+            if pa.types.is_dictionary(part.type) and pa.types.is_temporal(part.type.value_type):
+                pa.DictionaryArray.from_arrays(part.indices, _ticks(part.dictionary))
+            # Arrow's full check refuses times that are no whole days, or beyond a day.
+            elif not pa.types.is_temporal(part.type):
+                part.validate(full=True)
+    except (pa.ArrowException, UnicodeError):
+        raise DataError(
+            f"{place}: is damaged: its offsets, codes or characters are invalid; write it again"
+        ) from None
+    return column
+
+
+def _within_range(column: Any, place: str, first_row: int, total: bool) -> Any:
+    """Refuse dates and times that have no text, or take them as missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = getattr(column.type, "value_type", column.type)
+    if not pa.types.is_temporal(kind):
+        return column
+    ticks = _ticks(_decoded(column))
+    a_day = _DAY[getattr(kind, "unit", "D" if pa.types.is_date32(kind) else "ms")]
+    days = (0, 1) if pa.types.is_time(kind) else _DAYS
+    if getattr(kind, "tz", None) not in (None, "", "UTC"):
+        days = (days[0] + 1, days[1] - 1)  # a zone moves a time by up to a day
+    low, high = max(days[0] * a_day, -(2**63)), min(days[1] * a_day - 1, 2**63 - 1)
+    seen = pc.min_max(ticks).as_py()
+    if seen["min"] is None or low <= seen["min"] <= seen["max"] <= high:
+        return column
+    inside = pc.and_(pc.greater_equal(ticks, low), pc.less_equal(ticks, high))
+    if total:
+        return _only(column, pc.fill_null(inside, False))
+    row = first_row + pc.index(inside, False).as_py()
+    raise DataError(
+        f"{place}, row {row}: holds a time outside the years 1 to 9999, or beyond its day; replace "
+        "it or leave it empty"
+    )
+
+
+def _ticks(column: Any) -> Any:
+    """Return dates and times as the integers that they are stored as."""
+    import pyarrow as pa
+
+    return column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
 
 
 def _clean_column(column: Any, kind: pa.DataType) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    value = getattr(kind, "value_type", kind)
+    if pa.types.is_date64(getattr(column.type, "value_type", column.type)):
+        # Arrow's cast fails on a time of day. Its day is the one before it, before 1970 too.
+        column = pc.floor_temporal(_decoded(column), unit="day").cast(value)
+        column = column.dictionary_encode() if pa.types.is_dictionary(kind) else column
     coded = pa.types.is_dictionary(column.type) and column.type.value_type == kind
     if column.type != kind and not coded:
         column = column.cast(kind)
-    if pa.types.is_floating(kind) and pc.any(pc.is_nan(column)).as_py():
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    if pa.types.is_floating(value):
+        nan = pc.is_nan(_decoded(column))
+        if pc.any(nan).as_py():
+            column = _only(column, pc.fill_null(pc.invert(nan), False))
     return column
+
+
+def _only(column: Any, kept: Any) -> Any:
+    """Make the other rows of a column null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return pc.if_else(kept, column, pa.scalar(None, column.type))
+    if isinstance(column, pa.ChunkedArray):
+        column, kept = column.combine_chunks(), kept.combine_chunks()
+    indices = pc.if_else(kept, column.indices, pa.scalar(None, column.indices.type))
+    return type(column).from_arrays(indices, column.dictionary, ordered=column.type.ordered)
+
+
+def _decoded(column: Any) -> Any:
+    """Return a column without its dictionary."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _series(column: pa.ChunkedArray) -> Any:
@@ -192,9 +345,25 @@ def _series(column: pa.ChunkedArray) -> Any:
     import pyarrow as pa
 
     kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _categories(column).to_pandas()
     if not column.null_count or not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         return column.to_pandas()
     names = {"bool": "boolean", "uint8": "UInt8", "uint16": "UInt16", "uint32": "UInt32"}
     names |= {"uint64": "UInt64"}
     nullable = pd.api.types.pandas_dtype(names.get(str(kind), str(kind).capitalize()))
     return column.to_pandas(types_mapper=lambda _: nullable)
+
+
+def _categories(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a coded column whose dictionary pandas takes: without null, NaN or a value twice."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for chunk in column.chunks:
+        levels = chunk.dictionary
+        if pa.types.is_floating(levels.type):
+            levels = pc.if_else(pc.is_nan(levels), None, levels)
+        if levels.null_count or pc.count_distinct(levels).as_py() < len(levels):
+            return _decoded(column).dictionary_encode()
+    return column
