@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from privsynth.schema import Column
 from privsynth.table import arrow_type
-from privsynth.table.texts import in_calendar, texts
+from privsynth.table.texts import in_calendar, spelled_floats, texts
 
 __all__ = ["comparable", "numbers_in", "readings"]
 
@@ -130,6 +130,8 @@ def _floats(plain: pa.Array) -> pa.Array:
         plain = pc.if_else(pc.equal(words, "false"), "0", plain)
     floats = plain.cast(pa.float64(), safe=False)
     floats = _where(pc.invert(pc.is_nan(floats)), floats)
+    if pa.types.is_floating(kind):
+        floats = spelled_floats(floats)
     return pc.add(floats, 0.0)  # which makes -0.0 the same as 0.0
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["in_calendar", "is_plain", "texts", "texts_of_objects"]
+__all__ = ["in_calendar", "is_plain", "spelled_floats", "texts", "texts_of_objects"]
 
 YEARS = (-719_162, 2_932_896)
 """The first day of the year 1 and the last one of 9999, counted from that of 1970."""
@@ -46,8 +46,8 @@ def texts(values: pa.Array) -> pa.Array:
     -----
     A whole number has no decimal point; one in single precision has the digits of that
     precision. A moment has six decimals of a second, or nine where it needs them, and one with a
-    time zone is spelled in UTC with a ``Z``. What lies outside the years 1 to 9999 is spelled as
-    the nearest moment inside.
+    time zone is spelled as that of UTC. What lies outside the years 1 to 9999 is spelled as the
+    nearest moment inside.
     """
     kind, types = values.type, pa.types
     if types.is_string(kind):
@@ -61,14 +61,25 @@ def texts(values: pa.Array) -> pa.Array:
     if types.is_date(kind):
         return in_calendar(values).cast(pa.date32()).cast(pa.string())
     if types.is_timestamp(kind):
-        zoned = "" if kind.tz is None else "Z"
         fine = pa.timestamp("ns" if kind.unit == "ns" else "us")
         moments = in_calendar(values).view(pa.timestamp(kind.unit)).cast(fine).cast(pa.string())
-        return pc.binary_join_element_wise(_short(moments), zoned, "")
+        return _short(moments)
     if types.is_time(kind):
         spelled = values.cast(pa.time64("ns")).cast(pa.string())
         return pc.replace_substring_regex(_short(spelled), r"\.0+$", "")
     return pa.nulls(len(values), pa.string())
+
+
+def spelled_floats(values: pa.Array) -> pa.Array:
+    """Give floats, none of them NaN, as their texts spell them.
+
+    Of these those in single precision alone are others: the float nearest to a third has seven
+    digits there, and is read as those.
+    """
+    narrow = pc.and_not(_single(values), pc.equal(values, pc.trunc(values)))
+    if not pc.any(narrow).as_py():
+        return values
+    return pc.if_else(narrow, texts(_where(narrow, values)).cast(pa.float64()), values)
 
 
 def is_plain(kind: pa.DataType) -> bool:
@@ -146,13 +157,17 @@ class _Typed(NamedTuple):
 def _floats(values: pa.Array) -> pa.Array:
     """Spell floats: whole ones as integers, those of single precision by their own digits."""
     values = _where(pc.invert(pc.is_nan(values)), values)
-    small = pc.less(pc.abs(values), 2.0**63)
-    whole = pc.and_(small, pc.equal(values, pc.trunc(values)))
-    digits = _where(whole, values).cast(pa.int64(), safe=False).cast(pa.string())
-    single = values.cast(pa.float32(), safe=False)
-    narrow = pc.equal(single.cast(pa.float64()), values)
-    shortest = pc.if_else(narrow, single.cast(pa.string()), values.cast(pa.string()))
-    return pc.coalesce(digits, shortest)
+    whole = pc.equal(values, pc.trunc(values))
+    small = _where(pc.and_(whole, pc.less(pc.abs(values), 2.0**63)), values)
+    digits = small.cast(pa.int64(), safe=False).cast(pa.string())
+    narrow = pc.and_not(_single(values), whole)
+    single = values.cast(pa.float32(), safe=False).cast(pa.string())
+    return pc.coalesce(digits, pc.if_else(narrow, single, values.cast(pa.string())))
+
+
+def _single(values: pa.Array) -> pa.Array:
+    """Say which floats single precision holds."""
+    return pc.equal(values.cast(pa.float32(), safe=False).cast(pa.float64()), values)
 
 
 def _plain(value: object) -> str | _Typed | None:
@@ -189,22 +204,21 @@ def _told(value: Any) -> str | _Typed | None:
     if issubclass(kind, datetime.time):
         return datetime.time.isoformat(value)
     if issubclass(kind, np.datetime64):
-        return _ticks(value, None)
+        return _ticks(value)
     return None
 
 
 def _moment(value: Any) -> _Typed | None:
     """Give a `datetime`, or a pandas Timestamp, which has its unit."""
-    zone = None if value.tzinfo is None else "UTC"
     if hasattr(value, "asm8"):
-        return _ticks(value.asm8, zone)
+        return _ticks(value.asm8)
     # By arithmetic, since a moment near the year 1 or 9999 may lie beyond those years in UTC.
     since = value.replace(tzinfo=None) - datetime.datetime(1970, 1, 1)
     since -= value.utcoffset() or datetime.timedelta()
-    return _Typed(pa.timestamp("us", zone), since // datetime.timedelta(microseconds=1))
+    return _Typed(pa.timestamp("us"), since // datetime.timedelta(microseconds=1))
 
 
-def _ticks(value: np.datetime64, zone: str | None) -> _Typed | None:
+def _ticks(value: np.datetime64) -> _Typed | None:
     if np.isnat(value):
         return None
     unit = np.datetime_data(value.dtype)[0]
@@ -213,7 +227,7 @@ def _ticks(value: np.datetime64, zone: str | None) -> _Typed | None:
         return _Typed(pa.date64(), day * _A_DAY["ms"])
     if unit not in _A_DAY:
         unit = "s"
-    return _Typed(pa.timestamp(unit, zone), int(value.astype(f"datetime64[{unit}]").astype(int)))
+    return _Typed(pa.timestamp(unit), int(value.astype(f"datetime64[{unit}]").astype(int)))
 
 
 def _short(spelled: pa.Array) -> pa.Array:
