@@ -140,7 +140,9 @@ def fit(
     BudgetExceeded
         The ledger does not allow the budget.
     """
-    if isinstance(data, FittedModel) or str(data).endswith(MODEL):
+    if isinstance(data, FittedModel) or (
+        isinstance(data, str | Path) and str(data).endswith(MODEL)
+    ):
         name = engine or DEFAULT_PRIVATE
         given = {
             "target": target,
@@ -174,7 +176,7 @@ def fit(
     streams = np.random.SeedSequence(chosen).spawn(2)
     aim = _target_name(target, declared)
     if budget is not None:
-        table = read(data, encoding=encoding, total=True)
+        table = _read_totally(data, encoding, declared)
         train, aside = set_aside(table, holdout, budget)
         model = fit_privately(
             train,
@@ -297,18 +299,20 @@ def augmented(
     declared = opened(schema)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     plan = Plan(name, settings, fit_on, selection, Disclosure(k).k, declared, budget, ledger)
-    if budget is not None and str(data) == "-":
+    if budget is not None and isinstance(data, str | Path) and str(data) == "-":
         raise UsageError(
             "under a budget the table is read twice, and standard input can be read but once; "
             "name a file"
         )
-    learnt = None if budget is None else read(data, encoding=encoding, total=True)
+    learnt = None if budget is None else _read_totally(data, encoding, declared)
     try:
         real = read(data, encoding=encoding)
     except DataError:
         if learnt is None:
             raise
         real = learnt  # under a budget nothing is refused for what the rows hold
+    if learnt is not None and set(real.names) != set(learnt.names):
+        real = learnt  # the rows of JSON lines have other keys than the schema declares
     return augment_table(
         real,
         target,
@@ -778,6 +782,12 @@ def _read_either(data: Any, encoding: str) -> Table:
         return read(data)
     except DataError:
         return read(data, encoding=encoding)
+
+
+def _read_totally(data: Any, encoding: str, declared: Schema | None) -> Table:
+    """Read a table under a budget, so that no row decides on its columns or on how it is read."""
+    names = None if declared is None else declared.names
+    return read(data, encoding=encoding, total=True, columns=names)
 
 
 def _frame(table: Table) -> Any:

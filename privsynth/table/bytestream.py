@@ -14,9 +14,13 @@ from privsynth.errors import DataError, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TextFile", "check_encoding"]
+__all__ = ["IN_MEMORY", "PACKED", "TextFile", "check_encoding"]
 
 CHUNK = 1 << 20
+IN_MEMORY = 1 << 28
+"""Bytes up to which a file is read once and kept; a larger one is read again for every scan."""
+PACKED = 10
+"""How many times its size a gzipped file is taken to be."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,14 @@ class TextFile:
         What messages call it.
     encoding : str
         A Python codec.
+    errors : str
+        What `text` does about bytes that are no characters, as `open` names it.
     """
 
     source: Path | io.BytesIO
     name: str
     encoding: str
+    errors: str = "strict"
 
     @property
     def size(self) -> int:
@@ -48,7 +55,7 @@ class TextFile:
         """Open it as bytes, unpacked."""
         if isinstance(self.source, io.BytesIO):
             return io.BytesIO(self.source.getbuffer())
-        if self._packed:
+        if self.packed:
             return cast("IO[bytes]", gzip.open(self.source, "rb"))
         return self.source.open("rb")
 
@@ -58,15 +65,16 @@ class TextFile:
 
         if isinstance(self.source, io.BytesIO):
             return pa.BufferReader(self.source.getbuffer())
-        return pa.input_stream(str(self.source), compression="gzip" if self._packed else None)
+        return pa.input_stream(str(self.source), compression="gzip" if self.packed else None)
 
     def text(self) -> io.TextIOWrapper:
         """Open it as characters, line ends untouched, without a byte order mark."""
         encoding = "utf-8-sig" if self.is_utf8 else self.encoding
-        return io.TextIOWrapper(self.bytes(), encoding=encoding, newline="")
+        return io.TextIOWrapper(self.bytes(), encoding=encoding, errors=self.errors, newline="")
 
     @property
-    def _packed(self) -> bool:
+    def packed(self) -> bool:
+        """Whether it is gzipped."""
         return isinstance(self.source, Path) and self.source.name.lower().endswith(".gz")
 
     @property
@@ -74,8 +82,13 @@ class TextFile:
         """Whether the encoding is UTF-8, by whichever of its names."""
         return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
 
-    def survey(self) -> bool:
+    def survey(self, total: bool = False) -> bool:
         """Read it once through: is it text, and does it hold quotation marks.
+
+        Parameters
+        ----------
+        total : bool
+            Whether it may hold anything.
 
         Raises
         ------
@@ -87,7 +100,7 @@ class TextFile:
             try:
                 while chunk := text.read(CHUNK):
                     at = chunk.find("\0")
-                    if at >= 0:
+                    if at >= 0 and not total:
                         raise DataError(
                             f"{self.name}, line {lines + chunk.count(chr(10), 0, at)}: "
                             "holds a NUL byte; write the file again as plain text, or name its "

@@ -10,25 +10,24 @@ import csv
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pv
 
 from privsynth.errors import DataError
-from privsynth.table.bytestream import TextFile
+from privsynth.table.bytestream import IN_MEMORY, PACKED, TextFile
 from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
+from privsynth.table.rows import stream
 from privsynth.table.spelling import Spelling, detect, typed
 from privsynth.table.storage import check_names
 
 __all__ = ["read_delimited"]
 
 DELIMITERS = ",;\t|"
-IN_MEMORY = 1 << 28
-"""Bytes up to which a file is read once and kept; a larger one is read again for every scan."""
-PACKED = 10
 BLOCK = 1 << 24
 
 
@@ -37,6 +36,7 @@ class _Layout:
     names: list[str]
     delimiter: str
     blanks: int
+    total: bool
 
 
 def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = False) -> Table:
@@ -48,7 +48,8 @@ def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = F
     delimiter : str, optional
         None to find it in the header line.
     total : bool
-        Leave every column as text, and look for the delimiter in the header alone.
+        Leave every column as text, look for the delimiter in the header alone, and refuse nothing
+        for what a row holds; see `privsynth.table.rows`.
 
     Raises
     ------
@@ -57,14 +58,15 @@ def read_delimited(file: TextFile, delimiter: str | None = None, total: bool = F
         cannot be told apart (with its line number).
     """
     with reading(file.name, "a text file"):
-        quoted = file.survey()
+        if total:
+            file = replace(file, errors="replace")  # that of characters, which rows may lack
+        quoted = file.survey(total)
         layout = _layout(file, delimiter, total)
         check_names(layout.names, file.name)
-        if quoted:
+        if quoted and not total:
             _judge(file, layout)
         everything = list(range(len(layout.names)))
-        packed = PACKED if file.name.lower().endswith(".gz") else 1
-        kept = file.size * packed <= IN_MEMORY
+        kept = file.size * (PACKED if file.packed else 1) <= IN_MEMORY
         try:
             if kept:
                 held = _texts(file, layout, everything).read_all()
@@ -125,7 +127,7 @@ def _layout(file: TextFile, delimiter: str | None, total: bool) -> _Layout:
         )
     with file.text() as text:
         blanks = next(i for i, line in enumerate(text) if line.strip("\r\n"))
-    return _Layout(headers[chosen][1], chosen, blanks)
+    return _Layout(headers[chosen][1], chosen, blanks, total)
 
 
 def _stray(header: list[str], file: TextFile, delimiter: str) -> bool:
@@ -173,14 +175,19 @@ def _judge(file: TextFile, layout: _Layout) -> None:
 
 def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatchReader:
     names = [f"c{i}" for i in range(len(layout.names))]
+    source: Any = file.stream()
+    blanks, encoding = layout.blanks, "utf8" if file.is_utf8 else file.encoding
+    if layout.total:
+        source = stream(file, layout.delimiter, len(names), blanks)
+        blanks, encoding = 0, "utf8"
     return pv.open_csv(
-        file.stream(),
+        source,
         read_options=pv.ReadOptions(
             block_size=BLOCK,
             column_names=names,
-            skip_rows=layout.blanks,
+            skip_rows=blanks,
             skip_rows_after_names=1,
-            encoding="utf8" if file.is_utf8 else file.encoding,
+            encoding=encoding,
         ),
         parse_options=pv.ParseOptions(
             delimiter=layout.delimiter,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -11,13 +12,17 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from privsynth.errors import DataError
-from privsynth.table.bytestream import TextFile
+from privsynth.table.bytestream import IN_MEMORY, PACKED, TextFile
 from privsynth.table.places import reading
+from privsynth.table.relation import Table, in_memory
+from privsynth.table.rows import lines
 from privsynth.table.spelling import EXACT, detect, typed
+from privsynth.table.storage import check_names
 
 __all__ = ["read_json_lines", "read_json_texts", "with_times"]
 
 BLOCK = 1 << 24
+ROWS = 1 << 14
 
 
 def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
@@ -62,40 +67,61 @@ def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
         return with_times(table, [e.name for e in table.schema if pa.types.is_string(e.type)])
 
 
-def read_json_texts(file: TextFile) -> pa.Table:
-    """Read a file of JSON lines into memory: every plain value as the text that spells it.
+def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Table:
+    """Read a file of JSON lines whatever it holds: every plain value as the text that spells it.
 
-    Raises
-    ------
-    DataError
-        A line is no JSON object (with its line number).
+    Parameters
+    ----------
+    file : TextFile
+    columns : sequence of str, optional
+        The names of its columns; other keys are left out. By default those that its rows have.
+
+    Notes
+    -----
+    A row is a line that is not blank and ends with a line feed. One that is no JSON object, names a
+    key twice or is no text is a row without values, and so is what a row does not hold.
     """
     with reading(file.name, "JSON lines"):
-        file.survey()
-        columns: dict[str, list[str | None]] = {}
-        rows = 0
-        with file.text() as text:
-            for number, line in enumerate(text, 1):
-                if line.strip():
-                    for name, value in _spelled(line, f"{file.name}, line {number}").items():
-                        values = columns.setdefault(name, [])
-                        values += [None] * (rows - len(values))
-                        values.append(_text(value))
-                    rows += 1
-        for values in columns.values():
-            values += [None] * (rows - len(values))
-        return pa.table({name: pa.array(columns[name], pa.string()) for name in columns})
+        names = _keys(file) if columns is None else list(columns)
+        check_names(names, file.name)
+        schema = pa.schema([(name, pa.string()) for name in names])
+
+        def scan(wanted: list[str]) -> Iterator[pa.RecordBatch]:
+            chosen = pa.schema([schema.field(name) for name in wanted])
+            with reading(file.name, "JSON lines"):
+                rows = filter(bytes.strip, lines(file))
+                while batch := list(islice(rows, ROWS)):
+                    found = [_values(line) for line in batch]
+                    held = [[_text(row.get(name)) for row in found] for name in wanted]
+                    arrays = [pa.array(values, pa.string()) for values in held]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
+
+        if file.size * (PACKED if file.packed else 1) <= IN_MEMORY:
+            return in_memory(pa.Table.from_batches(scan(names), schema), file.name)
+        n_rows = sum(1 for line in lines(file) if line.strip())
+    return Table(file.name, schema, n_rows, scan)
 
 
-def _spelled(line: str, place: str) -> dict[str, Any]:
-    """Read one line, its numbers as text."""
+def _keys(file: TextFile) -> list[str]:
+    return list(dict.fromkeys(key for line in lines(file) for key in _values(line)))
+
+
+def _values(line: bytes) -> dict[str, Any]:
+    """Read one line, its numbers as text; nothing of one that is no object."""
     try:
-        row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
-    except (json.JSONDecodeError, RecursionError):
-        raise DataError(f"{place}: is not JSON; write one object a line") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{place}: is not a JSON object; write one object a line")
-    return row
+        row = _ANY.decode(line.decode())
+    except (ValueError, RecursionError):
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+    """Give an object; None where two values have one key."""
+    row = dict(pairs)
+    return row if len(row) == len(pairs) else None
+
+
+_ANY = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str, parse_constant=str)
 
 
 def _text(value: Any) -> str | None:

@@ -26,7 +26,13 @@ MOST_HELD = 4_000_000
 """The most cells of a table that is read into memory at once."""
 
 
-def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
+def read(
+    data: Any,
+    *,
+    encoding: str = "utf-8",
+    total: bool = False,
+    columns: Sequence[str] | None = None,
+) -> Table:
     """Read a table, its rows in their file order.
 
     Parameters
@@ -41,7 +47,10 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
     total : bool
         Learn nothing from the rows: all columns of text files, of SQLite and of Python objects
         stay text, other columns keep the types that they are stored in, infinite values stay,
-        and a table may be without rows. A file whose rows cannot be told apart is still refused.
+        and a table may be without rows. Nothing is refused for what a row holds; what of a text
+        file no row decides, such as its header, may be wrong all the same.
+    columns : sequence of str, optional
+        With `total`, the columns of JSON lines: those that a schema declares.
 
     Returns
     -------
@@ -62,7 +71,7 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
         The database's driver is not installed.
     """
     check_encoding(encoding)
-    table = _read(data, encoding, total)
+    table = _read(data, encoding, total, columns)
     if not table.n_rows and not total:
         raise DataError(f"{table.name}: has no rows; at least one is wanted")
     if table.n_rows * len(table.schema) <= MOST_HELD:
@@ -73,7 +82,7 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False) -> Table:
     return table
 
 
-def _read(data: Any, encoding: str, total: bool) -> Table:
+def _read(data: Any, encoding: str, total: bool, columns: Sequence[str] | None) -> Table:
     if isinstance(data, Table):
         return data
     if not isinstance(data, str | Path):
@@ -103,7 +112,7 @@ def _read(data: Any, encoding: str, total: bool) -> Table:
         return _from_parquet([path], name)
     if kind == "arrow":
         return _from_arrow_file(path, name)
-    return _from_text(TextFile(path, name, encoding), kind, total)
+    return _from_text(TextFile(path, name, encoding), kind, total, columns)
 
 
 def _from_frame(data: Any, total: bool) -> Table:
@@ -124,12 +133,16 @@ def _from_database(place: Database, total: bool) -> Table:
     return _held(table, place.name, formats=formats)
 
 
-def _from_text(file: TextFile, kind: str, total: bool) -> Table:
+def _from_text(
+    file: TextFile, kind: str, total: bool, columns: Sequence[str] | None = None
+) -> Table:
     from privsynth.table.delimited import read_delimited
     from privsynth.table.jsonlines import read_json_lines, read_json_texts
 
+    if kind == "jsonl" and total:
+        return read_json_texts(file, columns)
     if kind == "jsonl":
-        table, formats = (read_json_texts(file), {}) if total else read_json_lines(file)
+        table, formats = read_json_lines(file)
         return _held(table, file.name, formats=formats)
     return read_delimited(file, "\t" if kind == "tsv" else None, total)
 

@@ -194,7 +194,9 @@ def _told(value: Any) -> str | _Typed | None:
         return str(whole) if abs(whole) < _LARGEST else "inf" if whole > 0 else "-inf"
     if issubclass(kind, float | np.floating):
         with np.errstate(all="ignore"):
-            return _Typed(_FLOAT, float.__float__(value) if issubclass(kind, float) else float(value))
+            return _Typed(
+                _FLOAT, float.__float__(value) if issubclass(kind, float) else float(value)
+            )
     if issubclass(kind, Decimal):
         return None if Decimal.is_nan(value) else Decimal.__str__(value or Decimal.copy_abs(value))
     if issubclass(kind, datetime.datetime):
