@@ -184,7 +184,7 @@ def _ticks(plain: pa.Array, dtype: pa.DataType, form: str | None) -> pa.Array:
     kind = moments.type
     ticks = moments.view(pa.int32() if kind.bit_width == 32 else pa.int64())
     there = np.asarray(pc.fill_null(ticks, 0)).astype(np.int64)
-    return pa.array(_in_unit(there, _unit(kind), _unit(dtype)), mask=np.asarray(plain.is_null()))
+    return pa.array(_in_unit(there, _unit(kind), _unit(dtype)), mask=np.asarray(ticks.is_null()))
 
 
 def _in_unit(ticks: npt.NDArray[np.int64], given: int, wanted: int) -> npt.NDArray[np.int64]:
@@ -221,7 +221,8 @@ def _told(texts: pa.Array, unit: int, zoned: bool, form: str | None) -> pa.Array
         trimmed = con.from_arrow(pa.table({"c": pc.ascii_trim_whitespace(texts)}))
         found = trimmed.project(f"{read} AS c, CAST({digits} AS BIGINT) AS n").to_arrow_table()
     micros = found["c"].combine_chunks().cast(pa.int64()).view(pa.timestamp("us"))
-    ticks = np.asarray(pc.fill_null(in_calendar(micros).view(pa.int64()), 0))
+    micros = in_calendar(micros).view(pa.int64())
+    ticks = np.asarray(pc.fill_null(micros, 0))
     ticks = _in_unit(ticks, _NANOSECONDS["us"], unit)
     if unit == 1:
         ticks = ticks + np.asarray(pc.fill_null(found["n"], 0))

@@ -19,7 +19,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth.codec import Codec
 from privsynth.conversion import comparable
 from privsynth.declared import check_declared, declared_codec
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source

@@ -96,6 +96,8 @@ def _texts_of(series: Any, name: str) -> pa.ChunkedArray | pa.Array:
             categories = categories.combine_chunks()
         codes = series.cat.codes.to_numpy()
         indices = pa.array(codes, pa.int32(), mask=codes < 0)
+        if categories.null_count:  # of which Arrow makes no table in parts
+            return categories.take(indices).dictionary_encode()
         return pa.DictionaryArray.from_arrays(indices, categories, ordered=series.cat.ordered)
     if series.dtype != object:
         # What cannot be taken as it is: complex numbers, or text with half a pair of surrogates.

@@ -101,17 +101,17 @@ def _read(data: Any, encoding: str, total: bool, columns: Sequence[str] | None) 
             for file in path.rglob("*.parquet")
             if not any(part.startswith(("_", ".")) for part in file.relative_to(path).parts)
         )
-        return _from_parquet(files, name, path, total)
+        return _from_parquet(files, name, path, total=total)
     if not path.exists():
         if glob.has_magic(name):
             found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - it may be absolute
-            return _from_parquet([Path(file) for file in found], name)
+            return _from_parquet([Path(file) for file in found], name, total=total)
         raise StorageError(f"{name}: no such file; check the path")
     kind = kind_of(path)
     if kind == "parquet":
-        return _from_parquet([path], name)
+        return _from_parquet([path], name, total=total)
     if kind == "arrow":
-        return _from_arrow_file(path, name)
+        return _from_arrow_file(path, name, total)
     return _from_text(TextFile(path, name, encoding), kind, total, columns)
 
 
@@ -120,7 +120,7 @@ def _from_frame(data: Any, total: bool) -> Table:
 
     with reading(NAME, "a frame"):
         table, frame = from_frame(data, total)
-        return _held(table, NAME, frame)
+        return _held(table, NAME, frame, total=total)
 
 
 def _from_database(place: Database, total: bool) -> Table:
@@ -130,7 +130,7 @@ def _from_database(place: Database, total: bool) -> Table:
         schema, n_rows, scan = read_duckdb(place)
         return Table(place.name, schema, n_rows, scan)
     table, formats = read_adbc(place, total)
-    return _held(table, place.name, formats=formats)
+    return _held(table, place.name, formats=formats, total=total)
 
 
 def _from_text(
@@ -185,7 +185,7 @@ def _from_parquet(
             else None,
             partition_base_dir=str(folder) if folder else None,
         )
-        return _from_dataset(dataset, name, texts)
+        return _from_dataset(dataset, name, texts, total)
 
 
 def _texts_of_folders(files: list[Path], folder: Path) -> Any:
@@ -197,19 +197,19 @@ def _texts_of_folders(files: list[Path], folder: Path) -> Any:
     return ds.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive")
 
 
-def _from_arrow_file(path: Path, name: str) -> Table:
+def _from_arrow_file(path: Path, name: str, total: bool) -> Table:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
     with reading(name, "Arrow or Feather"):
         try:
-            return _from_dataset(ds.dataset(str(path), format="ipc"), name)
+            return _from_dataset(ds.dataset(str(path), format="ipc"), name, total=total)
         except pa.ArrowInvalid:
             with pa.OSFile(str(path)) as raw:
-                return _held(pa.ipc.open_stream(raw).read_all(), name)
+                return _held(pa.ipc.open_stream(raw).read_all(), name, total=total)
 
 
-def _from_dataset(dataset: Any, name: str, texts: Sequence[str] = ()) -> Table:
+def _from_dataset(dataset: Any, name: str, texts: Sequence[str] = (), total: bool = False) -> Table:
     """Give a dataset's rows; columns of `texts` may be dictionary arrays there."""
     import pyarrow as pa
 
@@ -224,15 +224,21 @@ def _from_dataset(dataset: Any, name: str, texts: Sequence[str] = ()) -> Table:
         chosen = pa.schema([schema.field(column) for column in columns])
         with reading(name):
             for batch in dataset.to_batches(columns=columns):
-                yield clean(batch, chosen)
+                yield clean(batch, chosen, total=total)
 
     return Table(name, schema, dataset.count_rows(), scan)
 
 
 def _held(
-    table: pa.Table, name: str, frame: str = "pandas", formats: dict[str, str] | None = None
+    table: pa.Table,
+    name: str,
+    frame: str = "pandas",
+    formats: dict[str, str] | None = None,
+    *,
+    total: bool = False,
 ) -> Table:
-    return in_memory(clean(table, storage_schema(table.schema, name)), name, frame, formats)
+    rows = clean(table, storage_schema(table.schema, name), total=total)
+    return in_memory(rows, name, frame, formats)
 
 
 def _refuse_infinite(table: Table) -> None:

@@ -185,7 +185,8 @@ class _Shape:
         ends = _line_ends(data, start)
         odd, foul = self._odd_lines(data, start, ends)
         starts = np.append(start, ends).tolist()
-        parts, row, kept = [], 0, start
+        parts: list[bytes] = []
+        row, kept = 0, start
         for line in np.flatnonzero(odd).tolist():
             if line < row:  # it belongs to a row that began above
                 continue

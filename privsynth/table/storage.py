@@ -85,12 +85,18 @@ def check_names(names: list[str], name: str) -> None:
         )
 
 
-def clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def clean(batch: pa.RecordBatch, schema: pa.Schema, *, total: bool = False) -> pa.RecordBatch:
     """Cast a batch, or a table, to its storage types; NaN becomes null.
 
-    A dictionary array of text stays one, though text is stored without.
+    A dictionary array of text stays one, though text is stored without. Text that is not UTF-8
+    is missing where the reading is `total`.
     """
-    columns = [_clean_column(batch.column(entry.name), entry.type) for entry in schema]
+    given = [batch.column(entry.name) for entry in schema]
+    if total:
+        given = [_readable(column) for column in given]
+    columns = [
+        _clean_column(column, entry.type) for column, entry in zip(given, schema, strict=True)
+    ]
     return type(batch).from_arrays(columns, names=schema.names)
 
 
@@ -166,6 +172,36 @@ def _clean_column(column: Any, kind: pa.DataType) -> Any:
     if pa.types.is_floating(kind) and pc.any(pc.is_nan(column)).as_py():
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
     return column
+
+
+def _readable(column: Any) -> Any:
+    """Take text that is not UTF-8 as missing."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        return pa.chunked_array([_readable(part) for part in column.chunks], column.type)
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        values = _readable(column.dictionary)
+        if values.null_count == column.dictionary.null_count:
+            return column
+        return values.take(column.indices).dictionary_encode().cast(kind)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return column
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = column.cast(pa.large_binary())
+        raw.validate(full=True)  # it is the characters alone that are at fault
+        return pa.array([_decoded(value) for value in raw.to_pylist()], kind)
+    return column
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _series(column: pa.ChunkedArray) -> Any:

@@ -25,6 +25,8 @@ YEARS = (-719_162, 2_932_896)
 """The first day of the year 1 and the last one of 9999, counted from that of 1970."""
 _A_DAY = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 _FLOAT = pa.float64()
+_ELSEWHERE = "+00:01"
+"""Stands for any zone but UTC, since every moment is spelled in UTC."""
 _LARGEST = 2**1024
 """From here on an integer is beyond all floats; Python refuses to spell a very long one."""
 
@@ -46,8 +48,7 @@ def texts(values: pa.Array) -> pa.Array:
     -----
     A whole number has no decimal point; one in single precision has the digits of that
     precision. A moment has six decimals of a second, or nine where it needs them, and one with a
-    time zone is spelled as that of UTC. What lies outside the years 1 to 9999 is spelled as the
-    nearest moment inside.
+    time zone is spelled as that of UTC; outside the years 1 to 9999 it is missing.
     """
     kind, types = values.type, pa.types
     if types.is_string(kind):
@@ -85,7 +86,7 @@ def spelled_floats(values: pa.Array) -> pa.Array:
 def is_plain(kind: pa.DataType) -> bool:
     """Say whether a table can store a type, so that `texts` spells its values."""
     types = pa.types
-    return (
+    return bool(
         types.is_boolean(kind)
         or types.is_integer(kind)
         or types.is_floating(kind)
@@ -100,23 +101,25 @@ def is_plain(kind: pa.DataType) -> bool:
 
 
 def in_calendar(moments: pa.Array) -> pa.Array:
-    """Move dates and moments outside the years 1 to 9999 to the nearest one inside.
+    """Take dates and moments outside the years 1 to 9999 as missing.
 
-    A ``date64`` loses what it holds beyond whole days.
+    In another zone than UTC the first and the last day are outside, since there they may be. A
+    ``date64`` comes back as a ``date32``, and loses what it holds beyond whole days.
     """
     kind = moments.type
     if pa.types.is_date64(kind):
         days = np.asarray(pc.fill_null(moments.view(pa.int64()), 0)) // _A_DAY["ms"]
-        days = np.clip(days, *YEARS).astype(np.int32)
-        return pa.array(days, mask=np.asarray(moments.is_null())).view(pa.date32())
-    ticks = moments.view(pa.int32() if kind.bit_width == 32 else pa.int64())
-    a_day = 1 if pa.types.is_date(kind) else _A_DAY[kind.unit]
+        missing = np.asarray(moments.is_null()) | (days < YEARS[0]) | (days > YEARS[1])
+        return pa.array(days.astype(np.int32), mask=missing).view(pa.date32())
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         return moments  # 64 bits of nanoseconds do not reach beyond
-    least, most = YEARS[0] * a_day, (YEARS[1] + 1) * a_day - 1
-    ticks = pc.max_element_wise(ticks, pa.scalar(least, ticks.type), skip_nulls=False)
-    ticks = pc.min_element_wise(ticks, pa.scalar(most, ticks.type), skip_nulls=False)
-    return ticks.view(kind)
+    a_day = 1 if pa.types.is_date(kind) else _A_DAY[kind.unit]
+    least, most = YEARS
+    if pa.types.is_timestamp(kind) and kind.tz not in (None, "", "UTC"):
+        least, most = least + 1, most - 1
+    ticks = moments.view(pa.int32() if kind.bit_width == 32 else pa.int64())
+    inside = pc.and_(pc.greater_equal(ticks, least * a_day), pc.less(ticks, (most + 1) * a_day))
+    return _where(inside, ticks).view(kind)
 
 
 def texts_of_objects(values: Iterable[object]) -> pa.Array:
@@ -212,24 +215,25 @@ def _told(value: Any) -> str | _Typed | None:
 
 def _moment(value: Any) -> _Typed | None:
     """Give a `datetime`, or a pandas Timestamp, which has its unit."""
+    zone = value.tzinfo and ("UTC" if str(value.tzinfo) == "UTC" else _ELSEWHERE)
     if hasattr(value, "asm8"):
-        return _ticks(value.asm8)
+        return _ticks(value.asm8, zone)
     # By arithmetic, since a moment near the year 1 or 9999 may lie beyond those years in UTC.
     since = value.replace(tzinfo=None) - datetime.datetime(1970, 1, 1)
     since -= value.utcoffset() or datetime.timedelta()
-    return _Typed(pa.timestamp("us"), since // datetime.timedelta(microseconds=1))
+    return _Typed(pa.timestamp("us", zone), since // datetime.timedelta(microseconds=1))
 
 
-def _ticks(value: np.datetime64) -> _Typed | None:
+def _ticks(value: np.datetime64, zone: str | None = None) -> _Typed | None:
     if np.isnat(value):
         return None
     unit = np.datetime_data(value.dtype)[0]
     if unit == "D":
-        day = min(max(int(value.astype(np.int64)), YEARS[0]), YEARS[1])
-        return _Typed(pa.date64(), day * _A_DAY["ms"])
+        day = int(value.astype(np.int64))
+        return _Typed(pa.date64(), day * _A_DAY["ms"]) if YEARS[0] <= day <= YEARS[1] else None
     if unit not in _A_DAY:
         unit = "s"
-    return _Typed(pa.timestamp(unit), int(value.astype(f"datetime64[{unit}]").astype(int)))
+    return _Typed(pa.timestamp(unit, zone), int(value.astype(f"datetime64[{unit}]").astype(int)))
 
 
 def _short(spelled: pa.Array) -> pa.Array:
