@@ -54,7 +54,8 @@ def test_a_clean_file_is_read_as_without_a_budget(
     of: tuple[list[list[str]], int, bytes], size: int, ended: bool
 ) -> None:
     made, width, raw = of
-    raw = raw if ended or not made else raw.rstrip(b"\r\n")
+    if not ended and made and made[-1][-1]:  # Arrow may take an empty cell at the end for a text
+        raw = raw.rstrip(b"\r\n")
     file = TextFile(io.BytesIO(raw), "t.csv", "utf-8")
     layout = delimited._Layout([f"h{i}" for i in range(width)], ",", 0, False)
     plain = delimited._texts(file, layout, list(range(width))).read_all()
