@@ -43,7 +43,7 @@ def files(draw: Any, cells: st.SearchStrategy[str] = CELLS) -> tuple[list[list[s
     made = draw(st.lists(st.lists(cells, min_size=width, max_size=width), max_size=8))
     quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
-    if any("\r" in cell for row in made for cell in row):
+    if any("\r" in cell or "\n" in cell for row in made for cell in row):
         quoting = csv.QUOTE_ALL  # the writer would leave a line end that is not its own
     return made, width, spelled(made, width, quoting, end)
 
