@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 
 from privsynth.schema import Column
 from privsynth.table import arrow_type
+from privsynth.table.texts import in_calendar, spelled_floats, texts
 
 __all__ = ["comparable", "numbers_in", "readings", "unit_texts"]
 
-_WHOLE = r"^-?\d{1,18}$"
 _FLOAT = r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^-?(?i:inf|infinity)$"
 _COMMA = r"^-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:\.\d{3}){1,4}),\d+$"
 _ALIKE = (
@@ -87,7 +87,7 @@ def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """
     kind = _value_type(arrow_type(column.dtype))
     if pa.types.is_string(kind):
-        return _texts(_plain(values))
+        return texts(_plain(values))
 
     def read(plain: pa.Array) -> pa.Array:
         if pa.types.is_boolean(kind):
@@ -119,7 +119,7 @@ def unit_texts(values: pa.Array) -> pa.Array:
     pyarrow.Array
         Of text; null where a value is missing.
     """
-    text = _texts(values)
+    text = texts(values)
     if pa.types.is_floating(values.type):
         floats = _floats(values)
         whole = pc.fill_null(pc.equal(floats, pc.floor(floats)), False)
@@ -156,69 +156,40 @@ def _value_type(dtype: pa.DataType) -> pa.DataType:
 
 
 def _floats(plain: pa.Array) -> pa.Array:
-    """Give float64 values, of which none is NaN."""
+    """Give float64 values, of which none is NaN; true is 1 and false is 0."""
     kind = plain.type
-    if pa.types.is_decimal(kind):
-        # By way of text, so that a decimal and the text that spells it are the same float.
-        plain, kind = plain.cast(pa.string()), pa.string()
-    if pa.types.is_string(kind):
-        text = _spelled(plain)
+    if pa.types.is_boolean(kind):
+        return plain.cast(pa.int8()).cast(pa.float64())
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        spelled = texts(plain)
+        text = _spelled(spelled)
         plain = _where(pc.match_substring_regex(text, _FLOAT), text)
-    elif pa.types.is_boolean(kind):
-        plain = plain.cast(pa.int8())
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return pa.nulls(len(plain), pa.float64())
+        words = pc.ascii_lower(pc.ascii_trim_whitespace(spelled))
+        plain = pc.if_else(pc.equal(words, "true"), "1", plain)
+        plain = pc.if_else(pc.equal(words, "false"), "0", plain)
     floats = plain.cast(pa.float64(), safe=False)
     floats = _where(pc.invert(pc.is_nan(floats)), floats)
+    if pa.types.is_floating(kind):
+        floats = spelled_floats(floats)
     return pc.add(floats, 0.0)  # which makes -0.0 the same as 0.0
 
 
 def _integers(plain: pa.Array) -> pa.Array:
-    """Give int64 values: the nearest to each number."""
-    kind = plain.type
-    if pa.types.is_uint64(kind):
-        return pc.min_element_wise(plain, pa.scalar(_MOST, pa.uint64()), skip_nulls=False).cast(
-            pa.int64()
-        )
-    if pa.types.is_integer(kind):
-        return plain.cast(pa.int64())
+    """Give int64 values: the nearest to each number, as far as a float tells it.
+
+    A missing value in another row may turn a column of integers into one of floats, so beyond
+    2**53 no integer may be told from the others that the nearest float stands for.
+    """
     floats = _floats(plain)
     near = np.rint(np.asarray(pc.fill_null(floats, 0.0)))
-    # The greatest float below 2**63, so that none wraps around.
-    near = np.clip(near, -(2.0**63), np.nextafter(2.0**63, 0)).astype(np.int64)
-    rounded = pa.array(near, mask=np.asarray(floats.is_null()))
-    if not pa.types.is_string(kind):
-        return rounded
-    text = _spelled(plain)
-    exact = _where(pc.match_substring_regex(text, _WHOLE), text).cast(pa.int64())
-    return pc.coalesce(exact, rounded)
+    whole = np.clip(near, -(2.0**63), np.nextafter(2.0**63, 0)).astype(np.int64)
+    whole[near >= 2.0**63] = _MOST  # no float is so large and below 2**63
+    return pa.array(whole, mask=np.asarray(floats.is_null()))
 
 
 def _booleans(plain: pa.Array) -> pa.Array:
-    if pa.types.is_boolean(plain.type):
-        return plain
     floats = _floats(plain)
-    read = _where(pc.is_in(floats, value_set=pa.array([0.0, 1.0])), pc.equal(floats, 1.0))
-    if not pa.types.is_string(plain.type):
-        return read
-    words = pc.ascii_lower(pc.ascii_trim_whitespace(plain))
-    known = pc.is_in(words, value_set=pa.array(["true", "false"]))
-    return pc.coalesce(_where(known, pc.equal(words, "true")), read)
-
-
-def _texts(plain: pa.Array) -> pa.Array:
-    kind, types = plain.type, pa.types
-    if types.is_string(kind):
-        return plain
-    if types.is_floating(kind):
-        return _where(pc.invert(pc.is_nan(plain)), plain).cast(pa.string())
-    if types.is_boolean(kind) or types.is_integer(kind) or types.is_decimal(kind):
-        return plain.cast(pa.string())
-    if types.is_temporal(kind) and not types.is_duration(kind) and not types.is_interval(kind):
-        if _zone(kind) is not None:
-            plain = plain.cast(pa.timestamp(kind.unit, "UTC"))
-        return plain.cast(pa.string())
-    return pa.nulls(len(plain), pa.string())
+    return _where(pc.is_in(floats, value_set=pa.array([0.0, 1.0])), pc.equal(floats, 1.0))
 
 
 def _spelled(plain: pa.Array) -> pa.Array:
@@ -237,24 +208,30 @@ def _where(holds: pa.Array, values: pa.Array) -> pa.Array:
 
 
 def _ticks(plain: pa.Array, dtype: pa.DataType, form: str | None) -> pa.Array:
-    """Give moments in the unit of a date or timestamp type, as int64."""
+    """Give moments in the unit of a date or timestamp type, as int64, within the years 1 to 9999.
+
+    A typed moment is read by way of its text where there is a format that may read that text, as
+    it would be if its column held Python objects. So are numbers such as 20240131.
+    """
     kind = plain.type
-    if pa.types.is_string(kind):
-        # No text with an offset is read finer than microseconds.
-        kind = pa.timestamp("ns" if dtype == pa.timestamp("ns") else "us")
-        plain = _told(plain, kind.unit, _zone(dtype) is not None, form)
-    elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        plain = plain.view(pa.int32() if kind.bit_width == 32 else pa.int64())
-    else:
-        return pa.nulls(len(plain), pa.int64())
-    given, wanted = _unit(kind), _unit(dtype)
-    ticks = np.asarray(pc.fill_null(plain, 0)).astype(np.int64)
-    if given >= wanted:
-        ratio = given // wanted
-        ticks = np.clip(ticks, -(_MOST // ratio), _MOST // ratio) * ratio
-    else:
-        ticks = ticks // (wanted // given)
-    return pa.array(ticks, mask=np.asarray(plain.is_null()))
+    typed = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    if not typed or form is not None:
+        distinct = texts(plain).dictionary_encode()
+        told = _told(distinct.dictionary, _unit(dtype), _zone(dtype) is not None, form)
+        return told.take(distinct.indices)
+    moments = in_calendar(plain)
+    kind = moments.type
+    ticks = moments.view(pa.int32() if kind.bit_width == 32 else pa.int64())
+    there = np.asarray(pc.fill_null(ticks, 0)).astype(np.int64)
+    return pa.array(_in_unit(there, _unit(kind), _unit(dtype)), mask=np.asarray(ticks.is_null()))
+
+
+def _in_unit(ticks: npt.NDArray[np.int64], given: int, wanted: int) -> npt.NDArray[np.int64]:
+    """Change the unit of ticks, to the earlier one where it gets coarser."""
+    if given < wanted:
+        return ticks // (wanted // given)
+    ratio = given // wanted
+    return np.clip(ticks, -(_MOST // ratio), _MOST // ratio) * ratio
 
 
 def _unit(dtype: pa.DataType) -> int:
@@ -268,21 +245,27 @@ def _zone(dtype: pa.DataType) -> str | None:
     return dtype.tz if pa.types.is_timestamp(dtype) else None
 
 
-def _told(texts: pa.Array, unit: str, zoned: bool, form: str | None) -> pa.Array:
+def _told(texts: pa.Array, unit: int, zoned: bool, form: str | None) -> pa.Array:
     """Read dates and times as text tells them: in the column's format, or as ISO 8601.
 
     Without an offset they are those of UTC.
     """
-    sql = "TIMESTAMP_NS" if unit == "ns" else "TIMESTAMPTZ" if zoned else "TIMESTAMP"
-    epoch = f"epoch_{unit}"
-    read = f"{epoch}(TRY_CAST(c AS {sql}))"
+    sql = "TIMESTAMPTZ" if zoned else "TIMESTAMP"
+    read = f"epoch_us(TRY_CAST(c AS {sql}))"
     if form is not None and not form.endswith(("%z", "%:z")):
         pattern = form.replace("'", "''")
-        read = f"coalesce({epoch}(TRY_CAST(TRY_STRPTIME(c, '{pattern}') AS {sql})), {read})"
+        read = f"coalesce(epoch_us(TRY_CAST(TRY_STRPTIME(c, '{pattern}') AS {sql})), {read})"
+    digits = r"rpad(regexp_extract(c, ':\d\d\.\d{6}(\d{1,3})', 1), 3, '0')"
     with _clock().cursor() as con:
         trimmed = con.from_arrow(pa.table({"c": pc.ascii_trim_whitespace(texts)}))
-        told = trimmed.project(f"{read} AS c").to_arrow_table()
-    return told.column(0).combine_chunks().cast(pa.int64())
+        found = trimmed.project(f"{read} AS c, CAST({digits} AS BIGINT) AS n").to_arrow_table()
+    micros = found["c"].combine_chunks().cast(pa.int64()).view(pa.timestamp("us"))
+    micros = in_calendar(micros).view(pa.int64())
+    ticks = np.asarray(pc.fill_null(micros, 0))
+    ticks = _in_unit(ticks, _NANOSECONDS["us"], unit)
+    if unit == 1:
+        ticks = ticks + np.asarray(pc.fill_null(found["n"], 0))
+    return pa.array(ticks, mask=np.asarray(micros.is_null()))
 
 
 @lru_cache(maxsize=1)

@@ -170,7 +170,9 @@ def fit(
     BudgetExceeded
         The ledger does not allow the budget.
     """
-    if isinstance(data, FittedModel) or str(data).endswith(MODEL):
+    if isinstance(data, FittedModel) or (
+        isinstance(data, str | Path) and str(data).endswith(MODEL)
+    ):
         name = engine or DEFAULT_PRIVATE
         given = {
             "target": target,
@@ -209,11 +211,12 @@ def fit(
         check_output(holdout_output)
     streams = np.random.SeedSequence(chosen).spawn(2)
     task = FitTask(name, settings or {}, target, declared, _fewest(k), budget, minority)
-    total = budget is not None
-    table = read(data, encoding=encoding or ENCODING, total=total, escape=escape)
+    encoding = encoding or ENCODING
     if budget is not None:
+        table = _read_totally(data, encoding, declared, escape)
         train, aside = set_aside(table, holdout, budget)
     else:
+        table = read(data, encoding=encoding, escape=escape)
         train, aside = _split(table, holdout, _target_name(target, declared), streams[0])
     model = task.fit(
         train,
@@ -330,18 +333,22 @@ def augmented(
         )
     _check_no_k(k, budget)
     encoding = encoding or ENCODING
-    if budget is not None and str(data) == "-":
+    if budget is not None and isinstance(data, str | Path) and str(data) == "-":
         raise UsageError(
             "under a budget the table is read twice, and standard input can be read but once; "
             "name a file"
         )
-    learnt = None if budget is None else read(data, encoding=encoding, total=True, escape=escape)
+    learnt = None
+    if budget is not None:
+        learnt = _read_totally(data, encoding, declared, escape)
     try:
         real = read(data, encoding=encoding, escape=escape)
     except DataError:
         if learnt is None:
             raise
         real = learnt  # under a budget nothing is refused for what the rows hold
+    if learnt is not None and set(real.names) != set(learnt.names):
+        real = learnt  # the rows of JSON lines have other keys than the schema declares
     return augment_table(
         real,
         target,
@@ -912,6 +919,12 @@ def _check_no_k(k: int | None, budget: Budget | None) -> None:
             "k is disclosure control without a guarantee, and a budget is given, under which noise "
             "takes its place; leave k out, or drop --epsilon"
         )
+
+
+def _read_totally(data: Any, encoding: str, declared: Schema | None, escape: bool) -> Table:
+    """Read a table under a budget, so that no row decides on its columns or on how it is read."""
+    names = None if declared is None else declared.names
+    return read(data, encoding=encoding, total=True, escape=escape, columns=names)
 
 
 def _frame(table: Table) -> Any:

@@ -406,7 +406,7 @@ def test_objects_of_any_kind_are_read_value_by_value() -> None:
     values = [1, "x", None, float("nan"), True, 10**5000, -(2**70), datetime.date(2020, 1, 2)]
     values += [pd.NaT, pd.NA, Decimal("1.5"), b"x", [1], "\ud800", np.int8(3), np.inf, object()]
     table = read(pd.DataFrame({"a": pd.Series(values, dtype=object)}), total=True)
-    texts = ["1", "x", None, None, "true", "inf", "-inf", "2020-01-02"]
+    texts = ["1", "x", None, None, "true", "inf", str(-(2**70)), "2020-01-02"]
     texts += [None, None, "1.5", None, None, "?", "3", "inf", None]
     assert table.to_arrow().column(0).to_pylist() == texts
     for i in range(len(values)):

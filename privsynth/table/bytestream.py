@@ -16,9 +16,11 @@ from privsynth.table.limits import LINE, refuse_bomb
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Survey", "TextFile", "check_encoding"]
+__all__ = ["IN_MEMORY", "Survey", "TextFile", "check_encoding"]
 
 CHUNK = 1 << 20
+IN_MEMORY = 1 << 28
+"""Bytes up to which a file is read once and kept; a larger one is read again for every scan."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,14 @@ class TextFile:
         What messages call it.
     encoding : str
         A Python codec.
+    errors : str
+        What `text` does about bytes that are no characters, as `open` names it.
     """
 
     source: Path | io.BytesIO
     name: str
     encoding: str
+    errors: str = "strict"
 
     @property
     def size(self) -> int:
@@ -86,7 +91,7 @@ class TextFile:
         """Open it as bytes, unpacked."""
         if isinstance(self.source, io.BytesIO):
             return io.BytesIO(self.source.getbuffer())
-        if self._packed:
+        if self.packed:
             return cast("IO[bytes]", gzip.open(self.source, "rb"))
         return self.source.open("rb")
 
@@ -96,7 +101,7 @@ class TextFile:
 
         if isinstance(self.source, io.BytesIO):
             return pa.BufferReader(self.source.getbuffer())
-        return pa.input_stream(str(self.source), compression="gzip" if self._packed else None)
+        return pa.input_stream(str(self.source), compression="gzip" if self.packed else None)
 
     def text(self) -> io.TextIOWrapper:
         """Open it as characters, line ends untouched, without a byte order mark."""
@@ -104,10 +109,11 @@ class TextFile:
 
     def _characters(self, raw: Any) -> io.TextIOWrapper:
         encoding = "utf-8-sig" if self.is_utf8 else self.encoding
-        return io.TextIOWrapper(raw, encoding=encoding, newline="")
+        return io.TextIOWrapper(raw, encoding=encoding, errors=self.errors, newline="")
 
     @property
-    def _packed(self) -> bool:
+    def packed(self) -> bool:
+        """Whether it is gzipped."""
         return isinstance(self.source, Path) and self.source.name.lower().endswith(".gz")
 
     @property
@@ -115,8 +121,13 @@ class TextFile:
         """Whether the encoding is UTF-8, by whichever of its names."""
         return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
 
-    def survey(self) -> Survey:
+    def survey(self, total: bool = False) -> Survey:
         """Read it once through: is it text, and how much of it is there.
+
+        Parameters
+        ----------
+        total : bool
+            Whether it may hold anything.
 
         Raises
         ------
@@ -129,7 +140,7 @@ class TextFile:
             try:
                 while chunk := text.read(CHUNK):
                     at = chunk.find("\0")
-                    if at >= 0:
+                    if at >= 0 and not total:
                         raise DataError(
                             f"{self.name}, line {1 + lines + chunk.count(chr(10), 0, at)}: "
                             "holds a NUL byte; write the file again as plain text, or name its "
@@ -141,7 +152,7 @@ class TextFile:
                     returns += chunk.count("\r")
                     end = max(chunk.rfind("\n"), chunk.rfind("\r"))
                     line = len(chunk) - end - 1 if end >= 0 else line + len(chunk)
-                    if line > LINE:
+                    if line > LINE and not total:
                         raise self.too_long(1 + max(lines, returns))
                     refuse_bomb(self.name, raw.tell(), self.size)
             except UnicodeError:

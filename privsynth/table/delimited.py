@@ -10,26 +10,26 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pv
 
 from privsynth.errors import DataError
 from privsynth.table import formulas
-from privsynth.table.bytestream import TextFile
+from privsynth.table.bytestream import IN_MEMORY, TextFile
 from privsynth.table.limits import LINE
 from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
+from privsynth.table.rows import stream
 from privsynth.table.spelling import Spelling, detect, typed, warn_of_zones
 from privsynth.table.storage import check_names
 
 __all__ = ["DELIMITERS", "read_delimited"]
 
 DELIMITERS = ",;\t|"
-IN_MEMORY = 1 << 28
-"""Bytes up to which a file is read once and kept; a larger one is read again for every scan."""
 CELLS = IN_MEMORY // 4
 """Cells up to which a file is kept: each takes 12 bytes and more, however short its text is."""
 
@@ -39,6 +39,7 @@ class _Layout:
     names: list[str]
     delimiter: str
     blanks: int
+    total: bool
     escaped: bool
 
 
@@ -53,7 +54,8 @@ def read_delimited(
     delimiter : str, optional
         None to find it in the header line.
     total : bool
-        Leave every column as text, and look for the delimiter in the header alone.
+        Leave every column as text, look for the delimiter in the header alone, and refuse nothing
+        for what a row holds; see `privsynth.table.rows`.
     escape : bool
         Remove the ``'`` that stops a cell or name from being a formula; see `formulas`.
 
@@ -65,7 +67,9 @@ def read_delimited(
     """
     seen = file.fingerprint()
     with seen.unchanged(), reading(file.name, "a text file"):
-        survey = file.survey()
+        if total:
+            file = replace(file, errors="replace")  # that of characters, which rows may lack
+        survey = file.survey(total)
         layout = _layout(file, delimiter, total, escape)
         check_names(layout.names, file.name)
         everything = list(range(len(layout.names)))
@@ -138,7 +142,7 @@ def _layout(file: TextFile, delimiter: str | None, total: bool, escaped: bool) -
         blanks = next(i for i, line in enumerate(text) if line.strip("\r\n"))
     header = headers[chosen][1]
     names = formulas.unescape_names(header) if escaped else header
-    return _Layout(names, chosen, blanks, escaped)
+    return _Layout(names, chosen, blanks, total, escaped)
 
 
 def _stray(header: list[str], file: TextFile, delimiter: str) -> bool:
@@ -220,14 +224,19 @@ def _judge(file: TextFile, layout: _Layout, *, bounded: bool = False) -> None:
 
 def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatchReader:
     names = [f"c{i}" for i in range(len(layout.names))]
+    source: Any = file.stream()
+    blanks, encoding = layout.blanks, "utf8" if file.is_utf8 else file.encoding
+    if layout.total:
+        source = stream(file, layout.delimiter, len(names), blanks)
+        blanks, encoding = 0, "utf8"
     rows = pv.open_csv(
-        file.stream(),
+        source,
         read_options=pv.ReadOptions(
             block_size=LINE,
             column_names=names,
-            skip_rows=layout.blanks,
+            skip_rows=blanks,
             skip_rows_after_names=1,
-            encoding="utf8" if file.is_utf8 else file.encoding,
+            encoding=encoding,
         ),
         parse_options=pv.ParseOptions(
             delimiter=layout.delimiter,

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from contextlib import suppress
-from decimal import Decimal
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from privsynth.errors import DataError, UsageError
 from privsynth.table.spelling import warn_of_zones
 from privsynth.table.storage import check_names
+from privsynth.table.texts import is_plain, texts_of_objects
 
 __all__ = ["NAME", "from_frame"]
 
 NAME = "the frame"
-PLAIN = (bool, int, float, Decimal, datetime.date, datetime.time, np.generic)
 
 
 def from_frame(data: Any, total: bool = False) -> tuple[pa.Table, str]:
@@ -47,7 +44,7 @@ def from_frame(data: Any, total: bool = False) -> tuple[pa.Table, str]:
     if module == "pandas" and hasattr(data, "columns"):
         return _from_pandas(data, _texts_of if total else _from_series), "pandas"
     if module == "polars":
-        return _from_polars(data), "polars"
+        return _from_polars(data, total), "polars"
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data]), "arrow"
     if hasattr(data, "__arrow_c_stream__"):
@@ -101,9 +98,8 @@ def _zones(series: Any) -> int:
 
 
 def _texts_of(series: Any, name: str) -> pa.ChunkedArray | pa.Array:
-    """Take a column's values as they are stored; those that are Python objects as text."""
+    """Take a column as it is stored; one that holds no plain values, or Python objects, as text."""
     from pandas import CategoricalDtype
-    from pandas.api.types import infer_dtype
 
     if isinstance(series.dtype, CategoricalDtype):
         categories = _texts_of(series.cat.categories.to_series(), name)
@@ -111,37 +107,33 @@ def _texts_of(series: Any, name: str) -> pa.ChunkedArray | pa.Array:
             categories = categories.combine_chunks()
         codes = series.cat.codes.to_numpy()
         indices = pa.array(codes, pa.int32(), mask=codes < 0)
+        if categories.null_count:  # of which Arrow makes no table in parts
+            return categories.take(indices).dictionary_encode()
         return pa.DictionaryArray.from_arrays(indices, categories, ordered=series.cat.ordered)
-    if series.dtype != object or infer_dtype(series) == "string":
+    if series.dtype != object:
         # What cannot be taken as it is: complex numbers, or text with half a pair of surrogates.
-        with suppress(pa.ArrowException, TypeError, UnicodeError):
-            return pa.array(series, from_pandas=True)
-    return pa.array([_text(value) for value in series.astype(object)], pa.string())
+        with suppress(pa.ArrowException, TypeError, ValueError, UnicodeError):
+            column = pa.array(series, from_pandas=True)
+            if is_plain(_value_type(column.type)) and not pa.types.is_time(column.type):
+                return column
+    return texts_of_objects(series.astype(object).array)
 
 
-def _text(value: Any) -> str | None:
-    """Spell one value of an object column; what is no plain value is missing."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, int) and abs(value) >= 2**64:
-        return "inf" if value > 0 else "-inf"  # Python refuses to spell very long numbers
-    if not isinstance(value, PLAIN) or value != value:  # NaN and NaT are missing
-        return None
-    # As Arrow spells a whole column of them, which this one may be but for another row's value.
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)).lower()
-    if isinstance(value, float | np.floating):
-        return str(pa.scalar(value).cast(pa.string()))
-    return str(value)
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _from_polars(data: Any) -> pa.Table:
+def _from_polars(data: Any, total: bool) -> pa.Table:
     frame = data.collect() if hasattr(data, "collect") else data
     if not hasattr(frame, "columns"):
         raise UsageError(f"a polars {type(data).__name__} is no table; give a DataFrame")
-    for name, kind in frame.schema.items():
-        if str(kind) == "Object":
-            raise DataError(
-                f"{NAME}, column {name!r}: holds Python objects; turn it into numbers or text"
-            )
-    return frame.to_arrow()
+    objects = [name for name, kind in frame.schema.items() if str(kind) == "Object"]
+    if objects and not total:
+        raise DataError(
+            f"{NAME}, column {objects[0]!r}: holds Python objects; turn it into numbers or text"
+        )
+    typed = frame.drop(objects).to_arrow()
+    for i, name in enumerate(frame.columns):
+        if name in objects:
+            typed = typed.add_column(i, name, texts_of_objects(frame[name].to_list()))
+    return typed

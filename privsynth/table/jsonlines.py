@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -13,13 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from privsynth.errors import DataError
-from privsynth.table.bytestream import CHUNK, Survey, TextFile
+from privsynth.table.bytestream import CHUNK, IN_MEMORY, Survey, TextFile
 from privsynth.table.limits import LINE, refuse_sparse
 from privsynth.table.places import reading
+from privsynth.table.relation import Table, in_memory
+from privsynth.table.rows import lines
 from privsynth.table.spelling import EXACT, detect, typed, warn_of_zones
+from privsynth.table.storage import check_names
 
 __all__ = ["read_json_lines", "read_json_texts", "with_times"]
 
+ROWS = 1 << 14
 DEPTH = 250
 """Opening brackets on a line from which it is tried whether they nest too deeply for a parser."""
 _KEY = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"\s*:')
@@ -68,41 +74,68 @@ def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
         return with_times(table, [e.name for e in table.schema if pa.types.is_string(e.type)])
 
 
-def read_json_texts(file: TextFile) -> pa.Table:
-    """Read a file of JSON lines into memory: every plain value as the text that spells it.
+def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Table:
+    """Read a file of JSON lines whatever it holds: every plain value as the text that spells it.
 
-    Raises
-    ------
-    DataError
-        A line is no JSON object (with its line number).
+    Parameters
+    ----------
+    file : TextFile
+    columns : sequence of str, optional
+        The names of its columns; other keys are left out. By default those that its rows have.
+
+    Notes
+    -----
+    A row is a line that is not blank and ends with a line feed. One that is no JSON object, names a
+    key twice or is no text is a row without values, and so is what a row does not hold.
     """
-    with file.fingerprint().unchanged(), reading(file.name, "JSON lines"):
-        survey = file.survey()
-        columns: dict[str, list[str | None]] = {}
-        rows = 0
-        with file.text() as text:
-            for number, line in enumerate(text, 1):
-                if line.strip():
-                    for name, value in _spelled(line, f"{file.name}, line {number}").items():
-                        values = columns.setdefault(name, [])
-                        values += [None] * (rows - len(values))
-                        values.append(_text(value))
-                    rows += 1
-                    refuse_sparse(file.name, rows, len(columns), survey.size)
-        for values in columns.values():
-            values += [None] * (rows - len(values))
-        return pa.table({name: pa.array(columns[name], pa.string()) for name in columns})
+    seen = file.fingerprint()
+    with seen.unchanged(), reading(file.name, "JSON lines"):
+        survey = replace(file, errors="replace").survey(total=True)
+        names = _keys(file, survey.size) if columns is None else list(columns)
+        check_names(names, file.name)
+        schema = pa.schema([(name, pa.string()) for name in names])
+
+        def scan(wanted: list[str]) -> Iterator[pa.RecordBatch]:
+            chosen = pa.schema([schema.field(name) for name in wanted])
+            with seen.unchanged(), reading(file.name, "JSON lines"):
+                rows = filter(bytes.strip, lines(file))
+                while batch := list(islice(rows, ROWS)):
+                    found = [_values(line) for line in batch]
+                    held = [[_text(row.get(name)) for row in found] for name in wanted]
+                    arrays = [pa.array(values, pa.string()) for values in held]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
+
+        if survey.size <= IN_MEMORY:
+            return in_memory(pa.Table.from_batches(scan(names), schema), file.name)
+        n_rows = sum(1 for line in lines(file) if line.strip())
+    return Table(file.name, schema, n_rows, scan)
 
 
-def _spelled(line: str, place: str) -> dict[str, Any]:
-    """Read one line, its numbers as text."""
+def _keys(file: TextFile, size: int) -> list[str]:
+    """Return the keys of all lines, in the order in which they first come."""
+    keys: dict[str, None] = {}
+    for row, line in enumerate(lines(file), 1):
+        keys |= dict.fromkeys(_values(line))
+        refuse_sparse(file.name, row, len(keys), size)
+    return list(keys)
+
+
+def _values(line: bytes) -> dict[str, Any]:
+    """Read one line, its numbers as text; nothing of one that is no object."""
     try:
-        row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
-    except (json.JSONDecodeError, RecursionError):
-        raise DataError(f"{place}: is not JSON; write one object a line") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{place}: is not a JSON object; write one object a line")
-    return row
+        row = _ANY.decode(line.decode())
+    except (ValueError, RecursionError):
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+    """Give an object; None where two values have one key."""
+    row = dict(pairs)
+    return row if len(row) == len(pairs) else None
+
+
+_ANY = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str, parse_constant=str)
 
 
 def _text(value: Any) -> str | None:
@@ -176,7 +209,7 @@ def _refuse_deep(file: TextFile) -> None:
     with file.text() as text:
         for number, line in enumerate(text, 1):
             if line.count("{") + line.count("[") > DEPTH:
-                _spelled(line, f"{file.name}, line {number}")
+                _row(line, f"{file.name}, line {number}", ())
 
 
 def _judge(file: TextFile, floats: Collection[str] = ()) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,14 @@ MOST_HELD = 4_000_000
 """The most cells of a table that is read into memory at once."""
 
 
-def read(data: Any, *, encoding: str = "utf-8", total: bool = False, escape: bool = True) -> Table:
+def read(
+    data: Any,
+    *,
+    encoding: str = "utf-8",
+    total: bool = False,
+    escape: bool = True,
+    columns: Sequence[str] | None = None,
+) -> Table:
     """Read a table, its rows in their file order.
 
     Parameters
@@ -45,10 +52,13 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False, escape: boo
     total : bool
         Learn nothing from the rows: all columns of text files, of SQLite and of Python objects
         stay text, other columns keep the types that they are stored in, infinite values stay,
-        and a table may be without rows. A file whose rows cannot be told apart is still refused.
+        and a table may be without rows. Nothing is refused for what a row holds; what of a text
+        file no row decides, such as its header, may be wrong all the same.
     escape : bool
         Remove the ``'`` that `open_writer` puts before cells and names of CSV and TSV files which
         a spreadsheet would take for formulas.
+    columns : sequence of str, optional
+        With `total`, the columns of JSON lines: those that a schema declares.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False, escape: boo
         The database's driver is not installed.
     """
     check_encoding(encoding)
-    table = _read(data, encoding, total, escape)
+    table = _read(data, encoding, total, escape, columns)
     if not table.n_rows and not total:
         raise DataError(f"{table.name}: has no rows; at least one is wanted")
     if table.n_rows * len(table.schema) <= MOST_HELD:
@@ -80,7 +90,9 @@ def read(data: Any, *, encoding: str = "utf-8", total: bool = False, escape: boo
     return table
 
 
-def _read(data: Any, encoding: str, total: bool, escape: bool) -> Table:
+def _read(
+    data: Any, encoding: str, total: bool, escape: bool, columns: Sequence[str] | None
+) -> Table:
     if isinstance(data, Table):
         return data
     if not isinstance(data, str | Path):
@@ -103,7 +115,7 @@ def _read(data: Any, encoding: str, total: bool, escape: bool) -> Table:
         return _from_parquet([path], name, total=total)
     if kind == "arrow":
         return _from_arrow_file(path, name, total)
-    return _from_text(TextFile(path, name, encoding), kind, total, escape)
+    return _from_text(TextFile(path, name, encoding), kind, total, escape, columns)
 
 
 def _piped() -> io.BytesIO:
@@ -147,13 +159,21 @@ def _from_database(place: Database, total: bool) -> Table:
     return Table(place.name, schema, n_rows, _watched(scan, seen, place.name, "a database"))
 
 
-def _from_text(file: TextFile, kind: str, total: bool, escape: bool) -> Table:
+def _from_text(
+    file: TextFile,
+    kind: str,
+    total: bool,
+    escape: bool = True,
+    columns: Sequence[str] | None = None,
+) -> Table:
     from privsynth.table.delimited import read_delimited
     from privsynth.table.jsonlines import read_json_lines, read_json_texts
 
+    if kind == "jsonl" and total:
+        return read_json_texts(file, columns)
     if kind == "jsonl":
-        table, formats = (read_json_texts(file), {}) if total else read_json_lines(file)
-        return _held(table, file.name, formats=formats, total=total)
+        table, formats = read_json_lines(file)
+        return _held(table, file.name, formats=formats, total=False)
     return read_delimited(file, "\t" if kind == "tsv" else None, total, escape=escape)
 
 

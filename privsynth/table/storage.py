@@ -129,7 +129,8 @@ def clean(
     first_row : int
         The number of the first row, for messages.
     total : bool
-        Take a time outside the years 1 to 9999 as missing, instead of refusing it.
+        Take text that is not UTF-8, and a time outside the years 1 to 9999, as missing, instead
+        of refusing it.
 
     Raises
     ------
@@ -139,7 +140,7 @@ def clean(
     columns = []
     for entry in schema:
         place = f"{name}, column {entry.name!r}"
-        column = _validated(batch.column(entry.name), place)
+        column = _validated(batch.column(entry.name), place, total)
         column = _within_range(column, place, first_row, total)
         columns.append(_clean_column(column, entry.type))
     return type(batch).from_arrays(columns, names=schema.names)
@@ -248,11 +249,13 @@ def _is_zone(zone: str | None) -> bool:
     return True
 
 
-def _validated(column: Any, place: str) -> Any:
+def _validated(column: Any, place: str, total: bool) -> Any:
     """Check every offset, code and character of a column."""
     import pyarrow as pa
 
     try:
+        if total:
+            column = _readable(column)
         for part in getattr(column, "chunks", (column,)):
             part.validate()
             if pa.types.is_dictionary(part.type) and pa.types.is_temporal(part.type.value_type):
@@ -338,6 +341,38 @@ def _decoded(column: Any) -> Any:
     import pyarrow as pa
 
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _readable(column: Any) -> Any:
+    """Take text that is not UTF-8 as missing."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        return pa.chunked_array([_readable(part) for part in column.chunks], column.type)
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        values = _readable(column.dictionary)
+        if values.null_count == column.dictionary.null_count:
+            return column
+        checked = pa.DictionaryArray.from_arrays(column.indices, values)  # no code out of range
+        return checked.dictionary_decode().dictionary_encode().cast(kind)
+    column.validate()
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return column
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = column.cast(pa.large_binary())
+        raw.validate(full=True)  # it is the characters alone that are at fault
+        return pa.array([_characters(value) for value in raw.to_pylist()], kind)
+    return column
+
+
+def _characters(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _series(column: pa.ChunkedArray) -> Any:
