@@ -190,6 +190,8 @@ def _row(line: str, place: str, floats: Collection[str]) -> dict[str, str]:
 
     try:
         row = json.loads(line, object_pairs_hook=pairs)
+    except DataError:
+        raise
     except (ValueError, RecursionError):
         raise DataError(f"{place}: is not JSON; write one object a line") from None
     if not isinstance(row, dict):
