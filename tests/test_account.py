@@ -43,7 +43,7 @@ def waiting(folder: Path) -> subprocess.Popen[str]:
     (folder / "s.yaml").write_text(SCHEMA)
     command = ["fit", "t.csv", "-o", "m.psyn", "--schema", "s.yaml", "--epsilon", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, *command, "--ledger", "l.json"],
+        [sys.executable, "-c", RUN, *command, "--ledger", "l.json", "--new-ledger"],
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
@@ -83,7 +83,7 @@ def test_one_who_does_not_wait_long_says_nothing(
     monkeypatch.setattr(account, "PATIENCE", 30.0)
     later = threading.Timer(0.1, fcntl.flock, (held, fcntl.LOCK_UN))
     later.start()
-    reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit")
+    reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit", new=True)
     assert not recwarn.list
 
 
@@ -94,7 +94,7 @@ def test_in_python_it_is_a_warning(
     later = threading.Timer(0.5, fcntl.flock, (held, fcntl.LOCK_UN))
     later.start()
     with pytest.warns(PrivsynthWarning, match="waiting for"):
-        reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit")
+        reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit", new=True)
 
 
 def test_a_charge_is_on_the_disk_before_it_counts(
@@ -114,14 +114,14 @@ def test_a_charge_is_on_the_disk_before_it_counts(
 
     monkeypatch.setattr(os, "fsync", told_sync)
     monkeypatch.setattr(Path, "replace", told_replace)
-    reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit")
+    reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit", new=True)
     assert done == ["file", "rename", "folder"]
 
 
 def test_a_charge_that_cannot_be_synced_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit")
+    reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit", new=True)
     state = json.loads((tmp_path / "l.json").read_text()) | {"epsilon": 9.0}
     (tmp_path / "l.json").write_text(json.dumps(state))
     before = (tmp_path / "l.json").read_bytes()
@@ -147,7 +147,7 @@ def test_a_file_system_that_does_not_sync_folders_is_no_error(
         sync(handle)
 
     monkeypatch.setattr(os, "fsync", on_files)
-    assert reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit") > 0
+    assert reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit", new=True) > 0
 
 
 def test_a_file_system_without_locks_is_one_line(
@@ -158,4 +158,4 @@ def test_a_file_system_without_locks_is_one_line(
 
     monkeypatch.setattr(fcntl, "flock", refused)
     with pytest.raises(StorageError, match="cannot be"):
-        reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit")
+        reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit", new=True)

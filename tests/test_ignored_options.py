@@ -57,6 +57,8 @@ GIVEN: dict[str, Any] = {
     "minority": True,
     "budget": face.Budget(1.0),
     "ledger": "ledger.yaml",
+    "new_ledger": True,
+    "escape": False,
 }
 
 

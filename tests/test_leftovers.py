@@ -86,7 +86,7 @@ def commands(folder: Path) -> dict[str, list[object]]:
         "fit": fit,
         "holdout": [*fit, "--holdout", 0.5, "--holdout-output", "h.csv"],
         "ledger": ["fit", train, "--schema", folder / "s.yaml", "--epsilon", 1, "-o", "m.psyn",
-                   "--ledger", "l.json"],
+                   "--ledger", "l.json", "--new-ledger"],
         "sample": ["sample", model, "-n", 50, "-o", "t.csv"],
         "parquet": ["sample", model, "-n", 50, "-o", "t.parquet"],
         "duckdb": ["sample", model, "-n", 50, "-o", "duckdb:///t.db::t"],

@@ -339,6 +339,7 @@ def test_objects_of_polars_are_read_value_by_value() -> None:
     held = read(frame, total=True).to_arrow()
     assert held.column_names == ["k", "x", "z"]
     assert held["x"].to_pylist() == ["1", "a", None, None, "0.5", None, "2024-01-31"]
+    assert read(frame.select("x"), total=True).n_rows == 7
 
 
 def test_a_category_that_one_row_adds_changes_nothing_for_the_others() -> None:

@@ -133,7 +133,9 @@ def _from_polars(data: Any, total: bool) -> pa.Table:
             f"{NAME}, column {objects[0]!r}: holds Python objects; turn it into numbers or text"
         )
     typed = frame.drop(objects).to_arrow()
-    for i, name in enumerate(frame.columns):
-        if name in objects:
-            typed = typed.add_column(i, name, texts_of_objects(frame[name].to_list()))
-    return typed
+    return pa.table(
+        {
+            name: texts_of_objects(frame[name].to_list()) if name in objects else typed[name]
+            for name in frame.columns
+        }
+    )

@@ -244,7 +244,9 @@ def _row(line: str, place: str, floats: Collection[str]) -> dict[str, str]:
 
     try:
         row = json.loads(line, object_pairs_hook=pairs)
-    except (json.JSONDecodeError, RecursionError):
+    except DataError:
+        raise
+    except (ValueError, RecursionError):
         raise DataError(f"{place}: is not JSON; write one object a line") from None
     if not isinstance(row, dict):
         raise DataError(f"{place}: is not a JSON object; write one object a line")

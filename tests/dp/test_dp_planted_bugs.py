@@ -320,7 +320,7 @@ def test_keys_at_half_their_price(monkeypatch: Patch) -> None:
 
 
 def test_a_threshold_that_is_too_low(monkeypatch: Patch) -> None:
-    plant(monkeypatch, Accountant, "keys", "<= delta else", "<= 500 * delta else")
+    plant(monkeypatch, Accountant, "keys", "rows, scale, delta)", "rows, scale, 500 * delta)")
     red(check_keys, BudgetExceeded)
 
 

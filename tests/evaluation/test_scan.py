@@ -382,7 +382,9 @@ def test_a_leaked_training_maximum_is_found_though_the_holdout_holds_a_larger_on
     )
     whole.loc[3, "paid"], whole.loc[900, "paid"] = 7654.32, 98765.43
     train, holdout = whole[:800], whole[800:]
-    model = privsynth.fit(train, engine="copula", seed=0)
+    paid = {"name": "paid", "kind": "numeric", "dtype": "double", "bounds": [0, 100_000]}
+    schema = privsynth.Schema.from_dict({"columns": [paid]})
+    model = privsynth.fit(train, engine="copula", schema=schema, seed=0)
     for named, leaked in (("clean.psyn", False), ("leak.psyn", True)):
         coding = model.codec.codings[0]
         if leaked:

@@ -84,13 +84,17 @@ class Release:
         products = every.pop() if flag(meta["products"], what) else None
         return cls(number(meta["rows"], what), tuple(every), products)
 
-    def fits(self, sizes: tuple[int, ...], products: tuple[int, int]) -> bool:
-        """Whether the answers are about columns of `sizes` codes, and pairs of their scores."""
+    def fits(self, sizes: tuple[int, ...], classes: int, pairs: int) -> bool:
+        """Whether the answers are about columns of `sizes` codes, and pairs of their scores.
+
+        Rows whose class is in doubt are counted apart, as a class that is never drawn.
+        """
         counts = all(
             m.values.shape == tuple(sizes[j] for j in m.clique if j < len(sizes))
             for m in self.counts
         )
-        return counts and (self.products is None or self.products.values.shape == products)
+        shapes = [(classes, pairs), (classes + 1, pairs)]
+        return counts and (self.products is None or self.products.values.shape in shapes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -416,6 +420,6 @@ class CopulaModel:
         pairs = len(self.latents) * (len(self.latents) - 1) // 2
         if self.latents != latents_of(codec, self.target) or (
             self.release is not None
-            and not self.release.fits(self.sizes, (len(self.correlation), pairs))
+            and not self.release.fits(self.sizes, len(self.correlation), pairs)
         ):
             raise ArtefactError("its copula is of another table than its codec; fit anew")
