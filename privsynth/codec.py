@@ -238,7 +238,12 @@ class Cells:
         domain = self.column.domain
         if not isinstance(domain, Bounds) or len(self.low) == 1:
             return True
-        if self.total:
+        least: Any
+        most: Any
+        if self.total and not isinstance(domain.low, str):
+            # Discovered bounds may lie beyond what 64 bits hold.
+            least, most = domain.low, domain.high
+        elif self.total:
             ends = pa.array([domain.low, domain.high])
             (least, most), valid = readings(self.column, ends, self.low.dtype)
             if not valid.all():

@@ -121,13 +121,15 @@ class TextFile:
         """Whether the encoding is UTF-8, by whichever of its names."""
         return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
 
-    def survey(self, total: bool = False) -> Survey:
+    def survey(self, total: bool = False, *, rows: bool = True) -> Survey:
         """Read it once through: is it text, and how much of it is there.
 
         Parameters
         ----------
         total : bool
             Whether it may hold anything.
+        rows : bool
+            Whether it must hold something.
 
         Raises
         ------
@@ -158,7 +160,7 @@ class TextFile:
             except UnicodeError:
                 raise self._foreign() from None
             size = raw.tell()
-        if empty:
+        if empty and rows:
             raise DataError(f"{self.name}: is empty; rows are wanted")
         return Survey(quoted, size, max(lines, returns))
 

@@ -82,7 +82,7 @@ def read_delimited(
                 n_rows = sum(batch.num_rows for batch in _texts(file, layout, [0]))
         except pa.ArrowInvalid:
             raise _blame(file, layout) from None
-        if survey.quoted:
+        if survey.quoted and not total:
             _judge(file, layout)
         spellings = detect(
             lambda: held if kept else _texts(file, layout, everything),

@@ -90,7 +90,7 @@ def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Tab
     """
     seen = file.fingerprint()
     with seen.unchanged(), reading(file.name, "JSON lines"):
-        survey = replace(file, errors="replace").survey(total=True)
+        survey = replace(file, errors="replace").survey(total=True, rows=False)
         names = _keys(file, survey.size) if columns is None else list(columns)
         check_names(names, file.name)
         schema = pa.schema([(name, pa.string()) for name in names])

@@ -144,7 +144,10 @@ def test_doubtful_codes_form_a_group_that_is_never_drawn() -> None:
 
 
 def test_a_group_in_the_middle_without_a_share_is_damage() -> None:
-    arrays = {"x.groups": np.array([0, 1, 2], np.int32), "x.shares": np.array([[1.0], [0.0], [1.0]])}
+    arrays = {
+        "x.groups": np.array([0, 1, 2], np.int32),
+        "x.shares": np.array([[1.0], [0.0], [1.0]]),
+    }
     with pytest.raises(ArtefactError, match="do not add up"):
         Groups.from_state(arrays, "x")
 
