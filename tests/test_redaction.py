@@ -249,7 +249,7 @@ def test_no_command_that_succeeds_shows_or_writes_the_password(
         for command in [
             "schema @ -o N/schema.yaml",
             "fit @ -o N/m.psyn --target y --holdout 0.2 --holdout-output @2",
-            "fit @ -o N/p.psyn --epsilon 1 --schema s.yaml --ledger N/l.json --new-ledger --verbose",
+            "fit @ -o N/p.psyn --epsilon 1 --schema s.yaml --ledger N/l --new-ledger --verbose",
             "sample N/m.psyn -n 5 -o @ --verbose",
             "augment @ --target y -o @2 --sampling-strategy minority",
             "evaluate @ --train @ --no-attacks -o N/report.html --json N/report.json",

@@ -97,6 +97,9 @@ def test_five_mib_that_unpack_to_three_gb_end_in_exit_2_in_flat_memory(
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv.gz"]
 
 
+ROWS = {"field.csv", "commas.csv", "quote.csv", "quoted.csv", "returns.csv", "line.jsonl"}
+
+
 @pytest.mark.parametrize("total", [False, True])
 @pytest.mark.parametrize(
     ("name", "text", "wanted"),
@@ -119,6 +122,10 @@ def test_rows_and_headers_without_an_end(
     tmp_path: Path, name: str, text: str, wanted: str, total: bool
 ) -> None:
     (tmp_path / name).write_text(text, newline="")
+    if total and name in ROWS:
+        # Under a budget no row is refused for its length: what is too long of it is left out.
+        assert read(tmp_path / name, total=True).n_rows > 0
+        return
     message = refused(tmp_path / name, total=total)
     assert wanted in message
     assert len(message) < 1000
@@ -278,6 +285,9 @@ DAMAGED = {
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_damaged_column_is_refused_at_every_door(tmp_path: Path, case: str, total: bool) -> None:
     rows = pa.table({"a": DAMAGED[case], "b": [1, 2]})
+    if total and case == "characters":
+        assert read(rows, total=True).to_arrow()["a"].to_pylist() == ["a", None]
+        return
     assert "column 'a': is damaged" in refused(rows, total=total)
     assert "column 'a': is damaged" in refused(rows.to_batches()[0], total=total)
     for make in (pa.ipc.new_file, pa.ipc.new_stream):

@@ -103,8 +103,8 @@ def test_a_text_file_that_changes_while_it_is_opened_is_refused(
     write(rows(), path)
     surveyed = delimited.TextFile.survey
 
-    def survey(file: delimited.TextFile) -> object:
-        found = surveyed(file)
+    def survey(file: delimited.TextFile, *given: bool, **named: bool) -> object:
+        found = surveyed(file, *given, **named)
         change(path)
         return found
 
@@ -120,8 +120,8 @@ def test_json_lines_that_change_while_they_are_opened_are_refused(
     write(rows(count=10), path)
     surveyed = delimited.TextFile.survey
 
-    def survey(file: delimited.TextFile) -> object:
-        found = surveyed(file)
+    def survey(file: delimited.TextFile, *given: bool, **named: bool) -> object:
+        found = surveyed(file, *given, **named)
         appended(path)
         return found
 

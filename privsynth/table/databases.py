@@ -203,7 +203,10 @@ class DatabaseSink:
         self._leave = ExitStack()
         at = place
         if place.scheme != "postgresql" and not Path(place.address).exists():
-            folder = self._leave.enter_context(beside(Path(place.address).resolve()))
+            made = Path(place.address).resolve()
+            # DuckDB writes nothing under a folder whose name holds a question mark.
+            plain = made.with_name(made.name.replace("?", "_"))
+            folder = self._leave.enter_context(beside(plain))
             self._made = folder / Path(place.address).name
             at = replace(place, address=str(self._made))
         try:
