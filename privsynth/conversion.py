@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from privsynth.schema import Column
 from privsynth.table import arrow_type
-from privsynth.table.texts import in_calendar, spelled_floats, texts
+from privsynth.table.texts import in_calendar, texts
 
 __all__ = ["comparable", "numbers_in", "readings", "unit_texts"]
 
@@ -119,14 +119,7 @@ def unit_texts(values: pa.Array) -> pa.Array:
     pyarrow.Array
         Of text; null where a value is missing.
     """
-    text = texts(values)
-    if pa.types.is_floating(values.type):
-        floats = _floats(values)
-        whole = pc.fill_null(pc.equal(floats, pc.floor(floats)), False)
-        small = pc.fill_null(pc.less(pc.abs(floats), 2.0**63), False)
-        integers = _where(pc.and_(whole, small), floats).cast(pa.int64()).cast(pa.string())
-        text = pc.coalesce(integers, text)
-    text = pc.ascii_trim_whitespace(text)
+    text = pc.ascii_trim_whitespace(texts(values))
     for pattern, kept in _ALIKE:
         text = pc.replace_substring_regex(text, pattern, kept)
     return text
@@ -169,8 +162,6 @@ def _floats(plain: pa.Array) -> pa.Array:
         plain = pc.if_else(pc.equal(words, "false"), "0", plain)
     floats = plain.cast(pa.float64(), safe=False)
     floats = _where(pc.invert(pc.is_nan(floats)), floats)
-    if pa.types.is_floating(kind):
-        floats = spelled_floats(floats)
     return pc.add(floats, 0.0)  # which makes -0.0 the same as 0.0
 
 

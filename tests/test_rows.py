@@ -50,7 +50,7 @@ def files(draw: Any, cells: st.SearchStrategy[str] = CELLS) -> tuple[list[list[s
     return made, width, spelled(made, width, quoting, end)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(files(), st.integers(1, 9), st.booleans())
 def test_a_clean_file_is_read_as_without_a_budget(
     of: tuple[list[list[str]], int, bytes], size: int, ended: bool
@@ -73,7 +73,7 @@ CLOSED = CELLS.filter(lambda cell: not re.match(r'"*[,\r\n]', cell))
 ODD = st.binary(max_size=12) | st.text(st.sampled_from('ab",\0\u2603'), max_size=12).map(str.encode)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(files(CLOSED), ODD, st.integers(0, 8), st.booleans())
 def test_an_odd_row_changes_no_other(
     of: tuple[list[list[str]], int, bytes], odd: bytes, at: int, ended: bool

@@ -16,11 +16,13 @@ from privsynth.table.limits import LINE, refuse_bomb
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["IN_MEMORY", "Survey", "TextFile", "check_encoding"]
+__all__ = ["CELLS", "IN_MEMORY", "Survey", "TextFile", "check_encoding"]
 
 CHUNK = 1 << 20
 IN_MEMORY = 1 << 28
 """Bytes up to which a file is read once and kept; a larger one is read again for every scan."""
+CELLS = IN_MEMORY // 4
+"""Cells up to which a file is kept: each takes 12 bytes and more, however short its text is."""
 
 
 @dataclass(frozen=True)

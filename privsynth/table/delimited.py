@@ -19,7 +19,7 @@ import pyarrow.csv as pv
 
 from privsynth.errors import DataError
 from privsynth.table import formulas
-from privsynth.table.bytestream import IN_MEMORY, TextFile
+from privsynth.table.bytestream import CELLS, IN_MEMORY, TextFile
 from privsynth.table.limits import LINE
 from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
@@ -30,8 +30,6 @@ from privsynth.table.storage import check_names
 __all__ = ["DELIMITERS", "read_delimited"]
 
 DELIMITERS = ",;\t|"
-CELLS = IN_MEMORY // 4
-"""Cells up to which a file is kept: each takes 12 bytes and more, however short its text is."""
 
 
 @dataclass(frozen=True)

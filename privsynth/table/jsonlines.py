@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from privsynth.errors import DataError
-from privsynth.table.bytestream import CHUNK, IN_MEMORY, Survey, TextFile
+from privsynth.table.bytestream import CELLS, CHUNK, IN_MEMORY, Survey, TextFile
 from privsynth.table.limits import LINE, refuse_sparse
 from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
@@ -93,6 +93,7 @@ def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Tab
         survey = replace(file, errors="replace").survey(total=True, rows=False)
         names = _keys(file, survey.size) if columns is None else list(columns)
         check_names(names, file.name)
+        refuse_sparse(file.name, survey.lines, len(names), survey.size)
         schema = pa.schema([(name, pa.string()) for name in names])
 
         def scan(wanted: list[str]) -> Iterator[pa.RecordBatch]:
@@ -105,7 +106,7 @@ def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Tab
                     arrays = [pa.array(values, pa.string()) for values in held]
                     yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
 
-        if survey.size <= IN_MEMORY:
+        if survey.size <= IN_MEMORY and survey.lines * len(names) <= CELLS:
             return in_memory(pa.Table.from_batches(scan(names), schema), file.name)
         n_rows = sum(1 for line in lines(file) if line.strip())
     return Table(file.name, schema, n_rows, scan)

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["in_calendar", "is_plain", "spelled_floats", "texts", "texts_of_objects"]
+__all__ = ["in_calendar", "is_plain", "texts", "texts_of_objects"]
 
 YEARS = (-719_162, 2_932_896)
 """The first day of the year 1 and the last one of 9999, counted from that of 1970."""
@@ -46,9 +46,9 @@ def texts(values: pa.Array) -> pa.Array:
 
     Notes
     -----
-    A whole number has no decimal point; one in single precision has the digits of that
-    precision. A moment has six decimals of a second, or nine where it needs them, and one with a
-    time zone is spelled as that of UTC; outside the years 1 to 9999 it is missing.
+    A whole number has no decimal point, and a float in single precision the digits of the same
+    number in double precision. A moment has six decimals of a second, or nine where it needs them,
+    and one with a time zone is spelled as that of UTC; outside the years 1 to 9999 it is missing.
     """
     kind, types = values.type, pa.types
     if types.is_string(kind):
@@ -69,18 +69,6 @@ def texts(values: pa.Array) -> pa.Array:
         spelled = values.cast(pa.time64("ns")).cast(pa.string())
         return pc.replace_substring_regex(_short(spelled), r"\.0+$", "")
     return pa.nulls(len(values), pa.string())
-
-
-def spelled_floats(values: pa.Array) -> pa.Array:
-    """Give floats, none of them NaN, as their texts spell them.
-
-    Of these those in single precision alone are others: the float nearest to a third has seven
-    digits there, and is read as those.
-    """
-    narrow = pc.and_not(_single(values), pc.equal(values, pc.trunc(values)))
-    if not pc.any(narrow).as_py():
-        return values
-    return pc.if_else(narrow, texts(_where(narrow, values)).cast(pa.float64()), values)
 
 
 def is_plain(kind: pa.DataType) -> bool:
@@ -158,19 +146,11 @@ class _Typed(NamedTuple):
 
 
 def _floats(values: pa.Array) -> pa.Array:
-    """Spell floats: whole ones as integers, those of single precision by their own digits."""
+    """Spell floats, whole ones as integers."""
     values = _where(pc.invert(pc.is_nan(values)), values)
-    whole = pc.equal(values, pc.trunc(values))
-    small = _where(pc.and_(whole, pc.less(pc.abs(values), 2.0**63)), values)
-    digits = small.cast(pa.int64(), safe=False).cast(pa.string())
-    narrow = pc.and_not(_single(values), whole)
-    single = values.cast(pa.float32(), safe=False).cast(pa.string())
-    return pc.coalesce(digits, pc.if_else(narrow, single, values.cast(pa.string())))
-
-
-def _single(values: pa.Array) -> pa.Array:
-    """Say which floats single precision holds."""
-    return pc.equal(values.cast(pa.float32(), safe=False).cast(pa.float64()), values)
+    small = pc.and_(pc.less(pc.abs(values), 2.0**63), pc.equal(values, pc.trunc(values)))
+    digits = _where(small, values).cast(pa.int64(), safe=False).cast(pa.string())
+    return pc.coalesce(digits, values.cast(pa.string()))
 
 
 def _plain(value: object) -> str | _Typed | None:

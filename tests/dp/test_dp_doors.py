@@ -157,7 +157,9 @@ def sqlite(place: Path, odd: dict[str, Any] | None) -> str:
     held = [{**row, "seen": str(row["seen"])} for row in ROWS]
     odds = [] if odd is None else [{**held[0], **odd}]
     for row in [*held[:20], *odds, *held[20:]]:
-        con.execute(f"INSERT INTO t VALUES ({','.join('?' * len(NAMES))})", list(row.values()))
+        # SQLite keeps bytes as text where it is told that they are.
+        slot = "CAST(? AS TEXT)" if row["job"] == b"\xff\xfe" else "?"
+        con.execute(f"INSERT INTO t VALUES ({','.join([slot] * len(NAMES))})", [*row.values()])
     con.commit()
     con.close()
     return f"sqlite:///{file}::t"
@@ -273,6 +275,7 @@ DYNAMIC = {
     "large numbers": dict.fromkeys(NAMES, 2**63 - 1),
     "infinity": dict.fromkeys(NAMES, float("inf")),
     "NUL": dict.fromkeys(NAMES, f"{SECRET}\0x"),
+    "no characters": dict.fromkeys(NAMES, b"\xff\xfe"),
 }
 
 
