@@ -106,7 +106,7 @@ def fit_table(
     if minority:
         ledger.charge(Event("target", "the most frequent class"))
     ledger.charge(Event("schema", "kinds, levels and bounds"))
-    full = infer(train, target=target, k=k, declared=declared)
+    full = infer(train, target=target, k=k, declared=declared, narrow=True)
     _check_rows(train, k)
     ledger.charge(Event("codec", "cells of the continuous columns"))
     codec = learn(train, full, disclosure)

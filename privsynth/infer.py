@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from privsynth.errors import DataError, SchemaError, UsageError, known
 from privsynth.personal import FEW_ROWS, HANDFUL, Finding, mentions, recognise, words
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema
+from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
 from privsynth.surrogates import KINDS, NUMBERS, PLACEHOLDER, check_pattern, learn_pattern
 from privsynth.table import Table, arrow_type
 
@@ -147,7 +147,12 @@ class _Facts:
 
 
 def infer(
-    table: Table, *, target: str | None = None, k: int = 10, declared: Schema | None = None
+    table: Table,
+    *,
+    target: str | None = None,
+    k: int = 10,
+    declared: Schema | None = None,
+    narrow: bool = False,
 ) -> Schema:
     """Propose a schema for a table.
 
@@ -161,6 +166,9 @@ def infer(
         The fewest rows that a level or bound may rest on.
     declared : Schema, optional
         What a person says of some or all columns; what is given there wins, field by field.
+    narrow : bool
+        Whether domains of `declared` that were inferred, from more rows perhaps, are narrowed to
+        what k rows of this table hold.
 
     Returns
     -------
@@ -187,7 +195,7 @@ def infer(
     columns = []
     for name in table.names:
         facts = _facts(table, name)
-        column = _declare(said[name], facts, k) if name in said else _propose(facts, k)
+        column = _declare(said[name], facts, k, narrow) if name in said else _propose(facts, k)
         columns.append(replace(column, format=table.formats.get(name)))
     schema = Schema(tuple(columns))
     if target is not None:
@@ -482,7 +490,7 @@ def _iso(moment: Any) -> str:
 # What a person says of it
 
 
-def _declare(said: Column, facts: _Facts, k: int) -> Column:
+def _declare(said: Column, facts: _Facts, k: int, narrow: bool) -> Column:
     """Give the column with what is declared put over what is inferred."""
     place = f"schema, column {said.name!r}"
     given = said.stated
@@ -502,7 +510,28 @@ def _declare(said: Column, facts: _Facts, k: int) -> Column:
         return replace(column, domain=None, unique=False, personal=None, why="declared determined")
     if "domain" not in given or said.domain is None:
         return column
-    return replace(column, domain=_declared_domain(said, kind, facts, place), source=said.source)
+    domain = _declared_domain(said, kind, facts, place)
+    if narrow and said.source is Source.INFERRED:
+        domain = _narrowed(domain, column.domain, facts, k)
+    return replace(column, domain=domain, source=said.source)
+
+
+def _narrowed(
+    domain: Levels | Bounds, own: Levels | Bounds | None, facts: _Facts, k: int
+) -> Levels | Bounds:
+    """Return the part of a domain that k rows hold; `own` is what the rows themselves say."""
+    if isinstance(domain, Levels):
+        held = set(level_values(facts.values.filter(pa.array(facts.counts >= k))))
+        return Levels(tuple(level for level in domain.values if level in held))
+    if not isinstance(own, Bounds):
+        return domain
+    low, high = max(domain.low, own.low, key=_place), min(domain.high, own.high, key=_place)
+    return Bounds(low, high) if _place(low) <= _place(high) else own
+
+
+def _place(end: Any) -> Any:
+    """Return a bound as a value that can be compared with others."""
+    return datetime.datetime.fromisoformat(end) if isinstance(end, str) else end
 
 
 def _found(facts: _Facts) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import privsynth
 from privsynth.errors import DataError, SchemaError, UsageError
 from privsynth.infer import infer
 from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
@@ -374,3 +375,17 @@ def test_a_target_is_never_guessed_and_never_invented():
         _infer(table, target="id")
     said = Schema.from_dict({"columns": [{"name": "id", "kind": "integer"}]})
     assert _infer(table, target="id", declared=said)["id"].kind is Kind.INTEGER
+
+
+def test_a_fit_keeps_of_a_schema_inferred_from_more_rows_what_its_own_rows_hold() -> None:
+    frame = pd.DataFrame({"grade": ["a"] * 40 + ["b"] * 25 + ["c"] * 12, "paid": range(77)})
+    schema = privsynth.Schema.from_dict(infer(read(frame)).to_dict())
+    train = frame.drop(index=[*range(65, 70), *range(10)])  # 7 rows of c are left
+    model = privsynth.fit(train, schema=schema, engine="copula", seed=0)
+    assert model.schema["grade"].domain == Levels(("a", "b"))
+    assert model.schema["paid"].domain == infer(read(train))["paid"].domain
+    stated = schema.to_dict()
+    stated["columns"][0]["source"] = "declared"
+    declared = privsynth.Schema.from_dict(stated)
+    model = privsynth.fit(train, schema=declared, engine="copula", seed=0)
+    assert model.schema["grade"].domain == Levels(("a", "b", "c"))
