@@ -824,7 +824,7 @@ def augment(
         )
         judged = None
         if judge:
-            judged = pipeline.minority_gain(data, seed=made.seed, progress=progress, **options)
+            judged = pipeline.minority_gain(made.real, seed=made.seed, progress=progress, **options)
         table.write(made.table(), output, made.real.formats, escape=run.escape)
         if plot is not None:
             made.plot(plot)

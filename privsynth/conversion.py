@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth.schema import Column
+from privsynth.schema import Column, Kind
 from privsynth.table import arrow_type
 from privsynth.table.texts import in_calendar, texts
 
-__all__ = ["comparable", "numbers_in", "readings", "unit_texts"]
+__all__ = ["as_declared", "comparable", "numbers_in", "readings", "unit_texts"]
 
 _FLOAT = r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^-?(?i:inf|infinity)$"
 _COMMA = r"^-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:\.\d{3}){1,4}),\d+$"
@@ -75,6 +75,27 @@ def numbers_in(column: Column, values: pa.Array | pa.ChunkedArray) -> npt.NDArra
     """Read values as numbers; datetimes as ticks of the storage type, NaN where there is none."""
     numbers, valid = readings(column, values, np.float64)
     return np.where(valid, numbers, np.nan)
+
+
+def as_declared(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Read values as those of a declared column; null where a value cannot be read so.
+
+    Returns
+    -------
+    pyarrow.Array
+        Of numbers as int64 or float64, of moments in the column's storage type, and of levels as
+        `comparable` gives them.
+    """
+    kind = _value_type(arrow_type(column.dtype))
+    if column.kind.continuous:
+        whole = pa.types.is_temporal(kind) or column.kind is Kind.INTEGER
+        numbers, valid = readings(column, values, np.int64 if whole else np.float64)
+        read = pa.array(numbers, mask=~valid)
+    else:
+        read = comparable(column, values)
+    if not pa.types.is_temporal(kind):
+        return read
+    return read.cast(pa.int32() if kind.bit_width == 32 else pa.int64(), safe=False).view(kind)
 
 
 def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -191,13 +191,14 @@ def _warn_of_copies(train: Table, schema: Schema, k: int) -> None:
     columns = [c.name for c in schema if not (c.unique or c.determined_by)]
     if not columns or train.n_rows > MOST_COMPARED:
         return
-    rows = train.to_arrow(columns)
-    for i, name in enumerate(columns):
+    # Numbered, since Arrow takes a name such as ".5" for a path.
+    rows = train.to_arrow(columns).rename_columns([str(i) for i in range(len(columns))])
+    for i, name in enumerate(rows.column_names):
         if pa.types.is_dictionary(rows.schema.field(i).type):
             rows = rows.set_column(
                 i, name, rows.column(i).cast(rows.schema.field(i).type.value_type)
             )
-    held = np.asarray(rows.group_by(columns).aggregate([([], "count_all")])["count_all"])
+    held = np.asarray(rows.group_by(rows.column_names).aggregate([([], "count_all")])["count_all"])
     possible = math.prod(pc.count_distinct(column, "all").as_py() for column in rows.columns)
     if possible < NATURAL * len(held):
         return

@@ -297,6 +297,11 @@ def _from_polars(frame: Any) -> Any:
     """Give a polars frame to pandas with the types that it has."""
     import pandas as pd
 
+    objects = [name for name, kind in frame.schema.items() if str(kind) == "Object"]
+    if objects:
+        raise DataError(
+            f"column {objects[0]!r}: holds Python objects; turn it into numbers or text"
+        )
     return frame.to_arrow().to_pandas(types_mapper=pd.ArrowDtype)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.artefact import FittedModel, load
-from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, Progress, recipe
+from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, OVERSAMPLERS, Progress, recipe
 from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError
 from privsynth.evaluation import Evaluation, Score
 from privsynth.infer import infer
@@ -327,10 +327,7 @@ def augmented(
     declared = opened(schema)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     plan = Plan(name, settings, fit_on, selection, _fewest(k), declared, budget, ledger, new_ledger)
-    if k is not None and plan.holds_rows:
-        raise UsageError(
-            f"k is given, and {name} draws between real rows, however few they are; leave k out"
-        )
+    _check_k_of_rows(k, name)
     _check_no_k(k, budget)
     encoding = encoding or ENCODING
     if budget is not None and isinstance(data, str | Path) and str(data) == "-":
@@ -342,11 +339,14 @@ def augmented(
     if budget is not None:
         learnt = _read_totally(data, encoding, declared, escape)
     try:
-        real = read(data, encoding=encoding, escape=escape)
+        with warnings.catch_warnings():
+            if learnt is not None:  # under a budget nothing is said or refused of what rows hold
+                warnings.simplefilter("ignore", PrivsynthWarning)
+            real = read(data, encoding=encoding, escape=escape)
     except DataError:
         if learnt is None:
             raise
-        real = learnt  # under a budget nothing is refused for what the rows hold
+        real = learnt
     if learnt is not None and set(real.names) != set(learnt.names):
         real = learnt  # the rows of JSON lines have other keys than the schema declares
     return augment_table(
@@ -481,6 +481,8 @@ def minority_gain(
     from privsynth.oversampling import MinoritySampler
 
     names = (engine,) if isinstance(engine, str) else tuple(engine or (DEFAULT,))
+    for name in names:
+        _check_k_of_rows(k, name)
     for name in names:
         recipe(name, settings)
     declared = opened(schema)
@@ -640,6 +642,7 @@ def evaluate(
         The tables do not have the same columns, or the holdout holds training rows.
     """
     from privsynth.evaluation import Tables, evaluate_tables
+    from privsynth.evaluation.alike import alike, declared_frame, texts_of
     from privsynth.policy import POLICIES, Policy, judge, policy_file
 
     sources = {
@@ -666,22 +669,36 @@ def evaluate(
         raise UsageError("the audit is an attack; do not leave the attacks out")
     task = FitTask.of(fitted) if audit is not None and fitted is not None else None
     declared = opened(schema)
-    if declared is None and fitted is not None:
-        declared = fitted.schema
-    real = _read_either(train, encoding, escape)
-    full = infer(real, target=target, declared=declared)
-    made = _frame(_read_either(synthetic, encoding, escape))
-    held_out = None if holdout is None else _frame(_read_either(holdout, encoding, escape))
-    tables = Tables.of(_frame(real), held_out, made, full)
+    if fitted is not None and fitted.ledger.budget is not None:
+        full = _restated(fitted.schema, declared, target)
+        opening = partial(_read_either, total=True, columns=full.names)
+        real = opening(train, encoding, escape)
+        framed = partial(declared_frame, schema=full)
+    else:
+        real = _read_either(train, encoding, escape)
+        known = fitted.schema if declared is None and fitted is not None else declared
+        full = infer(real, target=target, declared=known)
+        opening = partial(_read_either, texts=texts_of(real))
+        framed = partial(alike, like=real, schema=full)
+    trained, unread = framed(real)
+    lost = {"train": unread}
+    made, lost["synthetic"] = framed(opening(synthetic, encoding, escape))
+    held_out = None
+    if holdout is not None:
+        held_out, lost["holdout"] = framed(opening(holdout, encoding, escape))
+    tables = Tables.of(trained, held_out, made, full, lost)
     found = evaluate_tables(tables, full, seed=chosen, attacks=attacks, progress=progress)
     claim = math.inf if fitted is None else fitted.ledger.guarantee().epsilon
     if attacks:
         extra = _beside(model, fitted, tables, found, full)
         if task is not None:
-            extra += _audited(task, tables, full, chosen, progress)
+            extra += _audited(task, real, tables, full, chosen, progress)
         found = replace(found, scores=(*found.scores, *extra))
     if records_at_risk is not None:
         _write_at_risk(records_at_risk, real, tables, full, chosen, escape=escape)
+    places = only_places({**sources, "records_at_risk": records_at_risk})
+    if not attacks:
+        return Report(found, sources=places)
     applied = POLICIES["standard"] if gate is None else gate
     findings = judge(found, applied, claim=claim)
     told = {
@@ -691,7 +708,6 @@ def evaluate(
     }
     said = tuple(f"policy {applied.name}: {finding}" for finding in findings)
     found = replace(found, about={**found.about, **told}, notes=(*found.notes, *said))
-    places = only_places({**sources, "records_at_risk": records_at_risk})
     return Report(found, findings, gate, places)
 
 
@@ -850,14 +866,27 @@ def _beside(
 
 
 def _audited(
-    task: FitTask, tables: Tables, schema: Schema, seed: int, progress: Progress | None
+    task: FitTask,
+    real: Table,
+    tables: Tables,
+    schema: Schema,
+    seed: int,
+    progress: Progress | None,
 ) -> tuple[Score, ...]:
     """Let the audit replay the fit that made the model on other rows, outside any ledger."""
+    from privsynth.evaluation.alike import declared_frame
     from privsynth.evaluation.attacks.audit import audit, unable
     from privsynth.evaluation.frames import silent
 
+    private = task.budget is not None
+    # Under a budget values are read one by one, and so planted as they are spelled.
+    train = _frame(real).iloc[tables.train.index] if private else tables.train
+
+    def typed(rows: Any) -> Any:
+        return declared_frame(read(rows, total=True), schema)[0] if private else rows
+
     def refit(rows: Any, chosen: int) -> Any:
-        table = read(rows, total=task.budget is not None)
+        table = read(rows, total=private)
         stream = np.random.SeedSequence(chosen)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PrivsynthWarning)  # of planted rows
@@ -866,10 +895,11 @@ def _audited(
 
     try:
         return audit(
-            tables.train,
+            train,
             schema,
             refit,
             budget=task.budget,
+            typed=typed,
             seed=seed,
             progress=progress or silent,
         )
@@ -899,18 +929,53 @@ def _write_at_risk(
     write(rows.to_arrow(), out, real.formats, escape=escape)
 
 
-def _read_either(data: Any, encoding: str, escape: bool) -> Table:
+def _restated(schema: Schema, declared: Schema | None, target: str | None) -> Schema:
+    """Return a model's schema with what another one states of its columns."""
+    said = {column.name: column for column in declared or ()}
+    columns = [
+        replace(column, **{key: getattr(other, key) for key in other.stated})
+        if (other := said.get(column.name))
+        else column
+        for column in schema
+    ]
+    full = Schema(tuple(columns))
+    return full if target is None else full.with_target(target)
+
+
+def _read_either(
+    data: Any,
+    encoding: str,
+    escape: bool,
+    *,
+    total: bool = False,
+    columns: Sequence[str] | None = None,
+    texts: Collection[str] = (),
+) -> Table:
     """Read a table as UTF-8, which privsynth writes, or else in the encoding that is named."""
+    reader = partial(read, escape=escape, total=total, columns=columns, texts=texts)
     if not isinstance(data, str | Path) or str(data) == "-":  # standard input is read but once
-        return read(data, encoding=encoding, escape=escape)
+        return reader(data, encoding=encoding)
+    if total and encoding != ENCODING:
+        try:
+            read(data, escape=escape)
+        except DataError:
+            return reader(data, encoding=encoding)
+        return reader(data)
     try:
-        return read(data, escape=escape)
+        return reader(data)
     except DataError:
-        return read(data, encoding=encoding, escape=escape)
+        return reader(data, encoding=encoding)
 
 
 def _fewest(k: int | None) -> int:
     return Disclosure(K if k is None else k).k
+
+
+def _check_k_of_rows(k: int | None, engine: str) -> None:
+    if k is not None and engine in OVERSAMPLERS:
+        raise UsageError(
+            f"k is given, and {engine} draws between real rows, however few they are; leave k out"
+        )
 
 
 def _check_no_k(k: int | None, budget: Budget | None) -> None:

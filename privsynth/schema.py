@@ -394,7 +394,10 @@ _ODD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)
 
 def _check_spelled(text: str, where: str) -> None:
     """Refuse what YAML reads as another value than is written: 010 is 8 to it, and 12:30 is 750."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        raise SchemaError(f"{where}: is not plain YAML; give plain text and values") from None
     for column in _entries(root, "columns"):
         dtype = getattr(_entry(column, "dtype"), "value", None)
         for key in ("levels", "bounds", "mapping"):

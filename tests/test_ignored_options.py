@@ -150,3 +150,8 @@ def test_a_condition_on_the_class_holds_for_a_private_model_of_the_minority(fold
     assert set(model.sample(60, seed=0, where={"Class": "odd"})["Class"]) == {"odd"}
     with pytest.raises(SamplingError, match="no row of the class"):
         model.sample(60, seed=0, where={"Class": "good"})
+
+
+def test_a_judgement_of_an_over_sampler_refuses_k_as_augment_does(folder: Path) -> None:
+    with pytest.raises(UsageError, match="draws between real rows"):
+        face.minority_gain(folder / "d.csv", target="Class", engine="random", k=3)

@@ -45,8 +45,16 @@ class Tables:
         holdout: pd.DataFrame | None,
         synthetic: pd.DataFrame,
         schema: Schema,
+        lost: Mapping[str, Mapping[str, int]] | None = None,
     ) -> Self:
         """Check three tables, and take the holdout's rows out of the training table.
+
+        Parameters
+        ----------
+        train, holdout, synthetic : pandas.DataFrame
+        schema : Schema
+        lost : mapping of str to mapping of str to int, optional
+            By table and column, the cells that were no value of their column and are missing.
 
         Raises
         ------
@@ -65,7 +73,11 @@ class Tables:
                 "the schema has only id, personal and text columns, and none of them is compared; "
                 "give at least one column another kind"
             )
-        notes = [note for table, frame in named.items() for note in _unread(frame, columns, table)]
+        notes = [
+            note
+            for table, frame in named.items()
+            for note in _unread(frame, columns, table, (lost or {}).get(table, {}))
+        ]
         train = train.reset_index(drop=True)
         kept = without_holdout(train, holdout, schema, notes.append)
         check_overlap(kept, holdout, schema, notes.append)
@@ -97,8 +109,11 @@ def _check(frame: pd.DataFrame, schema: Schema, table: str) -> None:
             )
 
 
-def _unread(frame: pd.DataFrame, columns: Sequence[Column], table: str) -> list[str]:
-    lost = canonical(frame, columns).isna().sum() - frame[[c.name for c in columns]].isna().sum()
+def _unread(
+    frame: pd.DataFrame, columns: Sequence[Column], table: str, before: Mapping[str, int]
+) -> list[str]:
+    now = canonical(frame, columns).isna().sum() - frame[[c.name for c in columns]].isna().sum()
+    lost = {column.name: now[column.name] + before.get(column.name, 0) for column in columns}
     return [
         f"column {column.name!r} of the {table} table: {lost[column.name]:,} cells are no "
         f"{column.kind} and count as missing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -118,7 +118,9 @@ def read_duckdb(place: Database, total: bool = False) -> tuple[pa.Schema, int, S
     return schema, counted[0] if counted else 0, scan
 
 
-def read_adbc(place: Database, total: bool = False) -> tuple[pa.Table, dict[str, str]]:
+def read_adbc(
+    place: Database, total: bool = False, texts: Collection[str] = ()
+) -> tuple[pa.Table, dict[str, str]]:
     """Read a table of SQLite or PostgreSQL into memory.
 
     Parameters
@@ -126,6 +128,8 @@ def read_adbc(place: Database, total: bool = False) -> tuple[pa.Table, dict[str,
     place : Database
     total : bool
         Give every column of SQLite, which types values and not columns, as text.
+    texts : collection of str
+        Columns of text that stay text, whatever they spell.
 
     Returns
     -------
@@ -154,8 +158,9 @@ def read_adbc(place: Database, total: bool = False) -> tuple[pa.Table, dict[str,
                 return _as_texts(cursor, place), {}
         cursor.execute(f"SELECT * FROM {place.quoted}")  # noqa: S608
         table = _stored(cursor.fetch_arrow_table())
-        texts = [entry.name for entry in table.schema if pa.types.is_string(entry.type)]
-        return with_times(table, texts) if place.scheme == "sqlite" else (table, {})
+        strings = [entry.name for entry in table.schema if pa.types.is_string(entry.type)]
+        timed = [name for name in strings if name not in texts]
+        return with_times(table, timed) if place.scheme == "sqlite" else (table, {})
 
 
 def _as_texts(cursor: Any, place: Database) -> pa.Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -42,7 +42,12 @@ class _Layout:
 
 
 def read_delimited(
-    file: TextFile, delimiter: str | None = None, total: bool = False, *, escape: bool = True
+    file: TextFile,
+    delimiter: str | None = None,
+    total: bool = False,
+    *,
+    escape: bool = True,
+    texts: Collection[str] = (),
 ) -> Table:
     """Read a CSV file, finding each column's type.
 
@@ -56,6 +61,8 @@ def read_delimited(
         for what a row holds; see `privsynth.table.rows`.
     escape : bool
         Remove the ``'`` that stops a cell or name from being a formula; see `formulas`.
+    texts : collection of str
+        Columns that stay text.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def read_delimited(
             _judge(file, layout)
         spellings = detect(
             lambda: held if kept else _texts(file, layout, everything),
-            [] if total else everything,
+            [] if total else [i for i, name in enumerate(layout.names) if name not in texts],
             comma=layout.delimiter == ";",  # as where the comma is the decimal sign
         )
     schema = pa.schema(

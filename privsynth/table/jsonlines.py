@@ -31,8 +31,14 @@ DEPTH = 250
 _KEY = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"\s*:')
 
 
-def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
+def read_json_lines(file: TextFile, texts: Collection[str] = ()) -> tuple[pa.Table, dict[str, str]]:
     """Read a file of JSON lines into memory.
+
+    Parameters
+    ----------
+    file : TextFile
+    texts : collection of str
+        Columns of text that stay text, whatever they spell.
 
     Returns
     -------
@@ -52,13 +58,13 @@ def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
         try:
             table = _parse_bounded(file, survey)
             # Arrow reads text that looks like a time as one, and forgets how it was spelled.
-            texts = {
+            moments = {
                 entry.name: pa.string()
                 for entry in table.schema
                 if pa.types.is_timestamp(entry.type)
             }
-            if texts:
-                table = _parse(file, texts).select(table.column_names)
+            if moments:
+                table = _parse(file, moments).select(table.column_names)
         except pa.ArrowInvalid:
             _judge(file)
             raise
@@ -71,7 +77,8 @@ def read_json_lines(file: TextFile) -> tuple[pa.Table, dict[str, str]]:
         }
         if rounded:
             _judge(file, rounded)
-        return with_times(table, [e.name for e in table.schema if pa.types.is_string(e.type)])
+        strings = [e.name for e in table.schema if pa.types.is_string(e.type)]
+        return with_times(table, [name for name in strings if name not in texts])
 
 
 def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Table:
@@ -93,7 +100,6 @@ def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Tab
         survey = replace(file, errors="replace").survey(total=True, rows=False)
         names = _keys(file, survey.size) if columns is None else list(columns)
         check_names(names, file.name)
-        refuse_sparse(file.name, survey.lines, len(names), survey.size)
         schema = pa.schema([(name, pa.string()) for name in names])
 
         def scan(wanted: list[str]) -> Iterator[pa.RecordBatch]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ def read(
     total: bool = False,
     escape: bool = True,
     columns: Sequence[str] | None = None,
+    texts: Collection[str] = (),
 ) -> Table:
     """Read a table, its rows in their file order.
 
@@ -59,6 +60,9 @@ def read(
         a spreadsheet would take for formulas.
     columns : sequence of str, optional
         With `total`, the columns of JSON lines: those that a schema declares.
+    texts : collection of str
+        Columns of text files and of SQLite that stay text, whatever they spell, so that a table
+        can be read as another one was.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def read(
         The database's driver is not installed.
     """
     check_encoding(encoding)
-    table = _read(data, encoding, total, escape, columns)
+    table = _read(data, encoding, total, escape, columns, texts)
     if not table.n_rows and not total:
         raise DataError(f"{table.name}: has no rows; at least one is wanted")
     if table.n_rows * len(table.schema) <= MOST_HELD:
@@ -91,7 +95,12 @@ def read(
 
 
 def _read(
-    data: Any, encoding: str, total: bool, escape: bool, columns: Sequence[str] | None
+    data: Any,
+    encoding: str,
+    total: bool,
+    escape: bool,
+    columns: Sequence[str] | None,
+    texts: Collection[str],
 ) -> Table:
     if isinstance(data, Table):
         return data
@@ -99,10 +108,11 @@ def _read(
         return _from_frame(data, total)
     place = database(data) if isinstance(data, str) else None
     if place is not None:
-        return _from_database(place, total)
+        return _from_database(place, total, texts)
     name = str(data)
     if name == "-":
-        return _from_text(TextFile(_piped(), "standard input", encoding), "csv", total, escape)
+        held = TextFile(_piped(), "standard input", encoding)
+        return _from_text(held, "csv", total, escape, columns, texts)
     path = Path(data)
     if path.is_dir():
         return _from_parquet(folder_files(path), name, path, total)
@@ -115,7 +125,7 @@ def _read(
         return _from_parquet([path], name, total=total)
     if kind == "arrow":
         return _from_arrow_file(path, name, total)
-    return _from_text(TextFile(path, name, encoding), kind, total, escape, columns)
+    return _from_text(TextFile(path, name, encoding), kind, total, escape, columns, texts)
 
 
 def _piped() -> io.BytesIO:
@@ -139,7 +149,7 @@ def _from_frame(data: Any, total: bool) -> Table:
         return _held(table, NAME, frame, total=total)
 
 
-def _from_database(place: Database, total: bool) -> Table:
+def _from_database(place: Database, total: bool, texts: Collection[str]) -> Table:
     from privsynth.table.databases import read_adbc, read_duckdb
 
     if place.scheme == "postgresql":
@@ -152,7 +162,7 @@ def _from_database(place: Database, total: bool) -> Table:
         seen = Fingerprint.of(file for file in files if file.is_file())
         with seen.unchanged():
             if place.scheme == "sqlite":
-                table, formats = read_adbc(place, total)
+                table, formats = read_adbc(place, total, texts)
                 return _held(table, place.name, formats=formats, total=total)
             schema, n_rows, scan = read_duckdb(place, total)
             refuse_rows(place.name, n_rows, len(schema), files[0].stat().st_size)
@@ -163,8 +173,9 @@ def _from_text(
     file: TextFile,
     kind: str,
     total: bool,
-    escape: bool = True,
-    columns: Sequence[str] | None = None,
+    escape: bool,
+    columns: Sequence[str] | None,
+    texts: Collection[str],
 ) -> Table:
     from privsynth.table.delimited import read_delimited
     from privsynth.table.jsonlines import read_json_lines, read_json_texts
@@ -172,9 +183,9 @@ def _from_text(
     if kind == "jsonl" and total:
         return read_json_texts(file, columns)
     if kind == "jsonl":
-        table, formats = read_json_lines(file)
+        table, formats = read_json_lines(file, texts)
         return _held(table, file.name, formats=formats, total=False)
-    return read_delimited(file, "\t" if kind == "tsv" else None, total, escape=escape)
+    return read_delimited(file, "\t" if kind == "tsv" else None, total, escape=escape, texts=texts)
 
 
 def _from_parquet(

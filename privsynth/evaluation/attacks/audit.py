@@ -38,6 +38,7 @@ def audit(
     *,
     claim: float = float("inf"),
     budget: Budget | None = None,
+    typed: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows,
     seed: int = 0,
     runs: int = RUNS,
     canaries: int = CANARIES,
@@ -58,6 +59,8 @@ def audit(
     budget : Budget, optional
         What is claimed of the pipeline. The rows that are planted are units of it then: each with
         a value of its own in the unit's column, and as many times as a unit has rows.
+    typed : callable
+        Reads rows such as those of `train` as the schema's kinds; `refit` is given them unread.
     seed : int
     runs, canaries : int
         How often the pipeline runs, and how many rows are planted, each with probability 1/2.
@@ -94,7 +97,7 @@ def audit(
         inside = rng.random(canaries) < 0.5
         given = pd.concat([real, *copies * [planted[inside]]], ignore_index=True)
         made = canonical(refit(given, int(rng.integers(2**31))), columns)
-        known, secret = canonical(real, columns), canonical(planted, columns)
+        known, secret = canonical(typed(real), columns), canonical(typed(planted), columns)
         space = Space.learn([known], columns)
         points = space.place(secret)
         far = nearest(points, space.place(known))[0][:, 0]
