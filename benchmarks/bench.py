@@ -34,7 +34,7 @@ from benchmarks.running import (
 )
 from benchmarks.systems import DEFAULT, SYSTEMS, System
 from benchmarks.tables import TABLES, BenchTable, MissingTableError, load, present, split
-from privsynth.engines import ENGINES
+from privsynth.engines.registry import ENGINES
 
 __all__ = ["main"]
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from privsynth.codec import Cells, Codec, Coding, LevelCodes
-from privsynth.declared import declared_codec
-from privsynth.schema import Schema
+from privsynth.coding.cells import Cells
+from privsynth.coding.codec import Codec, Coding
+from privsynth.coding.declared import declared_codec
+from privsynth.coding.levels import LevelCodes
+from privsynth.schema.schema import Schema
 
 __all__ = ["BINS", "binned"]
 

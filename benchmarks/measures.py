@@ -19,7 +19,7 @@ from privsynth.evaluation.bins import learn, learn_levels
 from privsynth.evaluation.fidelity import agreements
 from privsynth.evaluation.frames import canonical
 from privsynth.evaluation.learners import CLASSIFIERS, predict
-from privsynth.schema import Column, Kind
+from privsynth.schema.columns import Column, Kind
 
 __all__ = [
     "agreement",

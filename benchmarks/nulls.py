@@ -18,9 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from privsynth.evaluation import ATTACKS, Evaluation, Score
-from privsynth.policy import POLICIES, judge
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.evaluation.evaluators import ATTACKS
+from privsynth.evaluation.policy import POLICIES, apply_policy
+from privsynth.evaluation.score import Evaluation, Score
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 __all__ = ["Errors", "attacked", "errors", "main", "population"]
 
@@ -66,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed = Counter(
         finding.score
         for evaluation in found
-        for finding in judge(evaluation, POLICIES["standard"])
+        for finding in apply_policy(evaluation, POLICIES["standard"])
         if finding.fails
     )
     lines = ["| score | runs | low errs | high errs | both | FAIL |", "|---|---|---|---|---|---|"]

@@ -33,7 +33,7 @@ from benchmarks.systems import BUDGETED
 from benchmarks.tables import TABLES, BenchTable, MissingTableError, load, split
 from privsynth import Budget, Schema, fit, propose_schema
 from privsynth.evaluation.frames import canonical
-from privsynth.schema import Bounds, Kind, Levels, Source
+from privsynth.schema.columns import Bounds, Kind, Levels, Source
 
 __all__ = ["declared", "main"]
 

@@ -20,7 +20,7 @@ from benchmarks.results import SCALING
 from benchmarks.running import CACHE, kept, python_of, run, sources_of, write_json
 from benchmarks.systems import SYSTEMS, System
 from benchmarks.tables import made
-from privsynth.engines import ENGINES
+from privsynth.engines.registry import ENGINES
 
 __all__ = ["main"]
 

@@ -31,10 +31,11 @@ from safetensors.numpy import save as pack
 import privsynth
 from benchmarks.tables import TABLES, MissingTableError, load
 from privsynth.artefact import FittedModel, packed
-from privsynth.evaluation import Tables, evaluate_tables
 from privsynth.evaluation.attacks.scan import scan
+from privsynth.evaluation.evaluators import evaluate_tables
 from privsynth.evaluation.frames import canonical
 from privsynth.evaluation.score import Score
+from privsynth.evaluation.tables import Tables
 from privsynth.table import read, to_frame
 
 __all__ = ["Case", "case", "main", "planted", "scanned", "tables"]

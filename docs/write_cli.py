@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from privsynth.cli import main
+from privsynth.cli.program import main
 
 PAGE = Path(__file__).with_name("cli.md")
 WIDTH = {"terminal_width": 100, "max_content_width": 100}

@@ -28,7 +28,7 @@ from privsynth.errors import (
 
 if TYPE_CHECKING:
     from privsynth.artefact import FittedModel, load
-    from privsynth.oversampling import MinoritySampler
+    from privsynth.minority.sampler import MinoritySampler
     from privsynth.pipeline import (
         Report,
         augment,
@@ -74,7 +74,7 @@ __all__ = [
 _HOMES = {
     "Budget": "privsynth.privacy",
     "FittedModel": "privsynth.artefact",
-    "MinoritySampler": "privsynth.oversampling",
+    "MinoritySampler": "privsynth.minority.sampler",
     "Report": "privsynth.pipeline",
     "Schema": "privsynth.schema",
     "augment": "privsynth.pipeline",

@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codec
+from privsynth.coding import Codec
 from privsynth.consistency import check_card, check_parts
-from privsynth.documents import read_json
 from privsynth.engines import Model, engine
 from privsynth.errors import (
     ArtefactError,
@@ -33,10 +32,10 @@ from privsynth.errors import (
     StorageError,
     UsageError,
 )
+from privsynth.files import read_json, replacing
 from privsynth.privacy import Ledger
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema
-from privsynth.storage import replacing
 from privsynth.table import check_distinct, to_frame
 
 __all__ = ["FittedModel", "load", "packed", "save"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from privsynth.documents import read_text, read_yaml
-from privsynth.errors import ConfigError, known
+from privsynth.errors import ConfigError, did_you_mean
+from privsynth.files import read_text, read_yaml
 
 __all__ = ["RunConfig", "parse_setting", "read_settings"]
 
@@ -176,7 +176,7 @@ def read_settings(path: Path, names: Sequence[str]) -> dict[str, Any]:
         raise ConfigError(f"{path}: is no mapping; give lines such as '{names[0]}: ...'")
     for key in state:
         if key not in names:
-            raise ConfigError(f"{path}: unknown key {str(key)!r}{known(key, names)}")
+            raise ConfigError(f"{path}: unknown key {str(key)!r}{did_you_mean(key, names)}")
     return state
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.codec import Codec
-from privsynth.documents import flag, number, text, whole
-from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE, Model, recipe
-from privsynth.engines.stored import ROUNDING
+from privsynth.coding import Codec
+from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE, ROUNDING, Model, recipe
 from privsynth.errors import ArtefactError
+from privsynth.files import flag, number, text, whole
 from privsynth.privacy import Disclosure, Ledger
 from privsynth.schema import Schema
 from privsynth.table.storage import FRAMES

@@ -37,7 +37,7 @@ __all__ = [
     "SchemaError",
     "StorageError",
     "UsageError",
-    "known",
+    "did_you_mean",
 ]
 
 
@@ -99,7 +99,7 @@ def _hidden(args: tuple[object, ...]) -> tuple[object, ...]:
     return tuple(printable(arg) if isinstance(arg, str) else arg for arg in args)
 
 
-def known(given: object, names: Iterable[object]) -> str:
+def did_you_mean(given: object, names: Iterable[object]) -> str:
     """Say which names are known and which of them is nearest to the one given.
 
     Parameters

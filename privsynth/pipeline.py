@@ -20,12 +20,11 @@ from privsynth.artefact import FittedModel, load
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, OVERSAMPLERS, Progress, recipe
 from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError
 from privsynth.evaluation import Evaluation, Score
-from privsynth.infer import infer
+from privsynth.files import check_writable, replacing
+from privsynth.fitting import check_private, fit_privately, refitted, set_aside
 from privsynth.privacy import Budget, Disclosure
-from privsynth.private import check_private, fit_privately, refitted, set_aside
 from privsynth.sampler import chosen_seed, rows
-from privsynth.schema import Schema, Source, opened
-from privsynth.storage import check_writable, replacing
+from privsynth.schema import Schema, Source, infer, opened
 from privsynth.table import (
     Table,
     check_distinct,
@@ -39,9 +38,8 @@ from privsynth.table import (
 from privsynth.task import FitTask
 
 if TYPE_CHECKING:
-    from privsynth.augmentation import Augmentation, FitOn, Selection
-    from privsynth.evaluation import Tables
-    from privsynth.policy import Finding, Policy
+    from privsynth.evaluation import Finding, Policy, Tables
+    from privsynth.minority import Augmentation, FitOn, Selection
 
 __all__ = [
     "FittedModel",
@@ -321,7 +319,7 @@ def augmented(
     Augmentation
         The real and the synthetic rows, the model, notes, and what attacks find.
     """
-    from privsynth.augmentation import Plan, augment_table
+    from privsynth.minority import Plan, augment_table
 
     check_distinct({"data": data, "schema": schema}, {"ledger": ledger})
     declared = opened(schema)
@@ -476,9 +474,9 @@ def minority_gain(
         Beside doing nothing, class weights, moving the threshold, random over-sampling, SMOTE and
         ADASYN: PR-AUC, ROC-AUC, recall, F1, Brier score, and paired differences with intervals.
     """
-    from privsynth.augmentation import by_label
-    from privsynth.evaluation.minority import minority_gain as judge
-    from privsynth.oversampling import MinoritySampler
+    from privsynth.evaluation.minority import minority_gain as apply_policy
+    from privsynth.minority import by_label
+    from privsynth.minority.sampler import MinoritySampler
 
     names = (engine,) if isinstance(engine, str) else tuple(engine or (DEFAULT,))
     for name in names:
@@ -507,7 +505,7 @@ def minority_gain(
         return grown
 
     return Report(
-        judge(
+        apply_policy(
             _frame(table),
             full,
             {name: partial(resample, name) for name in names},
@@ -641,9 +639,17 @@ def evaluate(
     DataError
         The tables do not have the same columns, or the holdout holds training rows.
     """
-    from privsynth.evaluation import Tables, evaluate_tables
-    from privsynth.evaluation.alike import alike, declared_frame, texts_of
-    from privsynth.policy import POLICIES, Policy, judge, policy_file
+    from privsynth.evaluation import (
+        POLICIES,
+        Policy,
+        Tables,
+        alike,
+        apply_policy,
+        declared_frame,
+        evaluate_tables,
+        policy_file,
+        texts_of,
+    )
 
     sources = {
         "synthetic": synthetic,
@@ -700,7 +706,7 @@ def evaluate(
     if not attacks:
         return Report(found, sources=places)
     applied = POLICIES["standard"] if gate is None else gate
-    findings = judge(found, applied, claim=claim)
+    findings = apply_policy(found, applied, claim=claim)
     told = {
         "policy": applied.to_dict(),
         "policy_given": gate is not None,
@@ -768,8 +774,8 @@ def release(
     UsageError
         `output` is no folder for a release, or `accept_risk` says nothing.
     """
-    from privsynth import release as bundle
-    from privsynth.policy import Policy, policy_file
+    from privsynth import releases
+    from privsynth.evaluation import Policy, policy_file
 
     check_distinct(
         {
@@ -781,15 +787,15 @@ def release(
         },
         {"output": output},
     )
-    bundle.check_folder(output)
+    releases.check_folder(output)
     if sign is not None:
-        bundle.private_key(sign)  # refused before minutes of work, not after
+        releases.private_key(sign)  # refused before minutes of work, not after
     reason = _reason(accept_risk)
     gate = policy if isinstance(policy, Policy) else Policy.of(policy or "standard")
     fitted = load(model) if isinstance(model, str | Path) else model
     chosen, salt = chosen_seed(seed), salt or secrets.token_hex(32)
     inputs = {name: _file(data) for name, data in (("train", train), ("holdout", holdout))}
-    with suppress(_Missed), bundle.opened(output) as folder:
+    with suppress(_Missed), releases.opened(output) as folder:
         table = folder / "synthetic.csv"
         sample(fitted, n, seed=chosen, output=table, escape=escape, progress=progress)
         report = evaluate(
@@ -807,7 +813,7 @@ def release(
             report = replace(report, evaluation=replace(report.evaluation, about=about))
         elif not report.passed:
             raise _Missed  # leaves what was there before
-        bundle.fill(
+        releases.fill(
             folder,
             model=fitted,
             model_file=_file(model),
@@ -874,9 +880,8 @@ def _audited(
     progress: Progress | None,
 ) -> tuple[Score, ...]:
     """Let the audit replay the fit that made the model on other rows, outside any ledger."""
-    from privsynth.evaluation.alike import declared_frame
+    from privsynth.evaluation import declared_frame, silent
     from privsynth.evaluation.attacks.audit import audit, unable
-    from privsynth.evaluation.frames import silent
 
     private = task.budget is not None
     # Under a budget values are read one by one, and so planted as they are spelled.
@@ -920,7 +925,7 @@ def _write_at_risk(
     out: str | Path, real: Table, tables: Tables, schema: Schema, seed: int, *, escape: bool
 ) -> None:
     """Write the training rows that the synthetic table repeats."""
-    from privsynth.evaluation.attacks.replication import at_risk
+    from privsynth.evaluation import at_risk
 
     if tables.holdout is None:
         raise UsageError("records at risk are told by a holdout; give one")

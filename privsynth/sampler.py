@@ -22,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from privsynth.codec import Cells, Codec, Codes, Coding, DeterminedCodes
+from privsynth.arrays import Codes
+from privsynth.coding import Cells, Codec, Coding, DeterminedCodes
 from privsynth.engines import Model, Progress, labels_to_draw
 from privsynth.errors import SamplingError, UsageError
 

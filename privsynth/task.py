@@ -12,9 +12,8 @@ import numpy as np
 from privsynth.artefact import FittedModel
 from privsynth.engines import OVERSAMPLERS, Progress, recipe
 from privsynth.errors import UsageError
-from privsynth.fitting import fit_table, minority_rows
+from privsynth.fitting import fit_privately, fit_table, minority_rows, refitted
 from privsynth.privacy import Budget
-from privsynth.private import fit_privately, refitted
 from privsynth.schema import Column, Kind, Schema
 from privsynth.table import Table
 
@@ -108,7 +107,7 @@ class FitTask:
             The share that was set aside, for the card.
         progress : callable, optional
         privately : callable
-            `privsynth.private.fit_privately`, or one with an accountant that records.
+            `privsynth.fitting.private.fit_privately`, or one with an accountant that records.
 
         Returns
         -------

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from privsynth import account
-from privsynth.account import reserve
 from privsynth.errors import PrivsynthWarning, StorageError
-from privsynth.privacy import Budget
+from privsynth.privacy import spending
+from privsynth.privacy.budget import Budget
+from privsynth.privacy.spending import reserve
 
 RUN = "from privsynth.cli import main; main()"
 SCHEMA = """
@@ -80,7 +80,7 @@ def test_a_fit_that_waits_can_be_stopped(number: signal.Signals, tmp_path: Path)
 def test_one_who_does_not_wait_long_says_nothing(
     held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    monkeypatch.setattr(account, "PATIENCE", 30.0)
+    monkeypatch.setattr(spending, "PATIENCE", 30.0)
     later = threading.Timer(0.1, fcntl.flock, (held, fcntl.LOCK_UN))
     later.start()
     reserve(tmp_path / "l.json", Budget(1.0), 0.0, "a fit", new=True)
@@ -90,7 +90,7 @@ def test_one_who_does_not_wait_long_says_nothing(
 def test_in_python_it_is_a_warning(
     held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account, "PATIENCE", 0.05)
+    monkeypatch.setattr(spending, "PATIENCE", 0.05)
     later = threading.Timer(0.5, fcntl.flock, (held, fcntl.LOCK_UN))
     later.start()
     with pytest.warns(PrivsynthWarning, match="waiting for"):

@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks as sklearn_ch
 
 import privsynth
 from privsynth import MinoritySampler
-from privsynth.engines import ENGINES, OVERSAMPLERS
+from privsynth.engines.registry import ENGINES, OVERSAMPLERS
 from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError
 
 OURS = ("cart", "copula", "sdv-gaussian-copula")

@@ -27,7 +27,7 @@ from benchmarks import (  # noqa: E402
     tables,
 )
 from benchmarks.systems import SYSTEMS, child  # noqa: E402
-from privsynth.evaluation import Evaluation, Score  # noqa: E402
+from privsynth.evaluation.score import Evaluation, Score  # noqa: E402
 
 
 def canonical(**columns: list[object]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth.engines import ENGINES
+from privsynth.engines.registry import ENGINES
 
 NAME, LEVEL, EMAIL, NOTE, EXTREME, LATE = (
     "Zebulonia",

@@ -23,8 +23,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from privsynth import pipeline
-from privsynth.cli import main
-from privsynth.engines import DEFAULT, ENGINES
+from privsynth.cli.program import main
+from privsynth.engines.registry import DEFAULT, ENGINES
 from privsynth.errors import MachineError, PrivsynthWarning, StorageError
 
 CANARY = "CANARY-7f3a"

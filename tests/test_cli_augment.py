@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from privsynth.cli import main
+from privsynth.cli.program import main
 
 WIDE = ["--target", "Class", "--seed", "1"]
 
@@ -200,7 +200,7 @@ def test_the_verdict_is_printed_in_words(
     data: Path, tmp_path: Path, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("privsynth.pipeline.minority_gain", lambda *_, **__: _Judged())
-    monkeypatch.setattr("privsynth.cli._print_summary", lambda report: None)
+    monkeypatch.setattr("privsynth.cli.cmd_augment.print_scores", lambda report: None)
     out = output if output == "-" else tmp_path / output
     result = done(privsynth("augment", data, "-o", out, "--judge", *WIDE))
     assert ("no gain shown" in result.stdout) == (output != "-")

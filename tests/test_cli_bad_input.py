@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from privsynth.cli import main
+from privsynth.cli.program import main
 
 CANARY = "CANARY-7f3a"
 HEADER = "age,job,Class"

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from privsynth import pipeline
-from privsynth.cli import main
+from privsynth.cli.program import main
 
 
 def privsynth(*arguments: object) -> Result:

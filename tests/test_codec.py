@@ -12,11 +12,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import privsynth
-from privsynth.codec import MOST_CELLS, OTHER, Cells, Codec, LevelCodes, SurrogateCodes, learn
+from privsynth.coding.cells import Cells
+from privsynth.coding.codec import MOST_CELLS, Codec
+from privsynth.coding.learning import learn
+from privsynth.coding.levels import OTHER, LevelCodes
+from privsynth.coding.surrogate import SurrogateCodes
 from privsynth.errors import DataError, SamplingError
-from privsynth.infer import infer
-from privsynth.privacy import Disclosure
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema
+from privsynth.privacy.disclosure import Disclosure
+from privsynth.schema.columns import Bounds, Column, Kind, Levels
+from privsynth.schema.inference import infer
+from privsynth.schema.schema import Schema
 from privsynth.table import read
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from privsynth.cli import main
+from privsynth.cli.program import main
 from privsynth.errors import DataError, PrivsynthError, StorageError, UsageError
 from privsynth.table import check_distinct, read, write
 from privsynth.table.duck import connect, open_file

@@ -18,10 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth.codec import MOST_CELLS, OTHER, Cells, Codec, LevelCodes, SurrogateCodes
-from privsynth.declared import check_declared, declared_codec, numbers_in, readable_levels
+from privsynth.coding.cells import Cells
+from privsynth.coding.codec import MOST_CELLS, Codec
+from privsynth.coding.declared import check_declared, declared_codec, readable_levels
+from privsynth.coding.levels import OTHER, LevelCodes
+from privsynth.coding.reading import numbers_in
+from privsynth.coding.surrogate import SurrogateCodes
 from privsynth.errors import SchemaError, UsageError
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import arrow_type, read
 
 COLUMNS = (

@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import privsynth
-from privsynth.cli import main
-from privsynth.declared import declared_codec
+from privsynth.cli.program import main
+from privsynth.coding.declared import declared_codec
 from privsynth.errors import PrivsynthWarning, SamplingError, SchemaError
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 
 YEARS = {"school": 9, "college": 13, "master": 16, "doctor": 16}
 DECLARED = Source.DECLARED

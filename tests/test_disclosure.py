@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import privsynth
-from privsynth.engines import ENGINES
+from privsynth.engines.registry import ENGINES
 from privsynth.pipeline import propose_schema
 from privsynth.table import read
 

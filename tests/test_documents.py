@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privsynth.account import reserve
-from privsynth.cli import main
-from privsynth.documents import MOST_BYTES, read_json, read_text, read_yaml
+from privsynth.cli.program import main
 from privsynth.errors import BudgetExceeded, PrivsynthError, SchemaError, UsageError
-from privsynth.privacy import Budget, epsilon_of
-from privsynth.schema import Schema
+from privsynth.files.documents import MOST_BYTES, read_json, read_text, read_yaml
+from privsynth.privacy.budget import Budget, epsilon_of
+from privsynth.privacy.spending import reserve
+from privsynth.schema.schema import Schema
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{now}: &{now} [{', '.join([f'*{before}'] * 9)}]\n"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import privsynth as package
 from privsynth import pipeline, table
-from privsynth.cli import main
+from privsynth.cli.program import main
 from privsynth.config import RunConfig
 from privsynth.evaluation import minority
 from privsynth.table import delimited

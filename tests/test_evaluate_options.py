@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from privsynth import evaluation
 from privsynth.artefact import load, packed
-from privsynth.cli import main
-from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE
+from privsynth.cli.program import main
+from privsynth.engines.registry import ENGINES, OVERSAMPLERS, PRIVATE
 from privsynth.errors import UsageError
+from privsynth.evaluation import evaluators
 from privsynth.evaluation.attacks import audit
 from privsynth.task import FitTask
 
@@ -132,8 +132,8 @@ def check(result: Result, codes: set[int]) -> None:
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what no option changes, and fit anew twice only."""
-    monkeypatch.setattr(evaluation, "EVALUATORS", ())
-    monkeypatch.setattr(evaluation, "ATTACKS", ())
+    monkeypatch.setattr(evaluators, "EVALUATORS", ())
+    monkeypatch.setattr(evaluators, "ATTACKS", ())
     monkeypatch.setitem(audit.audit.__kwdefaults__, "runs", 2)
 
 
@@ -274,18 +274,20 @@ def test_a_model_of_an_older_card_says_that_it_cannot_be_replayed(house: Path) -
 
 
 def test_a_fit_that_fails_on_planted_rows_is_inconclusive() -> None:
-    from privsynth.evaluation import Evaluation
-    from privsynth.policy import POLICIES, Verdict, judge
+    from privsynth.evaluation.policy import POLICIES, Verdict, apply_policy
+    from privsynth.evaluation.score import Evaluation
 
     scores = audit.unable("a class is held by fewer than 10 rows")
-    findings = judge(Evaluation(scores, {"rows": {"holdout": 2000}}, ()), POLICIES["standard"])
+    findings = apply_policy(
+        Evaluation(scores, {"rows": {"holdout": 2000}}, ()), POLICIES["standard"]
+    )
     (finding,) = [f for f in findings if f.score == "audit_epsilon"]
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert "fewer than 10 rows" in finding.words
 
 
 def test_units_are_planted_with_all_their_rows_and_names_of_their_own() -> None:
-    from privsynth.privacy import Budget
+    from privsynth.privacy.budget import Budget
 
     frame = table(400, 0, False)
     import privsynth as face

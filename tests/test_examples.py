@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from privsynth.config import RunConfig
-from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE, engine, recipe
+from privsynth.engines.registry import ENGINES, OVERSAMPLERS, PRIVATE, engine, recipe
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(str(files("privsynth") / "data"))

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the benchmarks are no part of the package that is installed
 
 from benchmarks.figures import DOCUMENTS, FIGURES, figures_in, rewritten  # noqa: E402
-from privsynth.privacy import epsilon_of, rho_of  # noqa: E402
+from privsynth.privacy.budget import epsilon_of, rho_of  # noqa: E402
 
 BEHIND = "the documents are behind the program; run 'make figures'"
 

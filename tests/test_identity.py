@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 import privsynth
 from privsynth import Budget, UsageError, pipeline
-from privsynth.cli import main
+from privsynth.cli.program import main
 from privsynth.table import check_distinct, write
 
 ROWS = pa.table({"a": list(range(40)), "y": ["p", "q"] * 20})

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import privsynth as face
-from privsynth.cli import main
+from privsynth.cli.program import main
 from privsynth.errors import SamplingError, UsageError
 
 SCHEMA = """

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import privsynth
 from privsynth.errors import DataError, SchemaError, UsageError
-from privsynth.infer import infer
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
-from privsynth.surrogates import PLACEHOLDER
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.inference import infer
+from privsynth.schema.schema import Schema
+from privsynth.schema.surrogates import PLACEHOLDER
 from privsynth.table import read
 
 N = 400

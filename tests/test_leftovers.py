@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth import leftovers
 from privsynth.errors import StorageError
-from privsynth.leftovers import TEMPORARY, prefix, sweep
-from privsynth.storage import beside, put_new, replacing
+from privsynth.files import leftovers
+from privsynth.files.atomic import beside, put_new, replacing
+from privsynth.files.leftovers import TEMPORARY, prefix, sweep
 
 SCHEMA = """
 columns:

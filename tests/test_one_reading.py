@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth.conversion import comparable
-from privsynth.declared import check_declared, declared_codec
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.coding.declared import check_declared, declared_codec
+from privsynth.coding.reading import comparable
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import read
 
 DAYS = Bounds("2000-01-01", "2030-12-31")

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from privsynth import personal
-from privsynth.personal import mentions, name_kind, recognise, value_kind, words
+from privsynth.schema import personal
+from privsynth.schema.personal import mentions, name_kind, recognise, value_kind, words
 
 
 def _found(name, values, rows=1, **options):

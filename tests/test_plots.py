@@ -18,11 +18,12 @@ import pytest
 
 from privsynth.errors import StorageError, UsageError
 from privsynth.evaluation.score import Evaluation, Score
+from privsynth.minority.picture import before_after, check_plot
+from privsynth.minority.picture.comparison import POINTS, collect
+from privsynth.minority.picture.plane import planes
 from privsynth.report.html import render
 from privsynth.report.plots import (
     Density,
-    before_after,
-    check_plot,
     draw_attacks,
     draw_curves,
     draw_densities,
@@ -31,11 +32,10 @@ from privsynth.report.plots import (
     pictures,
 )
 from privsynth.report.plots.attacks import attacks
-from privsynth.report.plots.comparison import POINTS, collect
 from privsynth.report.plots.densities import _number, _percent, measure
 from privsynth.report.plots.marks import shown
-from privsynth.report.plots.plane import planes
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 LABEL = "HOLDS REAL RECORDS"
 NUMBER = Column("x", Kind.NUMERIC, "double")
@@ -145,7 +145,7 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
 def test_nothing_is_written_to_the_home_folder_and_no_setting_is_changed(tmp_path: Path) -> None:
     code = """
 import pandas as pd
-from privsynth.report.plots import before_after
+from privsynth.minority.picture import before_after
 from privsynth.schema import Column, Kind, Schema
 frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0]})
 schema = Schema((Column("x", Kind.NUMERIC, "double"),))
@@ -276,7 +276,7 @@ def test_more_than_a_thousand_features_are_reduced_like_few(
     values = rng.normal(size=(80, 2)) @ rng.normal(size=(2, 30)) + rng.normal(size=(80, 30)) / 9
     frame = pd.DataFrame(values, columns=[f"c{i}" for i in range(30)])
     (full,) = planes(frame, [frame], seed=0)[:1]
-    monkeypatch.setattr("privsynth.report.plots.plane.WIDEST", 10)
+    monkeypatch.setattr("privsynth.minority.picture.plane.WIDEST", 10)
     (short,) = planes(frame, [frame], seed=0)[:1]
     np.testing.assert_allclose(short.groups[0], full.groups[0], atol=1e-6)
 
@@ -290,7 +290,7 @@ def test_umap_gives_a_second_plane_where_it_is_there(monkeypatch: pytest.MonkeyP
             return -points[:, :2]
 
     stand_in = SimpleNamespace(UMAP=UMAP)
-    monkeypatch.setattr("privsynth.report.plots.plane._umap", lambda: stand_in)
+    monkeypatch.setattr("privsynth.minority.picture.plane._umap", lambda: stand_in)
     frame = pd.DataFrame({"x": np.arange(20.0) ** 2, "y": np.arange(20.0)})
     groups = [frame[:12], frame[12:14], frame[14:]]
     first, second = planes(frame, groups, seed=7)

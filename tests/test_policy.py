@@ -12,8 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privsynth.errors import ConfigError
+from privsynth.evaluation.policy import (
+    POLICIES,
+    Finding,
+    Policy,
+    Verdict,
+    apply_policy,
+    found,
+    overall,
+    passed,
+)
 from privsynth.evaluation.score import Evaluation, Score
-from privsynth.policy import POLICIES, Finding, Policy, Verdict, found, judge, overall, passed
 
 STANDARD = POLICIES["standard"]
 
@@ -74,7 +83,7 @@ def of(findings: tuple[Finding, ...], name: str) -> Finding:
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_quiet_evaluation_passes_and_is_not_called_safe(name: str) -> None:
-    findings = judge(evaluation(), POLICIES[name])
+    findings = apply_policy(evaluation(), POLICIES[name])
     assert {finding.score for finding in findings} == set(QUIET)
     assert {finding.verdict for finding in findings} == {Verdict.NOT_FOUND}
     assert passed(findings)
@@ -88,14 +97,14 @@ def test_each_threshold_is_held_by_itself(
 ) -> None:
     leaking = evaluation(**{name: figures})
     for policy in ("strict", "standard"):
-        findings = judge(leaking, POLICIES[policy])
+        findings = apply_policy(leaking, POLICIES[policy])
         finding = of(findings, name)
         assert finding.verdict is Verdict.FAIL
         assert finding.threshold == threshold
         assert finding.bound == figures.get("low", figures["value"])
         assert [f.score for f in findings if f.fails] == [name]
         assert not passed(findings)
-    inside = judge(leaking, POLICIES["internal"])
+    inside = apply_policy(leaking, POLICIES["internal"])
     assert of(inside, name).verdict is (Verdict.FAIL if name in GRAVE else Verdict.WARN)
     assert passed(inside) == (name not in GRAVE)
 
@@ -105,23 +114,25 @@ def test_a_bound_on_the_threshold_is_met(
     name: str, figures: dict[str, Any], threshold: float
 ) -> None:
     key = "low" if "low" in figures else "value"
-    assert passed(judge(evaluation(**{name: {**figures, key: threshold}}), POLICIES["strict"]))
+    assert passed(
+        apply_policy(evaluation(**{name: {**figures, key: threshold}}), POLICIES["strict"])
+    )
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_only_the_bound_counts_and_not_the_figure(value: float, low: float) -> None:
     leaking = evaluation(linkability={"value": value, "low": low, "high": 1.0})
-    assert passed(judge(leaking, STANDARD)) == (low <= STANDARD.linkability)
+    assert passed(apply_policy(leaking, STANDARD)) == (low <= STANDARD.linkability)
 
 
 # an attack on a replaced row bounds at most twice the epsilon of adding or removing one
 @pytest.mark.parametrize(("name", "claim"), [("membership_epsilon", 0.25), ("audit_epsilon", 0.5)])
 def test_a_claim_that_is_violated_fails_under_every_policy(name: str, claim: float) -> None:
     leaking = evaluation(**{name: {"value": 0.9, "low": 0.6}})
-    assert passed(judge(leaking, STANDARD))
-    assert passed(judge(leaking, STANDARD, claim=1.25 * claim))
+    assert passed(apply_policy(leaking, STANDARD))
+    assert passed(apply_policy(leaking, STANDARD, claim=1.25 * claim))
     for policy in POLICIES.values():
-        finding = of(judge(leaking, policy, claim=claim), name)
+        finding = of(apply_policy(leaking, policy, claim=claim), name)
         assert finding.verdict is Verdict.FAIL
         assert f"claim violated: epsilon is at least {1.2 * claim:.3g}" in finding.words
         assert finding.threshold == 0.5
@@ -129,18 +140,18 @@ def test_a_claim_that_is_violated_fails_under_every_policy(name: str, claim: flo
 
 def test_the_worst_verdict_is_that_of_all() -> None:
     assert overall(()) is Verdict.INCONCLUSIVE
-    findings = judge(evaluation(), STANDARD)
+    findings = apply_policy(evaluation(), STANDARD)
     assert overall(findings) is Verdict.NOT_FOUND
-    few = judge(evaluation(50), STANDARD)
+    few = apply_policy(evaluation(50), STANDARD)
     assert overall((*findings, *few)) is Verdict.INCONCLUSIVE
     leaking = evaluation(linkability={"value": 0.2, "low": 0.06, "high": 0.3})
-    assert overall((*few, *judge(leaking, POLICIES["internal"]))) is Verdict.WARN
-    assert overall((*few, *judge(leaking, STANDARD))) is Verdict.FAIL
+    assert overall((*few, *apply_policy(leaking, POLICIES["internal"]))) is Verdict.WARN
+    assert overall((*few, *apply_policy(leaking, STANDARD))) is Verdict.FAIL
 
 
 def test_findings_come_back_from_an_evaluation_that_was_written() -> None:
     told = evaluation(50)
-    findings = judge(told, STANDARD)
+    findings = apply_policy(told, STANDARD)
     told = replace(told, about={**told.about, "findings": [asdict(f) for f in findings]})
     assert found(Evaluation.from_json(told.to_json())) == findings
     assert found(evaluation()) == ()
@@ -152,7 +163,7 @@ def test_distances_and_auc_are_never_gated() -> None:
         nndr={"value": 0.0, "low": 1.0},
         membership_auc={"value": 1.0, "low": 1.0},
     )
-    findings = judge(told, POLICIES["strict"])
+    findings = apply_policy(told, POLICIES["strict"])
     assert {finding.score for finding in findings} == set(QUIET)
     assert passed(findings)
 
@@ -160,16 +171,16 @@ def test_distances_and_auc_are_never_gated() -> None:
 def test_few_holdout_rows_are_inconclusive_and_say_what_could_have_been_seen() -> None:
     figures = {"value": 0.0, "low": 0.0, "high": 0.07, "detail": {"members": 50.0}}
     small = evaluation(50, membership_tpr_at_1pct=figures)
-    findings = judge(small, STANDARD)
+    findings = apply_policy(small, STANDARD)
     finding = of(findings, "membership_tpr_at_1pct")
     assert finding.verdict is Verdict.INCONCLUSIVE
     # of 50 members, 4 hits have a Clopper-Pearson bound of 2.2%, and 3 one of 1.3%
     assert "about 8%" in finding.words
     assert of(findings, "artefact_hits").verdict is Verdict.NOT_FOUND
     assert passed(findings)
-    assert passed(judge(small, POLICIES["internal"]))
-    assert not passed(judge(small, POLICIES["strict"]))
-    assert passed(judge(small, POLICIES["strict"], holdout_rows=1_000))
+    assert passed(apply_policy(small, POLICIES["internal"]))
+    assert not passed(apply_policy(small, POLICIES["strict"]))
+    assert passed(apply_policy(small, POLICIES["strict"], holdout_rows=1_000))
 
 
 def test_few_synthetic_rows_are_inconclusive_and_a_leak_in_them_still_fails() -> None:
@@ -177,29 +188,29 @@ def test_few_synthetic_rows_are_inconclusive_and_a_leak_in_them_still_fails() ->
         rows = {"train": 9_000, "holdout": 3_000, "synthetic": synthetic}
         return replace(evaluation(**changes), about={"rows": rows})
 
-    assert {f.verdict for f in judge(of_rows(100), STANDARD)} == {Verdict.NOT_FOUND}
-    findings = judge(of_rows(30), STANDARD)
+    assert {f.verdict for f in apply_policy(of_rows(100), STANDARD)} == {Verdict.NOT_FOUND}
+    findings = apply_policy(of_rows(30), STANDARD)
     assert of(findings, "linkability").verdict is Verdict.INCONCLUSIVE
     assert "a synthetic table of 30 rows" in of(findings, "linkability").words
     assert of(findings, "artefact_hits").verdict is Verdict.NOT_FOUND
     leaking = of_rows(30, exact_replicas={"value": 0.1, "low": 0.01, "high": 0.2})
-    assert of(judge(leaking, STANDARD), "exact_replicas").verdict is Verdict.FAIL
+    assert of(apply_policy(leaking, STANDARD), "exact_replicas").verdict is Verdict.FAIL
 
 
 def test_a_leak_that_few_rows_show_still_fails() -> None:
     small = evaluation(50, exact_replicas={"value": 1.0, "low": 0.9, "high": 1.0})
-    assert of(judge(small, STANDARD), "exact_replicas").verdict is Verdict.FAIL
+    assert of(apply_policy(small, STANDARD), "exact_replicas").verdict is Verdict.FAIL
 
 
 def test_the_least_number_of_rows_at_risk_is_told() -> None:
     small = evaluation(600, records_at_risk={"value": 0.0, "detail": {"least": 12.0}})
-    assert "fewer than 12 rows" in of(judge(small, STANDARD), "records_at_risk").words
+    assert "fewer than 12 rows" in of(apply_policy(small, STANDARD), "records_at_risk").words
 
 
 @pytest.mark.parametrize("figure", [None, math.nan])
 def test_a_score_without_a_figure_is_inconclusive(figure: float | None) -> None:
     needy = {"value": figure, "low": figure, "meaning": "needs a holdout: nothing to compare"}
-    findings = judge(evaluation(linkability=needy), STANDARD)
+    findings = apply_policy(evaluation(linkability=needy), STANDARD)
     finding = of(findings, "linkability")
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert "needs a holdout" in finding.words
@@ -208,13 +219,13 @@ def test_a_score_without_a_figure_is_inconclusive(figure: float | None) -> None:
 
 def test_an_attack_that_is_left_out_is_missed() -> None:
     for name in QUIET:
-        strict = judge(evaluation(**{name: None}), POLICIES["strict"])
+        strict = apply_policy(evaluation(**{name: None}), POLICIES["strict"])
         assert of(strict, name).verdict is Verdict.INCONCLUSIVE
         assert not passed(strict)
 
 
 def test_an_empty_evaluation_is_all_inconclusive() -> None:
-    findings = judge(Evaluation(()), STANDARD)
+    findings = apply_policy(Evaluation(()), STANDARD)
     assert {finding.verdict for finding in findings} == {Verdict.INCONCLUSIVE}
 
 
@@ -223,7 +234,7 @@ def test_floors_are_held_against_the_lower_end() -> None:
         score = Score("fidelity", "marginal_agreement_1way", **figures)
         quiet = evaluation()
         told = replace(quiet, scores=(*quiet.scores, score))
-        return judge(told, replace(STANDARD, floors={"marginal_agreement_1way": least}))[-1]
+        return apply_policy(told, replace(STANDARD, floors={"marginal_agreement_1way": least}))[-1]
 
     assert with_floor(0.9, value=0.95, low=0.91, high=0.97).verdict is Verdict.MET
     assert with_floor(0.9, value=0.95, low=0.89, high=0.97).verdict is Verdict.FAIL
@@ -236,7 +247,7 @@ def test_floors_are_held_against_the_lower_end() -> None:
 
 
 def test_a_floor_on_a_score_that_is_not_there_fails_and_names_the_nearest() -> None:
-    finding = judge(evaluation(), replace(STANDARD, floors={"linkabilty": 0.5}))[-1]
+    finding = apply_policy(evaluation(), replace(STANDARD, floors={"linkabilty": 0.5}))[-1]
     assert finding.fails
     assert "'linkability'" in finding.words
 

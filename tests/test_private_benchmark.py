@@ -18,7 +18,7 @@ from benchmarks import private, results, systems, tables  # noqa: E402
 from benchmarks.binned import binned  # noqa: E402
 from benchmarks.running import VENVS  # noqa: E402
 from benchmarks.systems import BUDGETED, System  # noqa: E402
-from privsynth.codec import Cells  # noqa: E402
+from privsynth.coding.cells import Cells  # noqa: E402
 
 ROWS = pa.table(
     {

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from privsynth import errors
-from privsynth.cli import main
+from privsynth.cli.program import main
 from privsynth.redaction import printable
 from privsynth.table import Table, databases, read, write
 from privsynth.table.places import database

@@ -17,13 +17,14 @@ import pytest
 from click.testing import CliRunner
 
 import privsynth
-from privsynth import release, storage
-from privsynth.cli import main
+from privsynth import releases
+from privsynth.cli.program import main
 from privsynth.errors import MissingExtraError, StorageError, UsageError
+from privsynth.evaluation.policy import POLICIES, Policy
 from privsynth.evaluation.score import Evaluation, Score
-from privsynth.policy import POLICIES, Policy
-from privsynth.release.croissant import croissant
-from privsynth.release.files import json_bytes, sha256, sums
+from privsynth.files import atomic
+from privsynth.releases.croissant import croissant
+from privsynth.releases.files import json_bytes, sha256, sums
 
 SALT = "ab" * 32
 ROWS = 120
@@ -80,7 +81,7 @@ def files(model: Any, train: pd.DataFrame, tmp_path_factory: pytest.TempPathFact
 
 
 def make(place: Path, files: Path, model: Any, *, table: str, **changes: Any) -> Path:
-    with release.opened(place) as folder:
+    with releases.opened(place) as folder:
         shutil.copy(files / table, folder / table)
         given: dict[str, Any] = {
             "model": model,
@@ -92,7 +93,7 @@ def make(place: Path, files: Path, model: Any, *, table: str, **changes: Any) ->
             "inputs": {"train": files / "train.csv", "holdout": None},
             "salt": SALT,
         }
-        release.fill(folder, **{**given, **changes})
+        releases.fill(folder, **{**given, **changes})
     return place
 
 
@@ -155,8 +156,8 @@ def resum(folder: Path) -> None:
 def test_a_release_is_whole_and_verifies(build: Build, files: Path, tmp_path: Path) -> None:
     out = build(page="new")
     assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
-    assert release.verify(out) == ()
-    assert release.verify(out, model=files / "model.psyn") == ()
+    assert releases.verify(out) == ()
+    assert releases.verify(out, model=files / "model.psyn") == ()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -167,7 +168,7 @@ def test_sha256sum_reads_the_sums(build: Build) -> None:
 
 def test_a_parquet_table_verifies_too(build: Build) -> None:
     out = build(table="synthetic.parquet")
-    assert release.verify(out) == ()
+    assert releases.verify(out) == ()
     assert json.loads((out / "card.json").read_text())["output"]["rows"] == ROWS
 
 
@@ -200,7 +201,7 @@ def test_a_release_without_a_holdout_warns_in_the_card(build: Build) -> None:
     out = build(evaluation=evaluation(0))
     (warning,) = json.loads((out / "card.json").read_text())["warnings"]
     assert "no holdout" in warning
-    assert release.verify(out) == ()
+    assert releases.verify(out) == ()
 
 
 def test_an_engine_that_holds_rows_says_what_it_is(
@@ -210,9 +211,9 @@ def test_an_engine_that_holds_rows_says_what_it_is(
         ["age", "income", "ward"]
     ]
     held = privsynth.fit(numbers, engine="smote", target="ward", minority=True, seed=1)
-    with release.opened(tmp_path / "rows") as folder:
+    with releases.opened(tmp_path / "rows") as folder:
         privsynth.sample(held, ROWS, seed=5, output=folder / "synthetic.csv")
-        card = release.fill(
+        card = releases.fill(
             folder,
             model=held,
             model_file=None,
@@ -226,18 +227,18 @@ def test_an_engine_that_holds_rows_says_what_it_is(
     assert "IS training rows" in card["model_is"]
     assert card["model_is"] in card["warnings"]
     assert card["inputs"]["sha256"] == {"train": None}
-    assert release.verify(tmp_path / "rows") == ()
+    assert releases.verify(tmp_path / "rows") == ()
 
 
 def test_the_input_can_be_checked_by_who_has_the_salt_alone(build: Build, files: Path) -> None:
     out = build()
     told = json.loads((out / "card.json").read_text())["inputs"]["sha256"]
-    assert told["train"] == release.salted_hash(files / "train.csv", SALT)
-    assert told["train"] != release.salted_hash(files / "train.csv", "cd" * 32)
+    assert told["train"] == releases.salted_hash(files / "train.csv", SALT)
+    assert told["train"] != releases.salted_hash(files / "train.csv", "cd" * 32)
     assert all(SALT.encode() not in path.read_bytes() for path in out.iterdir())
     for short in ("", "ab", "no hexadecimal digits " * 4):
         with pytest.raises(UsageError, match="64 hexadecimal"):
-            release.salted_hash(files / "train.csv", short)
+            releases.salted_hash(files / "train.csv", short)
 
 
 def test_croissant_names_every_column_and_gives_it_an_id_that_readers_take() -> None:
@@ -274,16 +275,16 @@ def test_a_byte_changed_in_any_file_is_found(build: Build, name: str) -> None:
     data = (out / name).read_bytes()
     for place in (0, len(data) // 2, len(data) - 2):
         (out / name).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        assert release.verify(out), place
+        assert releases.verify(out), place
     (out / name).write_bytes(data + b"\n")
-    assert release.verify(out)
+    assert releases.verify(out)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_found(build: Build, name: str) -> None:
     out = build()
     (out / name).unlink()
-    assert release.verify(out)
+    assert releases.verify(out)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -291,19 +292,19 @@ def test_a_link_is_refused_even_to_the_same_bytes(build: Build, tmp_path: Path, 
     out = build()
     (out / name).rename(tmp_path / "elsewhere")
     (out / name).symlink_to(tmp_path / "elsewhere")
-    assert f"{name}: is no plain file" in release.verify(out)
+    assert f"{name}: is no plain file" in releases.verify(out)
 
 
 def test_what_does_not_belong_is_refused(build: Build) -> None:
     out = build()
     (out / "model.psyn").touch()
-    assert release.verify(out) == ("'model.psyn': does not belong to a release",)
+    assert releases.verify(out) == ("'model.psyn': does not belong to a release",)
     (out / "model.psyn").unlink()
     (out / "more").mkdir()
-    assert release.verify(out) == ("'more': does not belong to a release",)
+    assert releases.verify(out) == ("'more': does not belong to a release",)
     (out / "more").rmdir()
     (out / "synthetic.parquet").touch()
-    assert any("one table is wanted" in problem for problem in release.verify(out))
+    assert any("one table is wanted" in problem for problem in releases.verify(out))
 
 
 def put(*keys: Any, value: Any) -> Callable[[Any], None]:
@@ -360,7 +361,7 @@ FORGERIES = {
 def test_a_card_that_is_forged_with_its_sums_is_found(build: Build, forgery: str) -> None:
     out = build()
     forge(out, FORGERIES[forgery])
-    problems = release.verify(out)
+    problems = releases.verify(out)
     assert problems
     assert all("\n" not in problem for problem in problems)
 
@@ -369,7 +370,7 @@ def test_a_card_that_is_forged_with_its_sums_is_found(build: Build, forgery: str
 def test_a_card_that_lacks_a_part_is_found(build: Build, key: str) -> None:
     out = build()
     forge(out, lambda card: card.pop(key))
-    assert release.verify(out)
+    assert releases.verify(out)
 
 
 def test_an_evaluation_that_is_forged_with_card_and_sums_is_found(build: Build) -> None:
@@ -377,7 +378,7 @@ def test_an_evaluation_that_is_forged_with_card_and_sums_is_found(build: Build) 
     change = put("scores", 0, "low", value=7.0)
     forge(out, change, "evaluation.json")
     forge(out, lambda card: change(card["evaluation"]))
-    assert any("'findings'" in problem for problem in release.verify(out))
+    assert any("'findings'" in problem for problem in releases.verify(out))
 
 
 def test_metadata_forged_with_card_and_sums_is_found(build: Build) -> None:
@@ -389,7 +390,7 @@ def test_metadata_forged_with_card_and_sums_is_found(build: Build) -> None:
     ):
         out = build()
         forge(out, change, "croissant.json")
-        assert any(problem.startswith("croissant.json") for problem in release.verify(out))
+        assert any(problem.startswith("croissant.json") for problem in releases.verify(out))
 
 
 def test_a_table_swapped_for_another_with_every_hash_made_anew_is_found(build: Build) -> None:
@@ -406,16 +407,16 @@ def test_a_table_swapped_for_another_with_every_hash_made_anew_is_found(build: B
     )
     forge(out, lambda card: card["output"].update(state))
     forge(out, lambda card: card["files"].update({"synthetic.csv": state["sha256"]}))
-    assert release.verify(out) == ("synthetic.csv: has 119 rows, and card.json says otherwise",)
+    assert releases.verify(out) == ("synthetic.csv: has 119 rows, and card.json says otherwise",)
     table.write_text("")
-    assert release.verify(out)
+    assert releases.verify(out)
 
 
 def test_a_ledger_is_compared_with_the_model_where_it_is_given(build: Build, files: Path) -> None:
     out = build()
     forge(out, lambda card: card["ledger"]["events"].pop())
-    assert release.verify(out) == ()  # no one could tell without the model
-    assert any("ledger" in problem for problem in release.verify(out, model=files / "model.psyn"))
+    assert releases.verify(out) == ()  # no one could tell without the model
+    assert any("ledger" in problem for problem in releases.verify(out, model=files / "model.psyn"))
 
 
 @pytest.mark.parametrize(
@@ -429,7 +430,7 @@ def test_what_is_no_json_of_ours_is_a_problem_and_no_error(
     out = build()
     (out / name).write_bytes(data)
     resum(out)
-    assert release.verify(out)
+    assert releases.verify(out)
 
 
 def test_a_file_of_absurd_size_is_not_read(build: Build) -> None:
@@ -438,7 +439,7 @@ def test_a_file_of_absurd_size_is_not_read(build: Build) -> None:
         kept = (out / name).read_bytes()
         with (out / name).open("r+b") as file:
             file.truncate(2**40)  # sparse
-        (problem,) = release.verify(out)
+        (problem,) = releases.verify(out)
         assert f"{name}: is larger than" in problem
         (out / name).write_bytes(kept)
 
@@ -450,14 +451,14 @@ def test_a_line_of_the_sums_that_leads_elsewhere_is_refused(build: Build, line: 
     out = build()
     with (out / "SHA256SUMS").open("a") as file:
         file.write(line.format("0" * 64) + "\n")
-    assert release.verify(out) == ("SHA256SUMS, line 6: is not the hash of a release's file",)
+    assert releases.verify(out) == ("SHA256SUMS, line 6: is not the hash of a release's file",)
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="is no folder"):
-        release.verify(tmp_path / "none")
+        releases.verify(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    assert "card.json: is missing" in release.verify(tmp_path / "empty")
+    assert "card.json: is missing" in releases.verify(tmp_path / "empty")
 
 
 def test_a_signed_release_verifies_with_its_key_and_with_no_other(
@@ -465,9 +466,9 @@ def test_a_signed_release_verifies_with_its_key_and_with_no_other(
 ) -> None:
     out = build(sign=key)
     other = new_key(tmp_path / "other.pem")
-    assert release.verify(out) == ()
-    assert release.verify(out, key=key.with_suffix(".pub")) == ()
-    (problem,) = release.verify(out, key=other.with_suffix(".pub"))
+    assert releases.verify(out) == ()
+    assert releases.verify(out, key=key.with_suffix(".pub")) == ()
+    (problem,) = releases.verify(out, key=other.with_suffix(".pub"))
     assert "another key" in problem
 
 
@@ -491,7 +492,7 @@ def test_a_release_signed_anew_by_a_forger_fails_the_publishers_key(
     build: Build, key: Path, tmp_path: Path
 ) -> None:
     out = build(sign=new_key(tmp_path / "forger.pem"))
-    assert release.verify(out, key=key.with_suffix(".pub"))
+    assert releases.verify(out, key=key.with_suffix(".pub"))
 
 
 @pytest.mark.parametrize("name", ["SHA256SUMS.sig", "SHA256SUMS.pub", *FILES])
@@ -504,8 +505,8 @@ def test_a_change_to_any_file_of_a_signed_release_is_found(
         (out / name).unlink()
         if changed is not None:
             (out / name).write_bytes(changed)
-        assert release.verify(out)
-        assert release.verify(out, key=key.with_suffix(".pub"))
+        assert releases.verify(out)
+        assert releases.verify(out, key=key.with_suffix(".pub"))
         (out / name).write_bytes(data)
 
 
@@ -513,15 +514,15 @@ def test_sums_made_anew_do_not_carry_the_signature(build: Build, key: Path) -> N
     out = build(sign=key)
     (out / "report.html").write_text("<p>all is well</p>")
     forge(out, lambda card: card["files"].update({"report.html": sha256(out / "report.html")}))
-    assert release.verify(out) == ("SHA256SUMS.sig: does not sign this SHA256SUMS",)
+    assert releases.verify(out) == ("SHA256SUMS.sig: does not sign this SHA256SUMS",)
 
 
 def test_a_signature_taken_away_is_found(build: Build, key: Path) -> None:
     out = build(sign=key)
     (out / "SHA256SUMS.sig").unlink()
     (out / "SHA256SUMS.pub").unlink()
-    assert any("signer" in problem for problem in release.verify(out))
-    assert any("is not signed" in p for p in release.verify(out, key=key.with_suffix(".pub")))
+    assert any("signer" in problem for problem in releases.verify(out))
+    assert any("is not signed" in p for p in releases.verify(out, key=key.with_suffix(".pub")))
 
 
 def test_a_key_that_is_none_is_refused_before_anything_is_written(
@@ -534,7 +535,7 @@ def test_a_key_that_is_none_is_refused_before_anything_is_written(
         build("refused", sign=tmp_path / "none.pem")
     assert not (tmp_path / "refused").exists()
     with pytest.raises(UsageError, match="ed25519 public key"):
-        release.verify(build(), key=key)
+        releases.verify(build(), key=key)
 
 
 def test_without_the_package_the_extra_is_named(
@@ -543,7 +544,7 @@ def test_without_the_package_the_extra_is_named(
     monkeypatch.setitem(__import__("sys").modules, "cryptography", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'privsynth\[sign\]'"):
         build(sign=tmp_path / "key.pem")
-    assert release.verify(build()) == ()
+    assert releases.verify(build()) == ()
 
 
 def test_an_error_leaves_the_old_release_and_nothing_else(build: Build, tmp_path: Path) -> None:
@@ -551,7 +552,7 @@ def test_an_error_leaves_the_old_release_and_nothing_else(build: Build, tmp_path
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
     def interrupted() -> None:
-        with release.opened(out) as folder:
+        with releases.opened(out) as folder:
             (folder / "synthetic.csv").write_text("half")
             raise KeyboardInterrupt
 
@@ -572,12 +573,12 @@ def test_a_rename_that_fails_brings_the_old_release_back(
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
-    monkeypatch.setattr(storage, "_exchanged", lambda *_: False)  # as on a shared folder
+    monkeypatch.setattr(atomic, "_exchanged", lambda *_: False)  # as on a shared folder
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(StorageError):
         build(page="new")
     monkeypatch.undo()
-    assert release.verify(out) == ()
+    assert releases.verify(out) == ()
     assert (out / "report.html").read_text() == "<p>report</p>"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -585,10 +586,10 @@ def test_a_rename_that_fails_brings_the_old_release_back(
 def test_an_older_release_is_replaced_where_two_names_cannot_be_exchanged(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(atomic, "_exchanged", lambda *_: False)
     build()
     out = build(page="new")
-    assert release.verify(out) == ()
+    assert releases.verify(out) == ()
     assert (out / "report.html").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -598,7 +599,7 @@ def test_an_older_release_and_an_empty_folder_are_replaced(build: Build, tmp_pat
     build(page="old")
     out = build(page="new")
     assert (out / "report.html").read_text() == "new"
-    assert release.verify(out) == ()
+    assert releases.verify(out) == ()
 
 
 def test_a_folder_of_anything_else_is_left_alone(build: Build, tmp_path: Path) -> None:
@@ -628,8 +629,11 @@ def test_a_release_has_the_permissions_of_a_new_folder(build: Build, tmp_path: P
 
 
 def test_a_release_without_one_table_is_refused(model: Any, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds one table"), release.opened(tmp_path / "o") as made:
-        release.fill(
+    with (
+        pytest.raises(UsageError, match="holds one table"),
+        releases.opened(tmp_path / "o") as made,
+    ):
+        releases.fill(
             made,
             model=model,
             model_file=None,
@@ -645,4 +649,4 @@ def test_a_release_without_one_table_is_refused(model: Any, tmp_path: Path) -> N
 
 def test_a_release_that_is_moved_still_verifies(build: Build, tmp_path: Path) -> None:
     shutil.move(build(), tmp_path / "moved")
-    assert release.verify(tmp_path / "moved") == ()
+    assert releases.verify(tmp_path / "moved") == ()

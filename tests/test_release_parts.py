@@ -15,12 +15,13 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth import pipeline, release
+from privsynth import pipeline, releases
+from privsynth.evaluation.policy import POLICIES, apply_policy, passed
 from privsynth.evaluation.score import Evaluation, Score
-from privsynth.policy import POLICIES, judge, passed
-from privsynth.privacy import Ledger
-from privsynth.release.files import json_bytes, sha256, sums
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.privacy.ledger import Ledger
+from privsynth.releases.files import json_bytes, sha256, sums
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 
 SALT = "ab" * 32
 ROWS = 120
@@ -81,7 +82,7 @@ def build(files: Path, tmp_path: Path) -> Build:
     fitted = pipeline.load(files / "model.psyn")
 
     def built(name: str = "out", judged: Evaluation | None = None, **changes: Any) -> Path:
-        with release.opened(tmp_path / name) as folder:
+        with releases.opened(tmp_path / name) as folder:
             privsynth.sample(fitted, ROWS, seed=5, output=folder / "synthetic.csv")
             given: dict[str, Any] = {
                 "model": fitted,
@@ -93,7 +94,7 @@ def build(files: Path, tmp_path: Path) -> Build:
                 "inputs": {"train": files / "train.csv", "holdout": None},
                 "salt": SALT,
             }
-            release.fill(folder, **{**given, **changes})
+            releases.fill(folder, **{**given, **changes})
         return tmp_path / name
 
     return built
@@ -114,10 +115,10 @@ def test_two_folders_verify_together_and_each_alone(build: Build, files: Path) -
     assert {path.name for path in (out / "public").iterdir()} == PUBLIC
     assert {path.name for path in (out / "restricted").iterdir()} == RESTRICTED
     for place in (out, out / "public", out / "restricted"):
-        assert release.verify(place) == ()
-        assert release.verify(place, model=files / "model.psyn") == ()
+        assert releases.verify(place) == ()
+        assert releases.verify(place, model=files / "model.psyn") == ()
     shutil.copytree(out / "public", out.parent / "handed-on")
-    assert release.verify(out.parent / "handed-on") == ()
+    assert releases.verify(out.parent / "handed-on") == ()
 
 
 def test_the_public_card_tells_the_guarantee_the_noisy_count_and_how_it_was_decided(
@@ -162,11 +163,11 @@ def test_the_restricted_part_is_for_its_owner_alone(build: Build) -> None:
 
 def test_either_layout_replaces_the_other(build: Build, files: Path, tmp_path: Path) -> None:
     out = build()
-    assert release.verify(build()) == ()  # in parts by in parts
+    assert releases.verify(build()) == ()  # in parts by in parts
     free = privsynth.fit(people(1_500, 0), engine="copula", target="sick", seed=1)
-    with release.opened(out) as folder:
+    with releases.opened(out) as folder:
         privsynth.sample(free, ROWS, seed=5, output=folder / "synthetic.csv")
-        release.fill(
+        releases.fill(
             folder,
             model=free,
             model_file=None,
@@ -177,9 +178,9 @@ def test_either_layout_replaces_the_other(build: Build, files: Path, tmp_path: P
             inputs={},
             salt=SALT,
         )
-    assert release.verify(out) == ()
+    assert releases.verify(out) == ()
     assert (out / "report.html").is_file()
-    assert release.verify(build()) == ()  # in one part by in parts
+    assert releases.verify(build()) == ()  # in one part by in parts
     assert not (out / "report.html").exists()
     (out / "public" / "mine.txt").write_text("kept")
     with pytest.raises(privsynth.UsageError, match="no older release"):
@@ -196,9 +197,9 @@ def test_a_byte_changed_or_a_file_taken_away_is_found(build: Build, name: str) -
     out = build()
     data = (out / name).read_bytes()
     (out / name).write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    assert any(problem.startswith(name.split("/")[0]) for problem in release.verify(out))
+    assert any(problem.startswith(name.split("/")[0]) for problem in releases.verify(out))
     (out / name).unlink()
-    assert release.verify(out)
+    assert releases.verify(out)
 
 
 def test_parts_that_do_not_belong_together_are_found(build: Build) -> None:
@@ -209,29 +210,29 @@ def test_parts_that_do_not_belong_together_are_found(build: Build) -> None:
     ).read_bytes()
     third = build("third", seeds={"sample": 6, "evaluate": 0})
     shutil.rmtree(out / "restricted")
-    assert release.verify(out) == ("restricted: is missing; verify the other part by itself",)
+    assert releases.verify(out) == ("restricted: is missing; verify the other part by itself",)
     shutil.copytree(third / "restricted", out / "restricted")
-    assert any("another public part" in problem for problem in release.verify(out))
+    assert any("another public part" in problem for problem in releases.verify(out))
     shutil.rmtree(out / "restricted")
     shutil.copytree(out / "public", out / "restricted")
-    assert any("restricted part" in problem for problem in release.verify(out))
+    assert any("restricted part" in problem for problem in releases.verify(out))
     (out / "more.txt").touch()
-    assert any("does not belong" in problem for problem in release.verify(out))
+    assert any("does not belong" in problem for problem in releases.verify(out))
     shutil.rmtree(out / "restricted")
     (out / "restricted").symlink_to(third / "restricted")
-    assert any("is no folder" in problem for problem in release.verify(out))
+    assert any("is no folder" in problem for problem in releases.verify(out))
 
 
 def test_what_real_rows_told_does_not_belong_to_a_public_card(build: Build) -> None:
     out = build()
     forge(out / "public", lambda card: card.update(passed=True))
-    assert any("'passed'" in problem for problem in release.verify(out / "public"))
+    assert any("'passed'" in problem for problem in releases.verify(out / "public"))
 
 
 def test_a_release_without_a_budget_cannot_be_called_public(build: Build) -> None:
     out = build()
     forge(out / "public", lambda card: card["ledger"].pop("budget"))
-    assert release.verify(out / "public")
+    assert releases.verify(out / "public")
 
 
 # ---------------------------------------------------------------------------- the ledger
@@ -295,13 +296,13 @@ def test_an_answer_whose_price_is_not_that_of_its_noise_is_found(
 ) -> None:
     out = build() / "public"
     forge(out, FORGED[name])
-    problems = release.verify(out)
+    problems = releases.verify(out)
     assert any("ledger" in problem or "guarantee" in problem for problem in problems), problems
     assert all("\n" not in problem for problem in problems)
 
 
 def test_an_honest_ledger_holds(files: Path) -> None:
-    from privsynth.accountant import misstated
+    from privsynth.privacy.accountant import misstated
 
     ledger = pipeline.load(files / "model.psyn").ledger
     assert {event.mechanism for event in ledger.events} == set(NOISY)
@@ -316,24 +317,24 @@ def test_the_reason_for_accepting_a_risk_stands_in_the_restricted_part_alone(
     build: Build,
 ) -> None:
     judged = evaluation(0.2)
-    assert not passed(judge(judged, POLICIES["standard"]))
+    assert not passed(apply_policy(judged, POLICIES["standard"]))
     reason = "the board has decided so on a Monday"
     about = {**judged.about, "accepted_risk": reason}
     out = build(judged=Evaluation(judged.scores, about, ()))
-    assert release.verify(out) == ()
-    assert any(reason in line for line in release.remarks(out))
-    assert any(reason in line for line in release.remarks(out / "restricted"))
-    assert not any(reason in line for line in release.remarks(out / "public"))
+    assert releases.verify(out) == ()
+    assert any(reason in line for line in releases.remarks(out))
+    assert any(reason in line for line in releases.remarks(out / "restricted"))
+    assert not any(reason in line for line in releases.remarks(out / "public"))
     assert all(reason not in path.read_text() for path in (out / "public").iterdir())
     forge(out / "restricted", lambda card: card.update(accepted_risk="another"))
-    assert any("another reason" in problem for problem in release.verify(out))
+    assert any("another reason" in problem for problem in releases.verify(out))
 
 
 def test_a_missed_policy_that_no_one_accepted_does_not_verify(build: Build) -> None:
     out = build(judged=evaluation(0.2))
-    (problem,) = release.verify(out)
+    (problem,) = releases.verify(out)
     assert "misses its policy" in problem
-    assert release.verify(out / "public") == ()
+    assert releases.verify(out / "public") == ()
 
 
 # ---------------------------------------------------------------------------- non-interference
@@ -361,7 +362,7 @@ def test_the_public_part_does_not_depend_on_the_tables_it_was_judged_against(
     for i, options in enumerate(given):
         place = tmp_path / f"out{i}"
         pipeline.release(files / "model.psyn", ROWS, place, seed=5, **options)
-        assert release.verify(place) == ()
+        assert releases.verify(place) == ()
         told.append({path.name: path.read_bytes() for path in (place / "public").iterdir()})
     assert told[0].keys() == PUBLIC
     assert all(other == told[0] for other in told[1:])

@@ -13,12 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 import privsynth
-from privsynth import evaluation, release
-from privsynth.cli import main
-from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE
+from privsynth import releases
+from privsynth.cli.program import main
+from privsynth.engines.registry import ENGINES, OVERSAMPLERS, PRIVATE
+from privsynth.evaluation import evaluators
+from privsynth.evaluation.policy import Policy, apply_policy, passed
 from privsynth.evaluation.score import Evaluation
-from privsynth.policy import Policy, judge, passed
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 
 SCHEMA = Schema(
     (
@@ -83,7 +85,7 @@ def model(request: pytest.FixtureRequest, folder: Path) -> Path:
 def quick() -> Callable[..., Evaluation]:
     """`evaluate_frames`, which is asked once for the same tables."""
     known: dict[tuple[Any, ...], Evaluation] = {}
-    true = evaluation.evaluate_frames
+    true = evaluators.evaluate_frames
 
     def digest(rows: pd.DataFrame | None) -> int | None:
         return None if rows is None else int(pd.util.hash_pandas_object(rows).sum())
@@ -150,7 +152,7 @@ def test_every_engine_with_every_option_ends_as_its_policy_says(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(evaluation, "evaluate_frames", quick)
+    monkeypatch.setattr(evaluators, "evaluate_frames", quick)
     out = tmp_path / "out"
     options = OPTIONS[option]
     result = run(folder, model, out, *options)
@@ -163,7 +165,7 @@ def test_every_engine_with_every_option_ends_as_its_policy_says(
         assert list(tmp_path.iterdir()) == []
         return
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert release.verify(out, model=model) == ()
+    assert releases.verify(out, model=model) == ()
     fitted = privsynth.load(model)
     part = out / "restricted" if fitted.ledger.budget is not None else out
     assert (part / "card.json").is_file()
@@ -171,7 +173,7 @@ def test_every_engine_with_every_option_ends_as_its_policy_says(
     card = json.loads((part / "card.json").read_text())
     found = Evaluation.from_json((part / "evaluation.json").read_text())
     claim = fitted.ledger.guarantee().epsilon
-    met = passed(judge(found, Policy.from_dict(card["policy"]), claim=claim))
+    met = passed(apply_policy(found, Policy.from_dict(card["policy"]), claim=claim))
     assert card["passed"] == met
     assert met or accepted
     assert card["accepted_risk"] == ("for a test" if accepted else None)

@@ -16,12 +16,14 @@ import pytest
 
 from privsynth import sampler
 from privsynth.artefact import FittedModel
-from privsynth.codec import Codec, learn
+from privsynth.coding.codec import Codec
+from privsynth.coding.learning import learn
 from privsynth.errors import SamplingError, UsageError
-from privsynth.infer import infer
 from privsynth.pipeline import sample
-from privsynth.privacy import Disclosure, Ledger
-from privsynth.schema import Schema
+from privsynth.privacy.disclosure import Disclosure
+from privsynth.privacy.ledger import Ledger
+from privsynth.schema.inference import infer
+from privsynth.schema.schema import Schema
 from privsynth.table import open_writer, read
 
 CHUNK = 400

@@ -19,10 +19,10 @@ from sklearn.model_selection import GridSearchCV
 
 import privsynth
 from privsynth import MinoritySampler
-from privsynth.augmentation import by_label
-from privsynth.engines import OVERSAMPLERS
 from privsynth.engines.oversample import Oversampled
+from privsynth.engines.registry import OVERSAMPLERS
 from privsynth.errors import DataError, UsageError
+from privsynth.minority.growth import by_label
 from privsynth.table import read
 
 # ------------------------------------------------------------------- categories, types and labels

@@ -13,8 +13,8 @@ import pytest
 import privsynth
 from privsynth import MinoritySampler
 from privsynth.errors import DataError, PrivsynthWarning, SchemaError
-from privsynth.privacy import Budget
-from privsynth.schema import Schema
+from privsynth.privacy.budget import Budget
+from privsynth.schema.schema import Schema
 from privsynth.table import read, write
 
 

@@ -18,8 +18,8 @@ from stdnum.gb import nhs
 from stdnum.nl import bsn
 
 from privsynth.errors import SamplingError, SchemaError
-from privsynth.schema import Column, Kind
-from privsynth.surrogates import KINDS, PLACEHOLDER, learn_pattern, surrogates
+from privsynth.schema.columns import Column, Kind
+from privsynth.schema.surrogates import KINDS, PLACEHOLDER, learn_pattern, surrogates
 
 
 def _column(personal=None, kind=Kind.PERSONAL, dtype="string", unique=False):

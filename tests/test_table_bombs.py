@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from privsynth.errors import DataError, PrivsynthError, StorageError
-from privsynth.infer import infer
+from privsynth.schema.inference import infer
 from privsynth.table import limits, read, reading, to_frame
 from privsynth.table.limits import LINE
 

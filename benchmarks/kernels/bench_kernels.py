@@ -21,8 +21,10 @@ from threadpoolctl import threadpool_limits
 
 import privsynth
 from benchmarks.tables import made
-from privsynth.codec import Cells, Codes, LevelCodes
-from privsynth.engines import ENGINES
+from privsynth.arrays import Codes
+from privsynth.coding.cells import Cells
+from privsynth.coding.levels import LevelCodes
+from privsynth.engines.registry import ENGINES
 from privsynth.table import count
 
 ROWS = 100_000

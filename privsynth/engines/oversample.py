@@ -19,10 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth.codec import Codec, Coding, numbers_of, typed
+from privsynth.arrays import Floats
+from privsynth.coding import Codec, Coding, numbers_of, typed
 from privsynth.curator import Curator
-from privsynth.documents import text, whole
-from privsynth.engines import Progress, labels_to_draw
+from privsynth.engines.labels import labels_to_draw
+from privsynth.engines.protocols import Progress
 from privsynth.engines.stored import ROUNDING, reading, stored
 from privsynth.errors import (
     ArtefactError,
@@ -32,12 +33,12 @@ from privsynth.errors import (
     SamplingError,
     UsageError,
 )
+from privsynth.files import text, whole
 from privsynth.schema import Role
 from privsynth.table import arrow_type
 
 __all__ = ["Adasyn", "BorderlineSmote", "Oversampled", "Random", "Smote", "Smotenc"]
 
-Floats = npt.NDArray[np.float64]
 
 MOST_TRIES = 20
 NO_NEIGHBOUR = "Not any nei", "No samples will be generated"

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codec
-from privsynth.documents import whole
+from privsynth.coding import Codec
 from privsynth.errors import ArtefactError
+from privsynth.files import whole
 
 __all__ = ["check_sizes", "places", "reading", "stored", "stored_shares"]
 

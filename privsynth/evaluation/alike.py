@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from privsynth.conversion import as_declared
+from privsynth.coding import as_declared
 from privsynth.schema import Schema
 from privsynth.table import Table, to_frame
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from privsynth.errors import DataError, PrivsynthError, UsageError, known
+from privsynth.errors import DataError, PrivsynthError, UsageError, did_you_mean
 from privsynth.evaluation.baselines import OVER_SAMPLERS, OverSampler
 from privsynth.evaluation.bins import TopLevels, learn_levels
 from privsynth.evaluation.folds import (
@@ -185,7 +185,7 @@ def verdict(evaluation: Evaluation, method: str) -> str:
         return f"{method}: not judged: {not_judged[method]}"
     gains = evaluation.about.get("verdicts", {}).get("pr_auc", {})
     if method not in gains:
-        raise UsageError(f"no method {method!r} was judged{known(method, gains)}")
+        raise UsageError(f"no method {method!r} was judged{did_you_mean(method, gains)}")
     told = [f"{_words(gain['mean'])} over {other}" for other, gain in gains[method].items()]
     return f"{method}: {'; '.join(told)} (PR-AUC, mean over {len(CLASSIFIERS)} models)"
 
@@ -268,7 +268,7 @@ def _task(frame: pd.DataFrame, schema: Schema, note: Note) -> _Task:
     for column in (*columns, target):
         if column.name not in frame.columns:
             raise DataError(
-                f"the table has no column {column.name!r}{known(column.name, frame.columns)}"
+                f"the table has no column {column.name!r}{did_you_mean(column.name, frame.columns)}"
             )
     labels = canonical(frame, [target])[target.name]
     there = labels.notna().to_numpy()

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from privsynth.documents import read_json
 from privsynth.errors import ArtefactError
+from privsynth.files import read_json
 
 __all__ = ["Evaluation", "Score"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from privsynth.errors import DataError, known
+from privsynth.errors import DataError, did_you_mean
 from privsynth.evaluation.frames import canonical, modelled
 from privsynth.evaluation.overlap import check_overlap, without_holdout
 from privsynth.schema import Column, Schema
@@ -99,13 +99,13 @@ def _check(frame: pd.DataFrame, schema: Schema, table: str) -> None:
             count = "no" if name not in given else "more than one"
             raise DataError(
                 f"the {table} table has {count} column {name!r}, and one is wanted"
-                f"{known(name, given)}"
+                f"{did_you_mean(name, given)}"
             )
     for name in given:
         if name not in schema.names:
             raise DataError(
                 f"the {table} table has a column {name!r} that the schema does not have; leave "
-                f"it out{known(name, schema.names)}"
+                f"it out{did_you_mean(name, schema.names)}"
             )
 
 

@@ -1,1 +1,9 @@
-"""Reports: an evaluation drawn for a reader. They see scores, never rows."""
+"""Scores drawn for a reader: HTML, terminal, pictures.
+
+It sees scores and binned summaries, never rows; `plots.before_after` alone draws rows, in a
+file that says so.
+"""
+
+from __future__ import annotations
+
+__all__ = []

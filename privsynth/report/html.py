@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from privsynth.evaluation.score import Evaluation, Score
+from privsynth.evaluation import Evaluation, Score
 from privsynth.report.layout import (
     DASH,
     facts,

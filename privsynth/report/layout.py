@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from privsynth.evaluation.score import Evaluation, Score
-from privsynth.policy import Finding, Verdict, found, overall, passed
+from privsynth.evaluation import Evaluation, Finding, Score, Verdict, found, overall, passed
 
 __all__ = [
     "DASH",

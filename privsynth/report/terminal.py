@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from privsynth.evaluation.score import Evaluation, Score
+from privsynth.evaluation import Evaluation, Score
 from privsynth.report.layout import (
     DASH,
     Risk,

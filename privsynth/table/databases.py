@@ -21,9 +21,9 @@ from privsynth.errors import (
     PrivsynthError,
     StorageError,
     UsageError,
-    known,
+    did_you_mean,
 )
-from privsynth.storage import beside, put_new
+from privsynth.files import beside, put_new
 from privsynth.table.duck import open_file
 from privsynth.table.jsonlines import with_times
 from privsynth.table.limits import most_rows
@@ -381,7 +381,7 @@ def _check_file(place: Database) -> None:
 def _check_table(place: Database, tables: list[str]) -> None:
     name = place.parts[1]
     if name not in tables:
-        raise DataError(f"{place.name}: no table {name!r}{known(name, tables)}")
+        raise DataError(f"{place.name}: no table {name!r}{did_you_mean(name, tables)}")
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from privsynth.errors import (
     PrivsynthError,
     StorageError,
     UsageError,
-    known,
+    did_you_mean,
 )
+from privsynth.files import failure
 from privsynth.redaction import printable
-from privsynth.storage import failure
 
 __all__ = [
     "SUFFIXES",
@@ -171,7 +171,7 @@ def kind_of(path: str | Path) -> str:
         if lowered.endswith(suffix):
             return kind
     given = "".join(Path(lowered).suffixes[-2:]) or "no suffix"
-    raise UsageError(f"{path}: {given} is not a known suffix{known(given, SUFFIXES)}")
+    raise UsageError(f"{path}: {given} is not a known suffix{did_you_mean(given, SUFFIXES)}")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from privsynth.errors import UsageError, known
+from privsynth.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -179,7 +179,7 @@ class Table:
 
     def _check(self, column: str) -> None:
         if column not in self.schema.names:
-            raise UsageError(f"{self.name}: no column {column!r}{known(column, self.names)}")
+            raise UsageError(f"{self.name}: no column {column!r}{did_you_mean(column, self.names)}")
 
 
 def in_memory(

@@ -7,7 +7,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from privsynth.errors import DataError, SchemaError, UsageError, known
+from privsynth.errors import DataError, SchemaError, UsageError, did_you_mean
 from privsynth.table.limits import COLUMNS
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def arrow_type(dtype: str) -> pa.DataType:
     except (ValueError, OverflowError):
         pass
     names = [*plain, "timestamp[us]", "timestamp[us, tz=UTC]", "decimal128(10, 2)"]
-    raise SchemaError(f"unknown dtype {dtype[:SHOWN]!r}{known(dtype[:SHOWN], names)}")
+    raise SchemaError(f"unknown dtype {dtype[:SHOWN]!r}{did_you_mean(dtype[:SHOWN], names)}")
 
 
 def storage_schema(schema: pa.Schema, name: str) -> pa.Schema:
@@ -172,7 +172,7 @@ def to_frame(table: pa.Table, frame: str) -> Any:
 
         columns = {name: _series(table[name]) for name in table.column_names}
         return pd.DataFrame(columns, copy=False)
-    raise UsageError(f"unknown kind of frame {frame!r}{known(frame, FRAMES)}")
+    raise UsageError(f"unknown kind of frame {frame!r}{did_you_mean(frame, FRAMES)}")
 
 
 def _in_known_zones(schema: pa.Schema) -> pa.Schema:

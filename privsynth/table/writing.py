@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from privsynth.errors import UsageError
-from privsynth.storage import check_writable, replacing
+from privsynth.files import check_writable, replacing
 from privsynth.table.places import database, kind_of, storing
 
 if TYPE_CHECKING:

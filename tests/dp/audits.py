@@ -18,15 +18,17 @@ import pyarrow as pa
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2, norm
 
-from privsynth import private
-from privsynth.accountant import Accountant
 from privsynth.artefact import FittedModel, packed
-from privsynth.codec import Codec
-from privsynth.curator import SCORE_PARTS, PrivateCurator
-from privsynth.declared import declared_codec
-from privsynth.engines import PRIVATE, recipe
-from privsynth.privacy import Budget, Event, Ledger
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+from privsynth.coding.codec import Codec
+from privsynth.coding.declared import declared_codec
+from privsynth.curator.private import SCORE_PARTS, PrivateCurator
+from privsynth.engines.registry import PRIVATE, recipe
+from privsynth.fitting import private
+from privsynth.privacy.accountant import Accountant
+from privsynth.privacy.budget import Budget
+from privsynth.privacy.ledger import Event, Ledger
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import Table, read
 
 Row = tuple[str | None, ...]

@@ -16,18 +16,20 @@ import pytest
 from audits import NAMES, SCHEMA, Row, rows
 from click.testing import CliRunner, Result
 
-from privsynth import private
-from privsynth.account import reserve
-from privsynth.accountant import Accountant
 from privsynth.artefact import load
-from privsynth.cli import main
-from privsynth.codec import Codec
-from privsynth.curator import PrivateCurator
-from privsynth.declared import declared_codec
-from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE, engine
+from privsynth.cli.program import main
+from privsynth.coding.codec import Codec
+from privsynth.coding.declared import declared_codec
+from privsynth.curator.private import PrivateCurator
+from privsynth.engines.registry import ENGINES, OVERSAMPLERS, PRIVATE, engine
 from privsynth.errors import BudgetExceeded, DataError, UsageError
-from privsynth.privacy import Budget, Ledger
-from privsynth.schema import Column, Kind, Levels, Schema, Source
+from privsynth.fitting import private
+from privsynth.privacy.accountant import Accountant
+from privsynth.privacy.budget import Budget
+from privsynth.privacy.ledger import Ledger
+from privsynth.privacy.spending import reserve
+from privsynth.schema.columns import Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import read
 
 CLEAN = rows(60, per_unit=3)

@@ -13,12 +13,14 @@ import pytest
 from audits import OPEN, rows, table
 
 import privsynth
-from privsynth.accountant import Accountant
-from privsynth.conversion import readings
-from privsynth.declared import declared_codec
-from privsynth.discovery import DISCOVERY_DELTA, MOST_SHARE, SHARE, discover
-from privsynth.privacy import Budget, Ledger
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.coding.declared import declared_codec
+from privsynth.coding.reading import readings
+from privsynth.curator.discovery import DISCOVERY_DELTA, MOST_SHARE, SHARE, discover
+from privsynth.privacy.accountant import Accountant
+from privsynth.privacy.budget import Budget
+from privsynth.privacy.ledger import Ledger
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import arrow_type, read
 
 RNG = np.random.default_rng(1)

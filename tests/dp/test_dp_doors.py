@@ -27,12 +27,14 @@ from audits import Case, check_loss, check_silence
 from click.testing import CliRunner
 from test_dp_planted_bugs import plant
 
-from privsynth import MinoritySampler, conversion, pipeline
-from privsynth.cli import main
-from privsynth.declared import check_declared, declared_codec
+from privsynth import MinoritySampler, pipeline
+from privsynth.cli.program import main
+from privsynth.coding import reading
+from privsynth.coding.declared import check_declared, declared_codec
 from privsynth.errors import DataError
-from privsynth.privacy import Budget
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+from privsynth.privacy.budget import Budget
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import Table, frames, jsonlines, read, rows
 
 SECRET = "SECRET-4711"
@@ -535,7 +537,7 @@ def test_objects_that_python_spells_would_be_seen(
 def test_words_that_are_no_numbers_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, conversion, "_floats", 'pc.equal(words, "true")', 'pc.equal(words, "yes")')
+    plant(monkeypatch, reading, "_floats", 'pc.equal(words, "true")', 'pc.equal(words, "yes")')
     red("pandas", "None", tmp_path)
 
 

@@ -13,15 +13,17 @@ import pytest
 from audits import ENGINES, Recording
 from scipy.stats import norm, t
 
-from privsynth import private
 from privsynth.artefact import FittedModel, load
-from privsynth.augmentation import Plan, grow_privately
-from privsynth.codec import OTHER
-from privsynth.engines import recipe
-from privsynth.engines.marginal.grouping import Groups, gather, keep_all, spread
+from privsynth.coding.levels import OTHER
+from privsynth.engines.marginal.grouping import Groups, group_codes, keep_all, spread
+from privsynth.engines.registry import recipe
 from privsynth.errors import ArtefactError, SamplingError
-from privsynth.privacy import Budget
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.fitting import private
+from privsynth.minority.growth import grow_privately
+from privsynth.minority.plan import Plan
+from privsynth.privacy.budget import Budget
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import read
 
 Floats = npt.NDArray[np.float64]
@@ -130,9 +132,11 @@ def test_nothing_is_shared_out_of_nothing() -> None:
 def test_doubtful_codes_form_a_group_that_is_never_drawn() -> None:
     one = keep_all(np.array([50.0, 40.0, 30.0, 3.0, 2.0]), 2.0, spare=2)
     assert (one.of.tolist(), one.size, one.counted) == ([0, 1, 2, 3, 3], 3, 4)
-    two = gather(np.array([[50.0], [40.0], [90.0], [2.0]]), 2.0, spare=2, ordered=True, most=9)
+    two = group_codes(np.array([[50.0], [40.0], [90.0], [2.0]]), 2.0, spare=2, ordered=True, most=9)
     assert (two.of.tolist(), two.size, two.counted) == ([0, 1, 2, 3], 3, 4)
-    sure = gather(np.array([[50.0], [40.0], [90.0], [80.0]]), 2.0, spare=2, ordered=True, most=9)
+    sure = group_codes(
+        np.array([[50.0], [40.0], [90.0], [80.0]]), 2.0, spare=2, ordered=True, most=9
+    )
     assert sure.size == sure.counted == 4
     for groups in (one, two, sure):
         every = np.repeat(np.arange(groups.size), 50)

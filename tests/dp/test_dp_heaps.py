@@ -21,11 +21,13 @@ from audits import (
 )
 
 import privsynth
-from privsynth.accountant import Accountant
-from privsynth.declared import declared_codec, units_of
-from privsynth.heaps import SHARE, heaps
-from privsynth.privacy import Budget, Ledger
-from privsynth.schema import Bounds, Column, Kind, Schema, Source
+from privsynth.coding.declared import declared_codec, units_of
+from privsynth.curator.frequent import SHARE, frequent_values
+from privsynth.privacy.accountant import Accountant
+from privsynth.privacy.budget import Budget
+from privsynth.privacy.ledger import Ledger
+from privsynth.schema.columns import Bounds, Column, Kind, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import read
 
 pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
@@ -41,7 +43,7 @@ SEEN = Column(
 def found(column: Column, values: Any, epsilon: float = 3.0) -> tuple[set[int], Ledger]:
     ledger = Ledger(budget=Budget(epsilon))
     asked = Accountant(read(pa.table({column.name: values}), total=True), ledger)
-    return set(heaps(asked, Schema((column,)))[column.name]), ledger
+    return set(frequent_values(asked, Schema((column,)))[column.name]), ledger
 
 
 def test_values_that_many_rows_share_are_found_in_integers() -> None:
@@ -97,7 +99,7 @@ def test_a_value_that_is_found_is_drawn_as_often_as_it_is_held() -> None:
 def test_nothing_is_asked_where_no_search_would_end(column: Column) -> None:
     ledger = Ledger(budget=Budget(1.0))
     asked = Accountant(read(pa.table({column.name: [0, 1]}), total=True), ledger)
-    assert heaps(asked, Schema((column,))) == {}
+    assert frequent_values(asked, Schema((column,))) == {}
     assert not ledger.events
 
 

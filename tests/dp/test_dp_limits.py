@@ -19,19 +19,21 @@ from audits import ENGINES, NAMES, SCHEMA, rows
 from click.testing import CliRunner, Result
 
 import privsynth
-from privsynth import private
-from privsynth.accountant import Accountant
-from privsynth.cli import main
-from privsynth.codec import Codec
-from privsynth.curator import MOST_CELLS
-from privsynth.declared import declared_codec, readable_levels
-from privsynth.discovery import discovery_delta
-from privsynth.engines import recipe
-from privsynth.engines.marginal.survey import MOST_SPARE, groups_that_fit
+from privsynth.cli.program import main
+from privsynth.coding.codec import Codec
+from privsynth.coding.declared import declared_codec, readable_levels
+from privsynth.curator.discovery import discovery_delta
+from privsynth.curator.private import MOST_CELLS
+from privsynth.engines.marginal.oneway import MOST_SPARE, groups_that_fit
+from privsynth.engines.registry import recipe
 from privsynth.errors import BudgetExceeded, ConfigError, PrivsynthWarning, UsageError
-from privsynth.oversampling import MinoritySampler
-from privsynth.privacy import MOST_ROWS_PER_UNIT, Budget, Ledger
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+from privsynth.fitting import private
+from privsynth.minority.sampler import MinoritySampler
+from privsynth.privacy.accountant import Accountant
+from privsynth.privacy.budget import MOST_ROWS_PER_UNIT, Budget
+from privsynth.privacy.ledger import Ledger
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import read
 
 FOUND = Source.DISCOVERED
@@ -432,7 +434,7 @@ def test_pairs_of_many_columns_are_counted_in_fewer_groups() -> None:
 def test_a_table_too_large_for_memory_is_refused_before_anything_is_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = sys.modules["privsynth.engines.marginal.survey"]
+    module = sys.modules["privsynth.engines.marginal.oneway"]
     monkeypatch.setattr(module, "MOST_CELLS", 100)
     for name in ENGINES:
         with pytest.raises(UsageError, match="merge levels"):

@@ -30,12 +30,15 @@ from audits import (
     table,
 )
 
-from privsynth import accountant, curator, discovery
-from privsynth.accountant import Accountant
-from privsynth.curator import PrivateCurator
-from privsynth.declared import declared_codec
+from privsynth.coding.declared import declared_codec
+from privsynth.curator import discovery
+from privsynth.curator import private as private_curator
+from privsynth.curator.private import PrivateCurator
 from privsynth.errors import BudgetExceeded
-from privsynth.privacy import Budget, Event, Ledger, epsilon_of, rho_of
+from privsynth.privacy import accountant
+from privsynth.privacy.accountant import Accountant
+from privsynth.privacy.budget import Budget, epsilon_of, rho_of
+from privsynth.privacy.ledger import Event, Ledger
 
 pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
 
@@ -100,7 +103,7 @@ def test_the_guarantee_names_the_unit_and_its_rows() -> None:
     assert "one value of 'who'" in " ".join(told.not_covered)
 
 
-@pytest.mark.parametrize("module", [accountant, curator, discovery])
+@pytest.mark.parametrize("module", [accountant, private_curator, discovery])
 def test_no_other_noise_is_drawn_where_exact_counts_are(module: object) -> None:
     named = {
         node.attr if isinstance(node, ast.Attribute) else node.id

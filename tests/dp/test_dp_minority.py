@@ -32,19 +32,21 @@ from privsynth import (
     MinoritySampler,
     PrivsynthWarning,
     UsageError,
-    augmentation,
     pipeline,
-    private,
 )
 from privsynth.artefact import packed
-from privsynth.augmentation import Augmentation, Plan
-from privsynth.cli import main
-from privsynth.declared import declared_codec
-from privsynth.engines import OVERSAMPLERS
-from privsynth.oversampling import _framed
-from privsynth.privacy import Ledger
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
-from privsynth.selection import chosen
+from privsynth.cli.program import main
+from privsynth.coding.declared import declared_codec
+from privsynth.engines.registry import OVERSAMPLERS
+from privsynth.fitting import private
+from privsynth.minority import growth
+from privsynth.minority.growth import Augmentation
+from privsynth.minority.plan import Plan
+from privsynth.minority.sampler import _framed
+from privsynth.minority.selection import chosen
+from privsynth.privacy.ledger import Ledger
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import read
 
 LARGE = Budget(100.0, 1e-4)
@@ -169,7 +171,7 @@ def test_a_gap_that_a_type_cannot_hold_is_filled(
             read(pd.DataFrame(gappy, columns=["x0", "x1"]).assign(y=y)), *args, **kwargs
         )
 
-    monkeypatch.setattr(augmentation, "fit_privately", fitted)
+    monkeypatch.setattr(growth, "fit_privately", fitted)
     X: Any = kind(whole)
     if kind is pd.DataFrame:
         X.columns = ["x0", "x1"]
@@ -206,10 +208,10 @@ def test_infinite_and_unseen_values_are_learnt_as_any_other() -> None:
 def test_types_that_part_meet_in_one_that_holds_both() -> None:
     halves, texts = pa.chunked_array([[0.5]]), pa.chunked_array([["no"]])
     whole = pa.chunked_array([[1, 2]])
-    assert augmentation._joined(whole, pa.chunked_array([[3.0]])).to_pylist() == [1, 2, 3]
-    assert augmentation._joined(whole, halves).to_pylist() == [1.0, 2.0, 0.5]
-    assert augmentation._joined(whole, texts).to_pylist() == ["1", "2", "no"]
-    assert augmentation._joined(texts, whole).to_pylist() == ["no", "1", "2"]
+    assert growth._joined(whole, pa.chunked_array([[3.0]])).to_pylist() == [1, 2, 3]
+    assert growth._joined(whole, halves).to_pylist() == [1.0, 2.0, 0.5]
+    assert growth._joined(whole, texts).to_pylist() == ["1", "2", "no"]
+    assert growth._joined(texts, whole).to_pylist() == ["no", "1", "2"]
 
 
 def test_noise_is_not_repeated_though_what_follows_it_is_seeded() -> None:
@@ -249,7 +251,7 @@ def replaying(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any], b
 
     def run(call: Callable[[], Any], first: bool) -> Any:
         fit = partial(private.fit_privately, accountant=record if first else replay)
-        monkeypatch.setattr(augmentation, "fit_privately", fit)
+        monkeypatch.setattr(growth, "fit_privately", fit)
         return call()
 
     return run
@@ -303,7 +305,7 @@ def test_no_classifier_and_no_real_row_judges_what_is_drawn(
         raise AssertionError("a real row is read outside the budget")
 
     for name in (chosen.__name__, "_selected", "_unpooled", "_identified", "_copies", "_rows_of"):
-        monkeypatch.setattr(augmentation, name, never)
+        monkeypatch.setattr(growth, name, never)
     made = pipeline.augmented(
         frame()[0].assign(out=frame()[1]), target="out", schema=SCHEMA, budget=LARGE, seed=0
     )

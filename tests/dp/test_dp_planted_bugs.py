@@ -39,13 +39,18 @@ from audits import (
     table,
 )
 
-from privsynth import accountant, curator, heaps, private
-from privsynth.accountant import Accountant
-from privsynth.codec import Codec
-from privsynth.curator import PrivateCurator
+from privsynth.coding.codec import Codec
+from privsynth.curator import frequent
+from privsynth.curator import private as private_curator
+from privsynth.curator.private import PrivateCurator
 from privsynth.errors import BudgetExceeded, DataError
-from privsynth.privacy import Budget, Ledger
-from privsynth.schema import Bounds, Levels, Schema
+from privsynth.fitting import private
+from privsynth.privacy import accountant
+from privsynth.privacy.accountant import Accountant
+from privsynth.privacy.budget import Budget
+from privsynth.privacy.ledger import Ledger
+from privsynth.schema.columns import Bounds, Levels
+from privsynth.schema.schema import Schema
 from privsynth.table import Table
 
 pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
@@ -267,13 +272,13 @@ def test_a_sensitivity_that_is_too_small(
 
 
 def test_heaps_at_a_price_of_one_column(monkeypatch: Patch) -> None:
-    plant(monkeypatch, heaps, "heaps", "math.sqrt(len(wanted))", "1.0")
-    monkeypatch.setattr(private, "heaps", heaps.heaps)
+    plant(monkeypatch, frequent, "heaps", "math.sqrt(len(wanted))", "1.0")
+    monkeypatch.setattr(private, "heaps", frequent.heaps)
     red(lambda: neighbours("independent", WIDE))
 
 
 def test_heaps_in_cells_that_are_counted_twice(monkeypatch: Patch) -> None:
-    plant(monkeypatch, heaps, "_narrowed", "min(PARTS, last - first + 1)", "PARTS")
+    plant(monkeypatch, frequent, "_narrowed", "min(PARTS, last - first + 1)", "PARTS")
     red(check_heap)
 
 
@@ -281,12 +286,12 @@ def test_heaps_of_exact_counts(monkeypatch: Patch) -> None:
     keep_private(monkeypatch)
     plant(
         monkeypatch,
-        heaps,
+        frequent,
         "heaps",
         "np.split(answer, ends)",
         "np.split(_counts(wanted, accountant.held), ends)",
     )
-    monkeypatch.setattr(private, "heaps", heaps.heaps)
+    monkeypatch.setattr(private, "heaps", frequent.heaps)
     heaped = [(*row[:4], "31337", row[5]) for row in MADE]
     case = Case("independent", Budget(4.0, 1e-5), WIDE)
     red(lambda: check_silence(case, table(heaped), [table(MADE)]))
@@ -296,9 +301,9 @@ def test_heaps_of_exact_counts(monkeypatch: Patch) -> None:
     ("owner", "old", "new"),
     [
         (PrivateCurator, "sensitivity = most * ", "sensitivity = 0.05 * most * "),
-        (curator._Counts, "np.minimum(1, most / np.maximum(squares, 1))", "1"),
-        (curator._Counts, "np.trunc(told", "np.rint(told"),
-        (curator._Counts, "told[:, label == c]", "told[:, label >= c]"),
+        (private_curator._Counts, "np.minimum(1, most / np.maximum(squares, 1))", "1"),
+        (private_curator._Counts, "np.trunc(told", "np.rint(told"),
+        (private_curator._Counts, "told[:, label == c]", "told[:, label >= c]"),
     ],
 )
 def test_products_that_a_row_may_change_by_more(
@@ -309,8 +314,8 @@ def test_products_that_a_row_may_change_by_more(
 
 
 def test_a_row_that_counts_twice(monkeypatch: Patch) -> None:
-    honest = vars(curator)["count"]
-    monkeypatch.setattr(curator, "count", lambda *of: 2 * honest(*of))
+    honest = vars(private_curator)["count"]
+    monkeypatch.setattr(private_curator, "count", lambda *of: 2 * honest(*of))
     red(neighbours)
 
 
@@ -367,7 +372,7 @@ def test_exact_errors_choose_the_pairs(monkeypatch: Patch) -> None:
 
 def test_exact_counts_decide_on_the_groups(monkeypatch: Patch) -> None:
     asked: list[Any] = []
-    survey: Any = importlib.import_module("privsynth.engines.marginal.survey")
+    survey: Any = importlib.import_module("privsynth.engines.marginal.oneway")
     honest_init, honest_gather = PrivateCurator.__init__, survey.gather
 
     def init(self: Any, *given: Any) -> None:
@@ -429,7 +434,7 @@ def test_a_domain_read_from_the_rows(monkeypatch: Patch, read: Any) -> None:
 
 
 def test_bounds_from_exact_extremes(monkeypatch: Patch) -> None:
-    from privsynth import discovery
+    from privsynth.curator import discovery
 
     keep_private(monkeypatch)
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from audits import FEW, Case, check_one_run, check_refits
 
-from privsynth.accountant import Accountant
-from privsynth.privacy import Budget
+from privsynth.privacy.accountant import Accountant
+from privsynth.privacy.budget import Budget
 
 pytestmark = [
     pytest.mark.slow,

@@ -30,9 +30,11 @@ from audits import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth import pipeline, private
+from privsynth import pipeline
 from privsynth.artefact import packed
-from privsynth.privacy import Budget, Ledger
+from privsynth.fitting import private
+from privsynth.privacy.budget import Budget
+from privsynth.privacy.ledger import Ledger
 from privsynth.table import read
 
 pytestmark = pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pytest
 
 import privsynth
-from privsynth import private
-from privsynth.conversion import unit_texts
+from privsynth.coding.reading import unit_texts
 from privsynth.errors import UsageError
-from privsynth.privacy import Budget
-from privsynth.schema import Bounds, Column, Kind, Schema, Source
+from privsynth.fitting import private
+from privsynth.privacy.budget import Budget
+from privsynth.schema.columns import Bounds, Column, Kind, Source
+from privsynth.schema.schema import Schema
 from privsynth.table import read
 
 UTC = datetime.UTC

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.engines import recipe
+from privsynth.engines.registry import recipe
 from privsynth.errors import ConfigError, PrivsynthWarning
 
 
@@ -84,9 +84,9 @@ def leaves(model: privsynth.FittedModel) -> int:
 
 
 def test_a_large_table_is_split_by_a_part_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from privsynth.engines import cart
+    from privsynth.engines.cart import recipe
 
-    monkeypatch.setattr(cart, "ROWS_OF_TREE", 1500)
+    monkeypatch.setattr(recipe, "ROWS_OF_TREE", 1500)
     frame = loans(9000)
     model = privsynth.fit(frame, engine="cart", target="bad", seed=1)
     assert min(leaf_rows(model, frame)) >= 15

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.engines import ENGINES, engine, recipe
+from privsynth.engines.registry import ENGINES, engine, recipe
 from privsynth.errors import (
     ConfigError,
     DataError,

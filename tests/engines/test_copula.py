@@ -13,16 +13,18 @@ from scipy.stats import chi2, multivariate_normal
 from toys import K10, Rows, levels, mixed, whole, zero_inflated
 
 import privsynth
-from privsynth.codec import Codec, learn
-from privsynth.curator import Curator
-from privsynth.engines import recipe
-from privsynth.engines.copula import CopulaModel
-from privsynth.engines.evidence import Evidence
-from privsynth.engines.guide import Guide
-from privsynth.engines.scores import bounds, positive, scores_of, solve, steady, waves
+from privsynth.coding.codec import Codec
+from privsynth.coding.learning import learn
+from privsynth.curator.exact import Curator
+from privsynth.engines.copula.conditioning import Conditioning
+from privsynth.engines.copula.lookup import Lookup
+from privsynth.engines.copula.model import CopulaModel
+from privsynth.engines.copula.scores import bounds, positive, scores_of, solve, steady, waves
+from privsynth.engines.registry import recipe
 from privsynth.errors import ConfigError, DataError, SamplingError
-from privsynth.infer import infer
-from privsynth.privacy import Disclosure, Ledger
+from privsynth.privacy.disclosure import Disclosure
+from privsynth.privacy.ledger import Ledger
+from privsynth.schema.inference import infer
 from privsynth.table import read
 
 ERROR = 1e-6
@@ -231,7 +233,7 @@ def test_the_guide_finds_what_a_search_finds(weights: list[float], seed: int) ->
     weight = np.array([*weights, 1.0])
     codes = rng.permutation(len(weight)).astype(np.int32)
     cuts = bounds(weight / weight.sum())
-    guide = Guide.build(cuts, codes)
+    guide = Lookup.build(cuts, codes)
     narrow = cuts.astype(np.float32)
     normals = np.concatenate([rng.standard_normal(500).astype(np.float32), narrow, -narrow])
     found = codes[np.searchsorted(narrow, normals, side="right")]
@@ -240,7 +242,7 @@ def test_the_guide_finds_what_a_search_finds(weights: list[float], seed: int) ->
 
 
 def test_codes_without_a_share_get_no_room() -> None:
-    guide = Guide.build(bounds(np.array([0.0, 0.5, 0.0, 0.5, 0.0])), np.arange(5, dtype=np.int32))
+    guide = Lookup.build(bounds(np.array([0.0, 0.5, 0.0, 0.5, 0.0])), np.arange(5, dtype=np.int32))
     normals = np.random.default_rng(0).standard_normal(1_000).astype(np.float32)
     assert set(guide.read(np.append(normals, [-30, 30]).astype(np.float32))) == {1, 3}
 
@@ -335,7 +337,7 @@ def test_evidence_of_three_latents_has_the_share_of_its_box() -> None:
     """The bound times the mean chance is the probability of the box; so are the draws' means."""
     correlation = np.array([[1, 0.9, -0.5], [0.9, 1, -0.3], [-0.5, -0.3, 1]])
     box = {0: (0.5, 1.0), 1: (-12.0, 0.6), 2: (0.0, 12.0)}
-    evidence = Evidence.build(box, correlation)
+    evidence = Conditioning.build(box, correlation)
     innovations, chance = evidence.draw(400_000, np.random.default_rng(0))
     assert chance.max() <= 1 + 1e-9
     normals = multivariate_normal(np.zeros(3), correlation).rvs(
@@ -351,7 +353,7 @@ def test_evidence_of_three_latents_has_the_share_of_its_box() -> None:
 
 
 def test_a_far_tail_is_drawn_as_well() -> None:
-    evidence = Evidence.build({0: (8.0, 9.0)}, np.eye(1))
+    evidence = Conditioning.build({0: (8.0, 9.0)}, np.eye(1))
     innovations, chance = evidence.draw(1_000, np.random.default_rng(0))
     assert ((innovations >= 8) & (innovations <= 9)).all()
     assert (chance == 1).all()
@@ -371,7 +373,7 @@ def test_conditions_that_hardly_ever_meet_are_met() -> None:
 def test_draws_that_are_never_kept_are_one_clear_error(
     model: CopulaModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Evidence, "draw", lambda self, n, rng: (np.zeros((2, n)), np.zeros(n)))
+    monkeypatch.setattr(Conditioning, "draw", lambda self, n, rng: (np.zeros((2, n)), np.zeros(n)))
     with pytest.raises(SamplingError, match=r"0 of \d+ draws meet the conditions together.*drop a"):
         drawn(model, 10, where={0: 9, 2: 1})
 

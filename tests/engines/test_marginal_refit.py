@@ -12,7 +12,8 @@ import pytest
 import privsynth
 from privsynth.artefact import packed
 from privsynth.errors import UsageError
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 
 SCHEMA = Schema(
     (

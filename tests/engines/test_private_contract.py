@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.engines import PRIVATE
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.engines.registry import PRIVATE
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 
 AREAS = tuple(f"a{i}" for i in range(700))
 SCHEMA = Schema(

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from toys import Rows, levels, mixed, whole, zero_inflated
 
-from privsynth.codec import Codec
-from privsynth.engines import ENGINES, engine, recipe
-from privsynth.engines.sdv.feed import Number, feed
+from privsynth.coding.codec import Codec
+from privsynth.engines.registry import ENGINES, engine, recipe
+from privsynth.engines.sdv.encoding import Number, encode
 from privsynth.errors import ArtefactError, ConfigError, DataError, SamplingError
-from privsynth.privacy import Disclosure
+from privsynth.privacy.disclosure import Disclosure
 
 COPULA = "sdv-gaussian-copula"
 NETWORKS = ("sdv-ctgan", "sdv-tvae", "sdv-copula-gan")
@@ -323,7 +323,7 @@ def test_numbers_that_a_network_is_fed_come_back_as_their_own_cells() -> None:
     """Atoms always, intervals but for the twentieth that touches an atom."""
     coding = zero_inflated("gain", 30, nullable=True)
     codes = np.repeat(np.arange(31, dtype=np.int32), 200)[:, None]
-    number, presence = feed(Codec((coding,)), codes, np.random.default_rng(0), max_levels=9)
+    number, presence = encode(Codec((coding,)), codes, np.random.default_rng(0), max_levels=9)
     assert isinstance(number.part, Number)
     back = np.searchsorted(number.part.cuts, number.values, side="right")
     same = back[:6000] == codes[:6000, 0]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth.engines.tree import Leaves, dyadic
+from privsynth.engines.cart.tree import Leaves, dyadic
 from privsynth.errors import ArtefactError
 
 Ints = npt.NDArray[np.int32]

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from privsynth.codec import Cells, Codec, LevelCodes, SurrogateCodes
-from privsynth.curator import Curator
-from privsynth.privacy import Disclosure, Ledger
-from privsynth.schema import Column, Kind
+from privsynth.coding.cells import Cells
+from privsynth.coding.codec import Codec
+from privsynth.coding.levels import LevelCodes
+from privsynth.coding.surrogate import SurrogateCodes
+from privsynth.curator.exact import Curator
+from privsynth.privacy.disclosure import Disclosure
+from privsynth.privacy.ledger import Ledger
+from privsynth.schema.columns import Column, Kind
 
 K10 = Disclosure(10)
 

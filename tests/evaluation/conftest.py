@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 SCHEMA = Schema(
     (

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import privsynth
-from privsynth.privacy import Budget
+from privsynth.privacy.budget import Budget
 
 N = 400
 

@@ -10,7 +10,7 @@ from scipy.stats import binom
 import privsynth
 from privsynth.evaluation.attacks.audit import audit
 from privsynth.evaluation.attacks.onerun import epsilon_at_least
-from privsynth.schema import Schema
+from privsynth.schema.schema import Schema
 
 
 def table(rows: int = 600, seed: int = 0) -> tuple[pd.DataFrame, Schema]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from privsynth.evaluation.bins import learn_cuts, learn_levels
 from privsynth.evaluation.frames import canonical, modelled, subsample
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 
 def test_a_heavy_atom_has_a_bin_of_its_own() -> None:

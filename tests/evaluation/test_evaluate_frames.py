@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from privsynth.errors import ArtefactError, DataError
-from privsynth.evaluation import EVALUATORS, Evaluation, Score, evaluate_frames, learners
+from privsynth.evaluation import learners
 from privsynth.evaluation.diagnostic import exact_copies
+from privsynth.evaluation.evaluators import EVALUATORS, evaluate_frames
 from privsynth.evaluation.overlap import without_holdout
-from privsynth.schema import Column, Kind, Schema
+from privsynth.evaluation.score import Evaluation, Score
+from privsynth.schema.columns import Column, Kind
+from privsynth.schema.schema import Schema
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ import pytest
 from privsynth.evaluation import fidelity
 from privsynth.evaluation.fidelity import agreements, marginal_agreement, sdmetrics_reports
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 
 def by_name(scores: tuple[Score, ...]) -> dict[str, Score]:

@@ -18,7 +18,8 @@ from privsynth.evaluation.attacks.inference import (
     right,
 )
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 SCHEMA = Schema(
     (

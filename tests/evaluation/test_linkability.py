@@ -15,7 +15,8 @@ from privsynth.evaluation.attacks import risk
 from privsynth.evaluation.attacks.linkability import linkability, links, near
 from privsynth.evaluation.attacks.risk import residual, wilson
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 NUMBERS, LEVELS = ("a", "b", "c", "d"), ("p", "q", "r")
 SCHEMA = Schema(

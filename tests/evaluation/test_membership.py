@@ -18,7 +18,8 @@ from privsynth.evaluation.attacks.membership import (
 from privsynth.evaluation.attacks.space import Space, nearest
 from privsynth.evaluation.frames import canonical, modelled
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 NAMES = [f"membership_{name}" for name in ("tpr_at_1pct", "tpr_at_01pct", "auc", "epsilon")]
 

@@ -23,7 +23,8 @@ from privsynth.evaluation import folds, learners, minority
 from privsynth.evaluation.metrics import corrected_interval
 from privsynth.evaluation.minority import Resample, minority_gain, verdict
 from privsynth.evaluation.score import Evaluation
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 TREES = 10
 SCHEMA = Schema(

@@ -12,7 +12,8 @@ from privsynth.evaluation.attacks import mirrors as module
 from privsynth.evaluation.attacks import smote_mirrors, verdict
 from privsynth.evaluation.attacks.mirrors import distinguish, reconstruct
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 
 def smote(real: np.ndarray, ratio: int, seed: int = 0, k: int = 5) -> np.ndarray:

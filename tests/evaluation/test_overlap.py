@@ -8,7 +8,8 @@ import pytest
 
 from privsynth.errors import DataError
 from privsynth.evaluation.overlap import Overlap, check_overlap, overlap, without_holdout
-from privsynth.schema import Column, Kind, Schema
+from privsynth.schema.columns import Column, Kind
+from privsynth.schema.schema import Schema
 
 SCHEMA = Schema(
     (

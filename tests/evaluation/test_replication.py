@@ -13,7 +13,8 @@ from scipy.stats import binom
 from privsynth.evaluation.attacks import replication as module
 from privsynth.evaluation.attacks.replication import at_risk, replication, risky
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Schema
+from privsynth.schema.columns import Column, Kind
+from privsynth.schema.schema import Schema
 
 SCHEMA = Schema(
     (

@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 import pytest
 from rich.console import Console
 
+from privsynth.evaluation.policy import POLICIES, apply_policy
 from privsynth.evaluation.score import Evaluation, Score
-from privsynth.policy import POLICIES, judge
 from privsynth.report.html import render
 from privsynth.report.layout import figure, headlines, interval, judgement, label
 from privsynth.report.terminal import summary
@@ -132,7 +132,7 @@ def judged(holdout: int = 3_000, policy: str = "standard") -> Evaluation:
     )
     found = Evaluation(scores, {"rows": {"train": 9_000, "holdout": holdout}})
     gate = POLICIES[policy]
-    findings = judge(found, gate)
+    findings = apply_policy(found, gate)
     told = {"policy": gate.to_dict(), "findings": [asdict(finding) for finding in findings]}
     said = tuple(f"policy {policy}: {finding}" for finding in findings)
     return replace(found, about={**found.about, **told}, notes=("read this", *said))

@@ -18,7 +18,8 @@ import privsynth
 from privsynth.errors import StorageError
 from privsynth.evaluation.attacks.scan import scan
 from privsynth.evaluation.score import Score
-from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
+from privsynth.schema.schema import Schema
 
 DATA = Path(privsynth.__file__).parent / "data"
 DEMOS = yaml.safe_load((DATA / "demos.yaml").read_text())
@@ -372,10 +373,10 @@ def test_own_models_have_no_finding_and_planted_leaks_are_found(name: str) -> No
 def test_a_leaked_training_maximum_is_found_though_the_holdout_holds_a_larger_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from privsynth import evaluation
+    from privsynth.evaluation import evaluators
 
-    monkeypatch.setattr(evaluation, "EVALUATORS", ())
-    monkeypatch.setattr(evaluation, "ATTACKS", ())
+    monkeypatch.setattr(evaluators, "EVALUATORS", ())
+    monkeypatch.setattr(evaluators, "ATTACKS", ())
     rng = np.random.default_rng(0)
     whole = pd.DataFrame(
         {"paid": rng.gamma(2, 50, 1000).round(2), "town": rng.choice(["Ulm", "Bonn"], 1000)}
@@ -408,10 +409,10 @@ def test_a_leaked_training_maximum_is_found_though_the_holdout_holds_a_larger_on
 def test_a_schema_inferred_for_an_evaluation_is_no_leak_of_a_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from privsynth import evaluation
+    from privsynth.evaluation import evaluators
 
-    monkeypatch.setattr(evaluation, "EVALUATORS", ())
-    monkeypatch.setattr(evaluation, "ATTACKS", ())
+    monkeypatch.setattr(evaluators, "EVALUATORS", ())
+    monkeypatch.setattr(evaluators, "ATTACKS", ())
     rng = np.random.default_rng(0)
     whole = pd.DataFrame({"x": rng.normal(size=300), "town": ["Ulm"] * 288 + ["Xanadu"] * 12})
     holdout = whole.iloc[[*range(60), 298, 299, 297, 296, 295]]  # Xanadu: 12 rows in all, 7 here

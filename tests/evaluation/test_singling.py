@@ -16,7 +16,8 @@ from privsynth.evaluation.attacks.singling import (
     univariate,
 )
 from privsynth.evaluation.score import Score
-from privsynth.schema import Column, Kind, Role, Schema
+from privsynth.schema.columns import Column, Kind, Role
+from privsynth.schema.schema import Schema
 
 NUMBERS, LEVELS = ("a", "b", "c", "d"), ("p", "q", "r")
 SCHEMA = Schema(

@@ -11,7 +11,8 @@ from privsynth.evaluation.frames import canonical, modelled
 from privsynth.evaluation.learners import CLASSIFIERS, REGRESSORS, Features
 from privsynth.evaluation.score import Score
 from privsynth.evaluation.utility import train_synthetic_test_real
-from privsynth.schema import Column, Kind, Levels, Role, Schema, Source
+from privsynth.schema.columns import Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 
 __all__ = ["declared", "table"]
 

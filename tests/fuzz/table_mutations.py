@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from privsynth.errors import MachineError, PrivsynthError
-from privsynth.infer import infer
+from privsynth.schema.inference import infer
 from privsynth.table import read, to_frame
 
 CANARY = "CANARY7f3a"

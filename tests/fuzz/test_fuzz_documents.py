@@ -14,14 +14,14 @@ from mutations import mutated_bytes, mutated_text, mutated_tree
 from toy_artefacts import schema, toy
 
 import privsynth
-from privsynth.account import reserve
+from privsynth.coding.declared import check_declared
 from privsynth.config import RunConfig
-from privsynth.declared import check_declared
 from privsynth.errors import PrivsynthError
+from privsynth.evaluation.policy import Policy, apply_policy, found
 from privsynth.evaluation.score import Evaluation, Score
-from privsynth.policy import Policy, found, judge
-from privsynth.privacy import Budget
-from privsynth.schema import Schema
+from privsynth.privacy.budget import Budget
+from privsynth.privacy.spending import reserve
+from privsynth.schema.schema import Schema
 
 CORPUS = Path(__file__).parent / "corpus" / "documents"
 SECONDS = 20
@@ -107,7 +107,7 @@ def read_ledger(path: Path) -> None:
 
 def read_evaluation(path: Path) -> None:
     told = Evaluation.from_json(path.read_bytes().decode("utf-8", "replace"), path.name)
-    assert judge(told, Policy())
+    assert apply_policy(told, Policy())
     assert found(told) == ()
     assert told.to_json()
 

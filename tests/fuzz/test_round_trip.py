@@ -11,7 +11,7 @@ from random_tables import declared, table
 
 import privsynth
 from privsynth.errors import PrivsynthError
-from privsynth.privacy import Budget
+from privsynth.privacy.budget import Budget
 
 FEW, MANY = 60, 3_000
 

@@ -14,8 +14,9 @@ import pandas as pd
 
 import privsynth
 from privsynth.artefact import FittedModel, packed
-from privsynth.privacy import Budget
-from privsynth.schema import Bounds, Column, Kind, Levels, Role, Schema, Source
+from privsynth.privacy.budget import Budget
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.schema import Schema
 
 __all__ = ["NAMES", "artefact", "toy"]
 

@@ -1,86 +1,9 @@
-"""The Gaussian copula: counts by class, and sums of products of normal scores."""
+"""Engine `copula`: a Gaussian copula over codes, exact or under a budget.
 
-from __future__ import annotations
+Import the recipe from here. The model is built from counts and sums alone, which is why every
+condition on it is exact.
+"""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from privsynth.engines.copula.recipe import Copula
 
-import numpy as np
-
-from privsynth.codec import Codec
-from privsynth.curator import Curator, PrivateCurator
-from privsynth.engines import Progress, check_rows
-from privsynth.engines.copula.model import CopulaModel
-from privsynth.engines.copula.noisy import check_size, learn
-from privsynth.engines.scores import Scale
-from privsynth.errors import ConfigError
-
-__all__ = ["Copula", "CopulaModel", "check_shrinkage"]
-
-
-@dataclass(frozen=True)
-class Copula:
-    """A Gaussian copula of codes.
-
-    Parameters
-    ----------
-    shrinkage : float
-        How many rows the pooled within-class correlation counts for beside a class's own.
-
-    Notes
-    -----
-    A discrete target divides the rows: each class has its own marginals and correlation, so the
-    target's share and its pairs with other columns are kept, and rows of a class cost no more
-    than others. A nullable number has two latent normals, one for its value and one for whether
-    it is there. All that is asked of the curator are counts and sums, which need no row in memory
-    and are answered with noise under a privacy budget.
-    """
-
-    shrinkage: float = 100.0
-
-    model: ClassVar[type[CopulaModel]] = CopulaModel
-
-    def __post_init__(self) -> None:
-        check_shrinkage(self.shrinkage)
-
-    def fit(
-        self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
-    ) -> CopulaModel:
-        """Learn marginals and correlations.
-
-        Raises
-        ------
-        DataError
-            The table has fewer rows than k.
-        """
-        k = curator.disclosure.k
-        check_rows("copula", curator.n_rows, k)
-        tell = progress or (lambda *_: None)
-        tell("counting", 0, 2)
-        scale = Scale.learn(curator)
-        tell("correlating", 1, 2)
-        moments = scale.moments(curator.products(scale.scores()))
-        correlation = scale.correlation(moments, k=k, shrinkage=self.shrinkage)
-        tell("correlating", 2, 2)
-        return CopulaModel.of(curator, scale, scale.shares(scale.counts, k), correlation)
-
-    def fit_privately(
-        self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
-    ) -> CopulaModel:
-        """Learn marginals and correlations from noisy counts and noisy sums."""
-        return learn(curator, self.shrinkage, progress)
-
-    def check_codec(self, codec: Codec) -> None:
-        """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
-        check_size(codec)
-
-
-def check_shrinkage(shrinkage: float) -> None:
-    """Refuse a number of rows below 0.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if not 0 <= shrinkage < np.inf:
-        raise ConfigError(f"shrinkage is {shrinkage}; give 0 or more rows")
+__all__ = ["Copula"]

@@ -12,13 +12,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codec, Codes
+from privsynth.arrays import Codes, Floats
+from privsynth.coding import Codec
 from privsynth.curator import Curator, Measurement
-from privsynth.documents import flag, number, whole
-from privsynth.engines import labels_to_draw
-from privsynth.engines.evidence import Evidence
-from privsynth.engines.guide import Guide
-from privsynth.engines.scores import (
+from privsynth.engines.copula.conditioning import Conditioning
+from privsynth.engines.copula.lookup import Lookup
+from privsynth.engines.copula.scores import (
     FARTHEST,
     LEAST_EIGENVALUE,
     Latent,
@@ -26,12 +25,13 @@ from privsynth.engines.scores import (
     bounds,
     latents_of,
 )
+from privsynth.engines.labels import labels_to_draw
 from privsynth.engines.stored import ROUNDING, check_sizes, reading, stored, stored_shares
 from privsynth.errors import ArtefactError, SamplingError
+from privsynth.files import flag, number, whole
 
 __all__ = ["CopulaModel", "Release"]
 
-Floats = npt.NDArray[np.float64]
 
 BLOCK = 4_096
 DRAWS_A_ROW = 1_000
@@ -205,7 +205,7 @@ class CopulaModel:
                 column.take(place, out=codes[:, j], mode="clip")
         return codes
 
-    def _evidence(self, asked: Mapping[int, int]) -> dict[int, Evidence]:
+    def _evidence(self, asked: Mapping[int, int]) -> dict[int, Conditioning]:
         """Give, for each class with rows, what the conditions say of its latent normals."""
         if any(not 0 <= code < self.sizes[j] for j, code in asked.items()):
             raise SamplingError("a code outside its column is asked for; ask for another value")
@@ -220,7 +220,7 @@ class CopulaModel:
             elif code != latent.null:
                 wanted[i] = int(np.flatnonzero(spans[i] == code)[0])
         return {
-            int(c): Evidence.build(
+            int(c): Conditioning.build(
                 {i: self._interval(row, i, code) for i, code in wanted.items()},
                 self.correlation[row],
             )
@@ -237,7 +237,7 @@ class CopulaModel:
         n: int,
         rng: np.random.Generator,
         asked: Mapping[int, int],
-        evidence: Mapping[int, Evidence],
+        evidence: Mapping[int, Conditioning],
     ) -> tuple[npt.NDArray[np.int32], Floats]:
         """Give the class of each row and the innovations of the latents that conditions bind.
 
@@ -284,7 +284,7 @@ class CopulaModel:
         rows: npt.NDArray[np.int32],
         heads: Floats,
         c: int,
-        known: Evidence,
+        known: Conditioning,
         asked: Mapping[int, int],
         rng: np.random.Generator,
     ) -> None:
@@ -319,11 +319,11 @@ class CopulaModel:
         return [[bounds(share) for share in self._spans(shares)] for shares in self.shares]
 
     @cached_property
-    def _guides(self) -> list[list[Guide]]:
+    def _guides(self) -> list[list[Lookup]]:
         """How each dimension's normals are read, class by class."""
         spans = self._spans(self.order)
         return [
-            [Guide.build(cuts, codes) for cuts, codes in zip(row, spans, strict=True)]
+            [Lookup.build(cuts, codes) for cuts, codes in zip(row, spans, strict=True)]
             for row in self._cuts
         ]
 

@@ -7,18 +7,18 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codec
-from privsynth.curator import MOST_CELLS, SCORE_PARTS, Measurement, PrivateCurator, Score
-from privsynth.engines import Progress
+from privsynth.arrays import Floats
+from privsynth.coding import Codec
+from privsynth.curator import MOST_CELLS, SCORE_PARTS, CodeScores, Measurement, PrivateCurator
 from privsynth.engines.copula.model import CopulaModel, Release
+from privsynth.engines.copula.scores import Latent, Scale, latents_of, positive, solve, waves
 from privsynth.engines.marginal.grouping import SMOOTH, simplex
-from privsynth.engines.marginal.survey import Survey, check_cells, survey
-from privsynth.engines.scores import Latent, Scale, latents_of, positive, solve, waves
+from privsynth.engines.marginal.oneway import OneWay, check_cells, measure_oneway
+from privsynth.engines.protocols import Progress
 from privsynth.errors import UsageError
 
 __all__ = ["check_size", "learn"]
 
-Floats = npt.NDArray[np.float64]
 
 COUNTS = 0.5
 """The part of the budget for the codes of each column; the rest is for the products."""
@@ -64,7 +64,7 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     tell("measuring marginals", 0, 2)
     sizes = curator.codec.sizes
     scale_now = curator.budget.rows_per_unit * math.sqrt(len(sizes) / (2 * COUNTS * curator.rho))
-    found = survey(curator, COUNTS * curator.rho, MOST_GROUPS, scale_now, evenly=EVENLY)
+    found = measure_oneway(curator, COUNTS * curator.rho, MOST_GROUPS, scale_now, evenly=EVENLY)
     # Groups have served to smooth the counts; scores are of codes, in each class.
     curator.group(
         [found.groups[j].of if j == found.label else np.arange(n) for j, n in enumerate(sizes)]
@@ -91,7 +91,7 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     )
 
 
-def _scale(codec: Codec, found: Survey) -> tuple[Scale, Floats]:
+def _scale(codec: Codec, found: OneWay) -> tuple[Scale, Floats]:
     """Give the counts of codes that are likely, class by class, and the share of each class."""
     label, latents = found.label, latents_of(codec, found.label)
     if label is None:
@@ -121,7 +121,7 @@ def _scale(codec: Codec, found: Survey) -> tuple[Scale, Floats]:
     return Scale(latents, whole, tuple(order), tuple(counts)), prior / prior.sum()
 
 
-def _smoothed(found: Survey, position: int, rows: Floats) -> Floats:
+def _smoothed(found: OneWay, position: int, rows: Floats) -> Floats:
     """Give the likely rows of each code of a column in each class, shape (classes, codes)."""
     told = found.gathered[position]
     own = found.groups[told.clique[0]]
@@ -134,7 +134,7 @@ def _smoothed(found: Survey, position: int, rows: Floats) -> Floats:
     return np.asarray(own.of_codes(lifted.T).T * own.shares.T)
 
 
-def _told(scale: Scale, found: Survey) -> list[Score]:
+def _told(scale: Scale, found: OneWay) -> list[CodeScores]:
     """Return the score of each code in each counted class; that of codes never drawn is 0."""
     scores = []
     for j, values in scale.scores():
@@ -159,7 +159,7 @@ def _ranked(counts: Floats, of: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
     return np.lexsort((np.arange(len(place)), mean[group])).astype(np.int32)
 
 
-def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: Survey) -> Floats:
+def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: OneWay) -> Floats:
     """Give the likely correlations of the latent normals, class by class."""
     width, rows = len(scale.latents), scale.rows.astype(float)
     noise = measured.scale / SCORE_PARTS**2

@@ -18,14 +18,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.documents import whole
+from privsynth.arrays import Floats
 from privsynth.engines.marginal.junction import Clique, Junction
 from privsynth.engines.stored import places, reading, stored
 from privsynth.errors import ArtefactError, SamplingError
+from privsynth.files import whole
 
 __all__ = ["Beliefs", "along", "calibrate", "onto"]
 
-Floats = npt.NDArray[np.float64]
 
 AXES = ascii_letters[:-1]
 

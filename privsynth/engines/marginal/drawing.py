@@ -7,11 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.arrays import Floats
 from privsynth.engines.marginal.calibration import Beliefs
 
 __all__ = ["draw"]
-
-Floats = npt.NDArray[np.float64]
 
 
 def draw(beliefs: Beliefs, n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:

@@ -18,12 +18,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.arrays import Floats
 from privsynth.engines.marginal.calibration import Beliefs, along, calibrate, onto
 from privsynth.engines.marginal.junction import Clique, Junction, junction
 
 __all__ = ["PULL", "Estimate", "Measured", "estimate"]
 
-Floats = npt.NDArray[np.float64]
 
 PULL = 0.06
 """The weight of the relative entropy, in rows, beside the squared standardised residuals."""

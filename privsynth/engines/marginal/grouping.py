@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.arrays import Floats
 from privsynth.engines.stored import ROUNDING, stored
 from privsynth.errors import ArtefactError
 
-__all__ = ["Groups", "gather", "keep_all", "simplex", "spread"]
+__all__ = ["Groups", "group_codes", "keep_all", "simplex", "spread"]
 
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
 SURE = 4.0
@@ -214,7 +214,7 @@ def keep_all(counts: Floats, scale: float, spare: int) -> Groups:
     return Groups(of.astype(np.intp), there.astype(float)[:, None])
 
 
-def gather(
+def group_codes(
     counts: Floats, scale: float, spare: int, ordered: bool, most: int, strength: float = 1.0
 ) -> Groups:
     """Gather codes into groups.

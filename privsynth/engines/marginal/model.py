@@ -10,14 +10,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Codec, Codes
+from privsynth.arrays import Codes
+from privsynth.coding import Codec
 from privsynth.curator import Measurement
-from privsynth.documents import number, whole
 from privsynth.engines.marginal.calibration import Beliefs
 from privsynth.engines.marginal.drawing import draw
 from privsynth.engines.marginal.grouping import Groups
 from privsynth.engines.stored import check_sizes, places, reading, stored
 from privsynth.errors import ArtefactError, SamplingError
+from privsynth.files import number, whole
 
 __all__ = ["MarginalModel"]
 

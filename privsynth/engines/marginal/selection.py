@@ -5,14 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from privsynth.engines.marginal.junction import Clique, footprint
 
 __all__ = ["affordable", "best_set", "spanning"]
 
-Floats = npt.NDArray[np.float64]
 
 PATIENCE = 20
 """How many cliques in a row may be too much for the tree before no more are tried."""

@@ -7,6 +7,7 @@ numpy: one generator is the only source of chance, and no row depends on its nei
 """
 
 from privsynth.engines.sdv.copula import GaussianCopula
-from privsynth.engines.sdv.networks import CTGAN, TVAE, CopulaGAN, NetworkModel
+from privsynth.engines.sdv.model import NetworkModel
+from privsynth.engines.sdv.networks import CTGAN, TVAE, CopulaGAN
 
 __all__ = ["CTGAN", "TVAE", "CopulaGAN", "GaussianCopula", "NetworkModel"]

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from privsynth.arrays import Floats
 from privsynth.curator import Curator
-from privsynth.engines import Progress, check_rows
-from privsynth.engines.copula import CopulaModel, check_shrinkage
-from privsynth.engines.scores import Moments, Scale
+from privsynth.engines.copula.model import CopulaModel
+from privsynth.engines.copula.recipe import check_shrinkage
+from privsynth.engines.copula.scores import Moments, Scale
+from privsynth.engines.labels import check_rows
+from privsynth.engines.protocols import Progress
 from privsynth.engines.sdv.marginals import EMPIRICAL, check_distributions, counts_of, distributions
 
 __all__ = ["GaussianCopula"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

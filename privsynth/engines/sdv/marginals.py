@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import Cells, Codec
-from privsynth.errors import ConfigError, known
+from privsynth.arrays import Floats
+from privsynth.coding import Cells, Codec
+from privsynth.errors import ConfigError, did_you_mean
 
 __all__ = ["EMPIRICAL", "check_distributions", "counts_of", "distributions"]
 
-Floats = npt.NDArray[np.float64]
 
 EMPIRICAL = "empirical"
 DISTRIBUTIONS = {
@@ -41,7 +41,9 @@ def check_distributions(default: str, by_column: Mapping[str, str]) -> None:
                 f"use {EMPIRICAL!r}"
             )
         if name not in (EMPIRICAL, *DISTRIBUTIONS):
-            raise ConfigError(f"no distribution {name!r}{known(name, [EMPIRICAL, *DISTRIBUTIONS])}")
+            raise ConfigError(
+                f"no distribution {name!r}{did_you_mean(name, [EMPIRICAL, *DISTRIBUTIONS])}"
+            )
 
 
 def distributions(codec: Codec, default: str, by_column: Mapping[str, str]) -> tuple[str, ...]:
@@ -57,7 +59,7 @@ def distributions(codec: Codec, default: str, by_column: Mapping[str, str]) -> t
         if name not in names:
             raise ConfigError(
                 f"a distribution is given for {name!r}, which is no continuous column"
-                f"{known(name, names)}"
+                f"{did_you_mean(name, names)}"
             )
     return tuple(
         by_column.get(coding.name, default) if isinstance(coding, Cells) else EMPIRICAL

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.codec import as_type
+from privsynth.coding import as_type
 from privsynth.errors import StorageError
 from privsynth.evaluation.frames import canonical
 from privsynth.evaluation.score import Score

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from privsynth.policy import Finding, Verdict, found
+from privsynth.evaluation import Finding, Verdict, found
 from privsynth.report.layout import label, of_difference
 from privsynth.report.plots.marks import INK, LINE, MINORITY, SOFT, SYNTHETIC, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from privsynth.evaluation.score import Evaluation, Score
+    from privsynth.evaluation import Evaluation, Score
 
 __all__ = ["Attack", "attacks", "draw_attacks"]
 

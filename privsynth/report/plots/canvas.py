@@ -19,7 +19,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from privsynth.leftovers import TEMPORARY, prefix, sweep
+from privsynth.files import TEMPORARY, prefix, sweep
 from privsynth.report.plots.marks import INK, LINE, MINORITY, SOFT, SYNTHETIC
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from privsynth.report.plots.densities import Density, draw_densities
 from privsynth.report.plots.minority import draw_curves, draw_differences, draw_thresholds
 
 if TYPE_CHECKING:
-    from privsynth.evaluation.score import Evaluation
+    from privsynth.evaluation import Evaluation
 
 __all__ = ["Picture", "pictures"]
 

@@ -1,0 +1,142 @@
+"""The command `privsynth fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from privsynth.cli.options import (
+    FILE,
+    SEED,
+    budget_of,
+    data_option,
+    delta_option,
+    encoding_option,
+    engine_option,
+    epsilon_option,
+    escape_option,
+    k_option,
+    ledger_option,
+    new_ledger_option,
+    rows_per_unit_option,
+    schema_option,
+    set_option,
+    target_option,
+    unit_option,
+)
+from privsynth.cli.results import model_line
+from privsynth.cli.terminal import Command, Voice
+from privsynth.errors import UsageError
+from privsynth.files import check_writable
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(cls=Command)
+@data_option
+@click.option(
+    "-o", "--output", type=FILE, metavar="MODEL", required=True, help="Model file to write."
+)
+@engine_option
+@target_option
+@schema_option
+@click.option(
+    "--config",
+    type=FILE,
+    metavar="FILE",
+    help="YAML file with the same settings; the command line wins over it.",
+)
+@set_option
+@k_option
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Share of rows to set aside before anything is learnt; needs --holdout-output.",
+)
+@click.option(
+    "--holdout-output",
+    metavar="FILE",
+    help="Table to write the rows set aside to. It holds real rows.",
+)
+@click.option(
+    "--seed", type=SEED, metavar="N", help="Same seed, same model.  [default: drawn and printed]"
+)
+@encoding_option
+@escape_option
+@epsilon_option
+@delta_option
+@unit_option
+@rows_per_unit_option
+@ledger_option
+@new_ledger_option
+@click.option(
+    "--minority",
+    is_flag=True,
+    default=None,
+    help="Learn the rows of the classes below the most frequent one alone; needs a target.",
+)
+@click.option(
+    "--allow-rows", is_flag=True, help="Save a model even if its engine keeps training rows."
+)
+@click.pass_obj
+def fit(
+    voice: Voice,
+    /,
+    data: str,
+    output: Path,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    allow_rows: bool,
+    **given: Any,
+) -> None:
+    """Learn a model of DATA and save it.
+
+    The model file holds parameters alone, under disclosure control: nothing in it rests on fewer
+    than k rows. It carries no formal guarantee, and says so. With --epsilon it carries one: what
+    is learnt are noisy counts, and the schema declares the domain of every column.
+    """
+    from privsynth.config import RunConfig, parse_setting
+
+    run = RunConfig() if config is None else RunConfig.from_yaml(config)
+    run = run.override(dict(parse_setting(text) for text in assignments), **given)
+    if (run.holdout is None) != (run.holdout_output is None):
+        raise UsageError("--holdout and --holdout-output belong together; give both or neither")
+    budget = budget_of(run)
+    from privsynth import pipeline, table
+
+    table.check_distinct(
+        {"DATA": data, "--schema": run.schema, "--config": config},
+        {"--output": output, "--holdout-output": run.holdout_output, "--ledger": run.ledger},
+    )
+    check_writable(output)
+
+    with voice.progress() as progress:
+        progress("reading the table", 0, 0)
+        model = pipeline.fit(
+            data,
+            engine=run.engine,
+            target=run.target,
+            schema=run.schema,
+            k=run.k,
+            seed=run.seed,
+            settings=run.settings,
+            encoding=run.encoding,
+            escape=run.escape,
+            holdout=run.holdout,
+            holdout_output=run.holdout_output,
+            minority=run.minority,
+            budget=budget,
+            ledger=run.ledger,
+            new_ledger=run.new_ledger,
+            progress=progress,
+        )
+        model.save(output, allow_rows=allow_rows)
+    for line in model_line(model):
+        voice.say(line)
+    if run.seed is None and model.ledger.budget is None:
+        voice.say_seed(model.card["seed"])
+    voice.say(f"{output}: saved")

@@ -1,0 +1,70 @@
+"""The command `privsynth schema`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from privsynth.cli.options import (
+    FILE,
+    data_option,
+    encoding_option,
+    escape_option,
+    k_option,
+    target_option,
+)
+from privsynth.cli.terminal import Command, Voice
+from privsynth.files import check_writable, replacing
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(cls=Command)
+@data_option
+@click.option(
+    "-o", "--output", type=FILE, metavar="FILE", help="YAML file to write.  [default: stdout]"
+)
+@target_option
+@k_option
+@encoding_option
+@escape_option
+@click.pass_obj
+def schema(
+    voice: Voice,
+    /,
+    data: str,
+    output: Path | None,
+    target: str | None,
+    k: int | None,
+    encoding: str | None,
+    escape: bool | None,
+) -> None:
+    """Propose a schema for DATA.
+
+    It is a YAML file that a person reviews and gives to fit. For each column it states the kind,
+    the domain and where that came from, the role, and why the column was given that kind. Nothing
+    held by fewer than k rows is named in it.
+    """
+    from privsynth.config import RunConfig
+
+    run = RunConfig().override({}, target=target, k=k, encoding=encoding, escape=escape)
+    from privsynth import pipeline, table
+
+    table.check_distinct({"DATA": data}, {"--output": output or "-"})
+    if output is not None:
+        check_writable(output)
+
+    with voice.progress() as progress:
+        progress("reading the table", 0, 0)
+        proposed = pipeline.propose_schema(
+            data, target=run.target, k=run.k, encoding=run.encoding, escape=run.escape
+        )
+    if output is None:
+        click.echo(proposed.to_yaml(), nl=False)
+        return
+    with replacing(output) as temporary:
+        temporary.write_text(proposed.to_yaml(), encoding="utf-8")
+    voice.say(f"{output}: {len(proposed)} columns proposed; review them, then fit with --schema")

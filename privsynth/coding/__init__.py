@@ -1,0 +1,48 @@
+"""Values to integer codes and back.
+
+The codec is the only place where a cell's value is known. Engines and the curator see codes;
+nothing here asks the curator or knows an engine.
+"""
+
+from __future__ import annotations
+
+from privsynth.coding.cells import Cells
+from privsynth.coding.codec import MOST_CLASSES, Codec, Coding, spare
+from privsynth.coding.declared import (
+    Units,
+    check_declared,
+    declared_codec,
+    readable_levels,
+    units_of,
+)
+from privsynth.coding.determined import DeterminedCodes
+from privsynth.coding.learning import learn
+from privsynth.coding.levels import OTHER, LevelCodes
+from privsynth.coding.reading import as_declared, comparable, numbers_in, unit_texts
+from privsynth.coding.surrogate import SurrogateCodes
+from privsynth.coding.values import as_type, numbers_of, typed
+
+__all__ = [
+    "MOST_CLASSES",
+    "OTHER",
+    "Cells",
+    "Codec",
+    "Coding",
+    "DeterminedCodes",
+    "LevelCodes",
+    "SurrogateCodes",
+    "Units",
+    "as_declared",
+    "as_type",
+    "check_declared",
+    "comparable",
+    "declared_codec",
+    "learn",
+    "numbers_in",
+    "numbers_of",
+    "readable_levels",
+    "spare",
+    "typed",
+    "unit_texts",
+    "units_of",
+]

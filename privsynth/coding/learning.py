@@ -1,0 +1,330 @@
+"""Build a codec from the rows of a table, under disclosure control."""
+
+from __future__ import annotations
+
+import warnings
+from bisect import bisect_left
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from privsynth.coding.cells import Cells
+from privsynth.coding.codec import MOST_CELLS, Codec, Coding, with_determined
+from privsynth.coding.determined import DeterminedCodes
+from privsynth.coding.levels import OTHER, LevelCodes
+from privsynth.coding.surrogate import SurrogateCodes
+from privsynth.coding.values import TICKS, as_type, decoded, numbers_of, scalar_array
+from privsynth.errors import DataError, PrivsynthWarning
+from privsynth.privacy import Disclosure
+from privsynth.schema import (
+    Bounds,
+    Column,
+    Kind,
+    Levels,
+    Schema,
+    clipped,
+    level_values,
+    round_numbers,
+)
+from privsynth.table import Table, arrow_type
+
+__all__ = ["learn"]
+
+
+def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
+    """Build the codec of a table: cells and levels that rest on at least k rows each.
+
+    Parameters
+    ----------
+    table : Table
+        The training rows.
+    schema : Schema
+        Kinds and domains; a domain is only ever narrowed here, never widened.
+    disclosure : Disclosure
+        The disclosure control to obey.
+
+    Raises
+    ------
+    DataError
+        A column's values do not fit its declared kind.
+    SchemaError
+        What is declared of a column that follows from another does not fit the other's coding.
+    """
+    names = schema.names
+    target = schema.target
+    modelled = {
+        column.name: _learn_column(table, column, disclosure.k)
+        for column in schema
+        if column.determined_by is None
+    }
+    codings = with_determined(schema, modelled)
+    for coding in codings:
+        if isinstance(coding, DeterminedCodes):
+            _compare(table, coding)
+    return Codec(codings, None if target is None else names.index(target.name))
+
+
+def _compare(table: Table, coding: DeterminedCodes) -> None:
+    """Warn of rows that hold another value than the one which a mapping gives."""
+    rows = table.to_arrow([coding.by.name, coding.name])
+    told, held = decoded(coding.follow(rows.column(0))), decoded(rows.column(1))
+    same = pc.fill_null(pc.equal(told, held), False)
+    both = pc.and_(told.is_null(), held.is_null())
+    others = len(held) - (pc.sum(pc.or_(same, both)).as_py() or 0)
+    if others:
+        warnings.warn(
+            f"{table.name}, column {coding.name!r}: {others} of {len(held)} rows hold another "
+            f"value than the one that 'mapping' gives for their {coding.by.name!r}; rows that are "
+            "drawn follow the mapping",
+            PrivsynthWarning,
+            stacklevel=4,
+        )
+
+
+def _learn_column(table: Table, column: Column, k: int) -> Coding:
+    values, counts, nulls = table.value_counts(column.name)
+    nullable = bool(nulls >= k)
+    if counts.sum() < k:
+        return LevelCodes(column, (), nullable=True)
+    if column.kind.surrogate:
+        distinct = None if column.unique else len(values)
+        share = round(len(values) / int(counts.sum()), 3)
+        return SurrogateCodes(column, distinct, share, nullable, _beyond(column, values))
+    if column.kind.continuous and not isinstance(column.domain, Levels):
+        dtype = np.dtype(np.float64 if column.kind is Kind.NUMERIC else np.int64)
+        try:
+            numbers, _ = numbers_of(values, dtype)
+        except pa.ArrowInvalid:
+            raise DataError(
+                f"{table.name}, column {column.name!r}: holds whole numbers of 2**63 or more; "
+                "store them as text or as float64"
+            ) from None
+        if not np.isfinite(numbers).all():
+            raise DataError(
+                f"{table.name}, column {column.name!r}: holds an infinite value; "
+                "replace it by a number or leave it empty"
+            )
+        return _cells(column, numbers, counts, k, nullable)
+    return _levels(column, values, counts, k, nullable)
+
+
+def _beyond(column: Column, values: pa.Array) -> int:
+    """Give the first power of ten above every id that is a whole number, where it has room."""
+    if column.kind is not Kind.ID or not pa.types.is_integer(values.type):
+        return 0
+    above = 10 ** len(str(abs(pc.max(values).as_py())))
+    return above if 10 * above < 2 ** (values.type.bit_width - 1) else 0
+
+
+def _levels(
+    column: Column, values: pa.Array, counts: npt.NDArray[np.int64], k: int, nullable: bool
+) -> LevelCodes:
+    plain = decoded(values)
+    if isinstance(column.domain, Levels):
+        listed = as_type(list(column.domain.values), plain.type)
+        places = pc.index_in(listed, value_set=plain)
+        held = np.where(
+            np.asarray(places.is_valid()), counts[np.asarray(pc.fill_null(places, 0))], 0
+        )
+        levels = [v for v, c in zip(column.domain.values, held, strict=True) if c >= k]
+    else:
+        kept = np.flatnonzero(counts >= k)
+        order = kept[np.argsort(-counts[kept], kind="stable")]
+        held = counts[order]
+        levels = level_values(plain.take(pa.array(order)))
+    rest = int(counts.sum() - held[held >= k].sum())
+    texts = pa.types.is_string(plain.type)
+    pooled = texts and rest >= k and OTHER not in levels
+    if not levels and not pooled:
+        return LevelCodes(column, (), nullable=True)
+    return LevelCodes(column, tuple(levels), pooled, nullable)
+
+
+def _cells(
+    column: Column,
+    numbers: npt.NDArray[Any],
+    counts: npt.NDArray[np.int64],
+    k: int,
+    nullable: bool,
+) -> Cells:
+    """Cut the line into atoms of at least k rows and intervals of at least k rows between them.
+
+    `numbers` are the distinct values, ascending, and `counts` the rows that hold each.
+    """
+    step = _step(column, numbers, counts, k)
+    if counts.sum() < 2 * k:
+        at = _few(numbers, counts, k)
+        return Cells(column, at, at, at.astype(float), step, nullable)
+    low, high = _limits(column, numbers, counts, k)
+    inner = (low <= numbers) & (numbers <= high)
+    within = np.clip(numbers, low, high)
+    first = np.flatnonzero(np.concatenate([[True], within[1:] != within[:-1]]))
+    values, held = within[first], np.add.reduceat(counts, first)
+    # Rows clipped to a bound fall in the cell there, but do not make an atom of the bound.
+    own = np.add.reduceat(counts * inner, first)
+    per = max(k, -(-int(held.sum()) // MOST_CELLS))
+    atom = own >= (k if len(values) <= MOST_CELLS else per)
+    starts, ends = _runs(atom, held, k, per)
+    single = (starts == ends) & (own[starts] >= k)
+    lows, highs = _edges(values, starts, ends, single)
+    lows, highs = _on_grid(lows, highs, single, step, column.decimals)
+    cells = _settled(Cells(column, lows, highs, lows.astype(float), step), values, held, k)
+    return replace(cells, mid=_balance(cells, values, own, k), nullable=nullable)
+
+
+def _few(numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> npt.NDArray[Any]:
+    """Give the atoms of fewer than 2k rows; without any, one round number near their middle."""
+    if (counts >= k).any():
+        return numbers[counts >= k]
+    first, middle, last = np.repeat(numbers, counts)[
+        [counts.sum() // 4, counts.sum() // 2, 3 * counts.sum() // 4]
+    ]
+    grid = 10.0 ** np.ceil(np.log10(max(float(last - first), 1e-12)))
+    return np.asarray([round(float(middle) / grid) * grid]).astype(numbers.dtype)
+
+
+def _limits(
+    column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int
+) -> tuple[Any, Any]:
+    """Give the bounds to clip to: the schema's, and never wider than k rows from each end allow."""
+    low, high = clipped(numbers, counts, k, round_numbers)
+    if not isinstance(column.domain, Bounds):
+        return low, high
+    least, most = (
+        numbers_of(scalar_array(column, end), numbers.dtype)[0][0]
+        for end in (column.domain.low, column.domain.high)
+    )
+    apart = least > high or most < low
+    return (least, most) if apart else (max(low, least), min(high, most))
+
+
+def _runs(
+    atom: npt.NDArray[np.bool_], held: npt.NDArray[np.int64], k: int, per: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Give the first and last value of each cell; a run of fewer than k rows gets no cell."""
+    rows = [0, *np.cumsum(held).tolist()]
+    cells: list[tuple[int, int]] = []
+    start = 0
+    for stop in [*np.flatnonzero(atom).tolist(), len(atom)]:
+        while start < stop and rows[stop] - rows[start] >= k:
+            end = min(bisect_left(rows, rows[start] + per), stop)
+            if rows[stop] - rows[end] < per:
+                end = stop
+            cells.append((start, end - 1))
+            start = end
+        if stop < len(atom):
+            cells.append((stop, stop))
+        start = stop + 1
+    pairs = np.array(cells, dtype=np.intp).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _edges(
+    values: npt.NDArray[Any],
+    starts: npt.NDArray[np.intp],
+    ends: npt.NDArray[np.intp],
+    single: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Put the ends of intervals at the roundest numbers near by, and so at no row's own value.
+
+    An end may move by an eighth of the cell beside it, or as far as to the atom there.
+    """
+    own, last = values[starts], values[ends]
+    whole = values.dtype == np.int64
+    reach = (last - own) // 8 if whole else (last - own) / 8
+    left = np.where(single, last, last - reach)[:-1]
+    right = np.where(single, own, own + reach)[1:]
+    gaps = _round_between(np.minimum(left, right - whole), right)
+    low = np.where(single, own, np.concatenate([values[:1], gaps]))
+    high = np.where(single, own, np.concatenate([gaps - whole, values[-1:]]))
+    return low, np.maximum(low, high)
+
+
+def _on_grid(
+    low: npt.NDArray[Any],
+    high: npt.NDArray[Any],
+    single: npt.NDArray[np.bool_],
+    step: int,
+    decimals: int | None,
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Draw intervals in to the column's own grid, where they hold a point of it.
+
+    Neighbours may not share a number of the grid: it would come back as the other's.
+    """
+    if low.dtype == np.int64:
+        up, down = -(-low // step) * step, high // step * step
+    elif decimals is not None:
+        grid = 10.0**decimals
+        up = np.round(np.ceil(np.round(low * grid, 3)) / grid, decimals)
+        below = np.round((np.ceil(np.round(high * grid, 3)) - 1) / grid, decimals)
+        down = np.append(below[:-1], high[-1:])
+    else:
+        return low, high
+    fits = (up <= down) & ~single
+    return np.where(fits, up, low), np.where(fits, down, high)
+
+
+def _settled(cells: Cells, values: npt.NDArray[Any], held: npt.NDArray[np.int64], k: int) -> Cells:
+    """Drop the cells that are left with fewer than k rows when each value goes to the nearest."""
+    while True:
+        codes = cells._spans(values)
+        rows = np.bincount(codes, weights=held, minlength=len(cells.low))
+        if (rows >= k).all():
+            return cells
+        # One at a time and the smallest first, since its rows may be what a neighbour lacks.
+        kept = np.arange(len(rows)) != int(rows.argmin())
+        cells = replace(cells, low=cells.low[kept], high=cells.high[kept], mid=cells.mid[kept])
+
+
+def _balance(
+    cells: Cells, values: npt.NDArray[Any], own: npt.NDArray[np.int64], k: int
+) -> npt.NDArray[np.float64]:
+    """Give each cell's mean, to a hundredth of its width, which says no more than the width does.
+
+    Rows clipped to a bound say nothing of where in the cell there they would lie.
+    """
+    codes = cells._spans(values)
+    rows = np.bincount(codes, weights=own, minlength=len(cells.low))
+    total = np.bincount(codes, weights=values.astype(float) * own, minlength=len(cells.low))
+    low, high = cells.low.astype(float), cells.high.astype(float)
+    means = np.where(rows < k, low / 2 + high / 2, total / np.maximum(rows, 1))
+    width = np.where(high > low, high - low, 1.0)
+    mid = low + np.round((np.clip(means, low, high) - low) / width, 2) * width
+    return np.asarray(np.clip(mid, low, high))
+
+
+def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give the roundest number in each gap: above `left`, and below `right` (or at it, for int)."""
+    if left.dtype == np.int64:
+        powers = 10 ** np.arange(19, dtype=np.int64)[:, None]
+        coarse = right // powers * powers
+        fits = coarse > left
+    else:
+        middle = left / 2 + right / 2
+        grids = 10.0 ** np.arange(17, -18, -1)[:, None]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            coarse = np.round(middle * grids) / grids
+            fits = (left < coarse) & (coarse < right)
+        finest = np.where(left < middle, middle, right)
+        coarse, fits = np.vstack([finest, coarse]), np.vstack([np.ones_like(left, bool), fits])
+    coarsest = len(fits) - 1 - fits[::-1].argmax(axis=0)
+    return np.asarray(np.take_along_axis(coarse, coarsest[None], axis=0)[0])
+
+
+def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> int:
+    """Give the coarsest usual grid on which all but fewer than k integers or datetimes lie."""
+    if numbers.dtype != np.int64:
+        return 1
+    steps: tuple[int, ...] = (1000, 500, 100, 50, 25, 10, 5)
+    dtype = arrow_type(column.dtype)
+    if pa.types.is_timestamp(dtype) or pa.types.is_time(dtype) or pa.types.is_duration(dtype):
+        second = TICKS[dtype.unit]
+        grid = [86_400 * second, 3600 * second, 60 * second, second, second // 1000]
+        steps = tuple(tick for tick in grid if tick > 1)
+    elif column.kind is Kind.DATETIME:
+        return 1
+    return next((step for step in steps if counts[numbers % step != 0].sum() < k), 1)

@@ -1,0 +1,199 @@
+"""The one door from an engine to the private rows; every answer is charged before it is given.
+
+The name is differential privacy's *trusted curator* (Dwork & Roth, 2014, section 2). Engines
+never hold the table: they ask here, in codes. Exact answers are charged as not private, and
+refused under a budget; noisy ones come from an accountant, which holds the table then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.arrays import Codes, Floats
+from privsynth.coding import Codec
+from privsynth.privacy import Disclosure, Event, Ledger
+from privsynth.table import Table, count
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["CodeScores", "Curator"]
+Clique: TypeAlias = tuple[int, ...]
+
+CodeScores: TypeAlias = tuple[int, Floats]
+"""A column's position and a value for each of its codes, shape (classes, codes); one row where
+the target is not discrete."""
+
+MOST_KEPT = 2**28
+BLOCK = 4_096
+FEW_CODES = 48
+
+
+class Curator:
+    """Answers questions about one table and charges them to a ledger.
+
+    Parameters
+    ----------
+    table : Table
+        The private rows.
+    codec : Codec
+        How they become codes.
+    ledger : Ledger
+        Where answers are charged.
+    disclosure : Disclosure
+        The disclosure control that engines obey: nothing may rest on fewer than k rows.
+    """
+
+    def __init__(self, table: Table, codec: Codec, ledger: Ledger, disclosure: Disclosure) -> None:
+        self._table = table
+        self._ledger = ledger
+        self._kept: tuple[npt.NDArray[np.integer], ...] = ()
+        self.codec = codec
+        self.disclosure = disclosure
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return self._table.n_rows
+
+    def codes(self) -> Codes:
+        """Give every row in codes: an exact answer, which leaves no guarantee.
+
+        Returns
+        -------
+        Codes, shape (rows, columns)
+            Column-major.
+        """
+        self._ledger.charge(Event("rows", "every row, in codes"))
+        codes = np.empty((self.n_rows, len(self.codec.sizes)), dtype=np.int32, order="F")
+        start = 0
+        for batch in self._table.batches():
+            codes[start : start + batch.num_rows] = self.codec.encode(batch)
+            start += batch.num_rows
+        return codes
+
+    def rows(self) -> pa.Table:
+        """Give every row with its values: for a model that holds rows, and says so."""
+        self._ledger.charge(Event("rows", "every row, with its values"))
+        return self._table.to_arrow()
+
+    def exact_marginals(self, cliques: Sequence[tuple[int, ...]]) -> list[npt.NDArray[np.int64]]:
+        """Count the rows in each cell of each clique, in one pass and without holding the rows.
+
+        Parameters
+        ----------
+        cliques : sequence of tuple of int
+            Column positions.
+
+        Returns
+        -------
+        list of ndarray of int64
+            One a clique, with one axis a column of it, as long as the column has codes.
+        """
+        self._ledger.charge(Event("marginals", f"{len(cliques)} exact"))
+        sizes = self.codec.sizes
+        totals = [np.zeros([sizes[j] for j in clique], dtype=np.int64) for clique in cliques]
+        for codes in self._batches():
+            for total, clique in zip(totals, cliques, strict=True):
+                total += count(codes, sizes, clique)
+        return totals
+
+    def sums(self, scores: Sequence[CodeScores], by: Sequence[int]) -> list[Floats]:
+        """Sum scores over the rows of each code, in one pass and without holding the rows.
+
+        Parameters
+        ----------
+        scores : sequence of CodeScores
+        by : sequence of int
+            Positions of the columns by whose codes the rows are divided.
+
+        Returns
+        -------
+        list of ndarray, shape (codes, scores)
+            One a column of `by`.
+        """
+        self._ledger.charge(Event("sums", f"{len(scores)} scores by {len(by)} columns, exact"))
+        sizes = self.codec.sizes
+        totals = {j: np.zeros((sizes[j], len(scores))) for j in by}
+        few = [j for j in totals if sizes[j] <= FEW_CODES]
+        ends = np.cumsum([0, *[sizes[j] for j in few]])
+        holds = np.empty((ends[-1], BLOCK), dtype=np.float32)
+        for codes in self._batches():
+            for start in range(0, len(codes), BLOCK):
+                block = codes[start : start + BLOCK]
+                told = self._told(scores, block)
+                if few:
+                    held = [
+                        block[:, j] == np.arange(sizes[j], dtype=block.dtype)[:, None] for j in few
+                    ]
+                    coded = np.concatenate(held, out=holds[:, : len(block)])
+                    added = coded @ told.T.astype(np.float32)
+                    for j, first, end in zip(few, ends[:-1], ends[1:], strict=True):
+                        totals[j] += added[first:end]
+                for j in totals.keys() - few:
+                    for total, values in zip(totals[j].T, told, strict=True):
+                        total += np.bincount(block[:, j], values, minlength=sizes[j])
+        return [totals[j] for j in by]
+
+    def products(self, scores: Sequence[CodeScores]) -> Floats:
+        """Sum the products of all pairs of scores in each class, without holding the rows.
+
+        Parameters
+        ----------
+        scores : sequence of CodeScores
+
+        Returns
+        -------
+        ndarray, shape (classes, 1 + scores, 1 + scores)
+            The constant 1 stands before the scores, so that their sums and the rows are told too.
+        """
+        self._ledger.charge(Event("products", f"all pairs of {len(scores)} scores, exact"))
+        target = self.codec.target if self.codec.classes else None
+        classes = 1 if target is None else self.codec.sizes[target]
+        constant = (0, np.ones((classes, self.codec.sizes[0])))
+        total = np.zeros((classes, 1 + len(scores), 1 + len(scores)))
+        for codes in self._batches():
+            if target is not None:
+                codes = codes.take(np.argsort(codes[:, target], kind="stable"), axis=0)
+            held = np.bincount([] if target is None else codes[:, target], minlength=classes)
+            ends = [len(codes)] if target is None else np.cumsum(held).tolist()
+            start = 0
+            for c, end in enumerate(ends):
+                for first in range(start, end, BLOCK):
+                    told = self._told([constant, *scores], codes[first : min(first + BLOCK, end)])
+                    total[c] += told @ told.T
+                start = end
+        return total
+
+    def _told(self, scores: Sequence[CodeScores], codes: npt.NDArray[np.integer]) -> Floats:
+        """Give the scores of some rows, shape (scores, rows)."""
+        sizes = self.codec.sizes
+        told = np.empty((len(scores), len(codes)))
+        label = np.zeros(len(codes), dtype=np.intp)
+        if self.codec.classes and self.codec.target is not None:
+            label += codes[:, self.codec.target]
+        for row, (j, values) in zip(told, scores, strict=True):
+            values.ravel().take(label * sizes[j] + codes[:, j], out=row, mode="clip")
+        return told
+
+    def _batches(self) -> Iterator[npt.NDArray[np.integer]]:
+        """Give the rows in codes, in batches and as narrow as their sizes allow.
+
+        Those of a table of which that takes little are kept for the next question.
+        """
+        if self._kept:
+            yield from self._kept
+            return
+        narrow = np.min_scalar_type(max(self.codec.sizes, default=1) - 1)
+        small = self.n_rows * len(self.codec.sizes) * narrow.itemsize <= MOST_KEPT
+        kept = []
+        for batch in self._table.batches():
+            codes = self.codec.encode(batch, narrow)
+            if small:
+                kept.append(codes)
+            yield codes
+        self._kept = tuple(kept)

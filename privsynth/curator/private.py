@@ -1,0 +1,356 @@
+"""The one door from an engine to the private rows; every answer is charged before it is given.
+
+The name is differential privacy's *trusted curator* (Dwork & Roth, 2014, section 2). Engines
+never hold the table: they ask here, in codes. Exact answers are charged as not private, and
+refused under a budget; noisy ones come from an accountant, which holds the table then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.arrays import Floats
+from privsynth.coding import Codec
+from privsynth.curator.exact import BLOCK, Clique, CodeScores
+from privsynth.errors import BudgetExceeded, UsageError
+from privsynth.privacy import Accountant, Budget
+from privsynth.table import Table, count
+
+__all__ = ["MOST_CELLS", "SCORE_PARTS", "Measurement", "PrivateCurator"]
+RESOLUTION = 1_000
+"""Into how many parts a row is cut where an answer compares counts with fractions of rows."""
+MOST_CELLS = 2**26
+"""Of all cliques that one answer counts; their counts take half a gigabyte."""
+SCORE_PARTS = 64
+"""Into how many parts a score is cut where products of scores are summed with noise."""
+MOST_OF_A_ROW = 1.5
+"""A row's squared scores add up to at most so much a score; they are mostly below 1 each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """The noisy counts of a clique.
+
+    Parameters
+    ----------
+    clique : tuple of int
+        Column positions.
+    values : ndarray of int64
+        One axis a column.
+    scale : float
+        The standard deviation of the noise.
+    """
+
+    clique: Clique
+    values: npt.NDArray[np.int64]
+    scale: float
+
+
+class PrivateCurator:
+    """Answers questions about one table under a privacy budget.
+
+    Parameters
+    ----------
+    accountant : Accountant
+        Holds the table, adds the noise and keeps to the budget.
+    codec : Codec
+        How rows become codes: declared, or discovered by charged queries.
+
+    Notes
+    -----
+    What is counted follows from what was answered, and each clique is counted once. A row counts
+    in one cell of a clique, so that a clique's counts have a sensitivity of 1 in the Euclidean
+    norm, and those of m cliques together of sqrt(m).
+    """
+
+    def __init__(self, accountant: Accountant, codec: Codec) -> None:
+        self._accountant = accountant
+        self._counts = _Counts(codec)
+        self.codec = codec
+
+    @property
+    def budget(self) -> Budget:
+        """What the user allows."""
+        return self._accountant.budget
+
+    @property
+    def rho(self) -> float:
+        """What may be spent in all."""
+        return self._accountant.rho
+
+    @property
+    def left(self) -> float:
+        """What is left to be spent."""
+        return self._accountant.left
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many codes, or groups of them, each column has in cliques of two and more."""
+        return self._counts.sizes
+
+    def group(self, groups: Sequence[npt.NDArray[np.integer]]) -> None:
+        """Count cliques of two and more columns in groups of codes from now on.
+
+        Parameters
+        ----------
+        groups : sequence of ndarray
+            For each column, the group of each code. They may rest on answers alone.
+        """
+        self._counts = _Counts(self.codec, groups)
+
+    def measure(
+        self, cliques: Sequence[Clique], rho: float, weights: Sequence[float] | None = None
+    ) -> list[Measurement]:
+        """Count the rows in each cell of each clique, with discrete Gaussian noise.
+
+        Parameters
+        ----------
+        cliques : sequence of tuple of int
+            Column positions; a clique of one column is counted in codes until `group` is called.
+        rho : float
+            What all of them cost together.
+        weights : sequence of float, optional
+            In which proportion it is shared among them; equally by default.
+
+        Returns
+        -------
+        list of Measurement
+
+        Raises
+        ------
+        BudgetExceeded
+            Before any noise is drawn.
+        UsageError
+            The cliques have more cells than fit in memory.
+        """
+        if rho > self.left * (1 + 1e-12):
+            raise BudgetExceeded(
+                f"{len(cliques)} marginals cost rho {rho:.3g}, and {self.left:.3g} is left of the "
+                f"budget of epsilon {self.budget.epsilon:g}; measure fewer, or allow more"
+            )
+        if not cliques:
+            return []
+        self._check_cells(cliques)
+        shares = np.ones(len(cliques)) if weights is None else np.asarray(weights, dtype=float)
+        costs = rho * shares / shares.sum()
+        found: dict[int, Measurement] = {}
+        for cost in np.unique(costs).tolist():
+            # Those of one price are one answer: OpenDP goes through all answers before each.
+            alike = np.flatnonzero(costs == cost).tolist()
+            asked = [cliques[i] for i in alike]
+            sensitivity = math.sqrt(len(asked))
+            scale = self._accountant.scale(sensitivity, min(cost * len(asked), self.left))
+            values = self._accountant.gaussian(
+                "marginals",
+                ", ".join(self._words(clique) for clique in asked),
+                partial(self._counts.joint, asked),
+                sensitivity,
+                scale,
+            )
+            shapes = [self._counts.shape(clique) for clique in asked]
+            ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+            for i, shape, part in zip(alike, shapes, np.split(values, ends), strict=True):
+                found[i] = Measurement(cliques[i], part.reshape(shape), scale)
+        return [found[i] for i in range(len(cliques))]
+
+    def _check_cells(self, cliques: Iterable[Clique]) -> None:
+        """Refuse what declarations and noisy answers alone make too large."""
+        cells = {clique: math.prod(self._counts.shape(clique)) for clique in cliques}
+        if sum(cells.values()) > MOST_CELLS:
+            widest = max(cells, key=cells.__getitem__)
+            raise UsageError(
+                f"{len(cells)} marginals have {sum(cells.values()):,} cells, of which "
+                f"{self._words(widest)} has {cells[widest]:,}, and {MOST_CELLS:,} are the most; "
+                "merge levels in the schema, leave columns out, or lower 'most_groups'"
+            )
+
+    def _words(self, clique: Clique) -> str:
+        return " x ".join(self.codec.codings[j].name for j in clique) or "rows"
+
+    def errors(self, estimates: Mapping[Any, Floats], rho: float) -> tuple[Floats, float]:
+        """Tell how far expected counts lie from the exact ones, in one joint answer.
+
+        Parameters
+        ----------
+        estimates : mapping of tuple of int to ndarray
+            Expected counts of each cell.
+        rho : float
+            What all of them cost together.
+
+        Returns
+        -------
+        errors : ndarray, shape (cliques,)
+            The sum of absolute differences over the cells, in rows, with noise.
+        scale : float
+            The standard deviation of the noise.
+        """
+        self._check_cells(estimates)
+        rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
+        sensitivity = RESOLUTION * math.sqrt(len(rounded))
+        scale = self._accountant.scale(sensitivity, rho)
+        counts = self._counts
+        answer = self._accountant.gaussian(
+            "errors",
+            f"of {len(rounded)} marginals",
+            lambda table: _distances(counts, table, rounded),
+            sensitivity,
+            scale,
+        )
+        return answer / RESOLUTION, scale / RESOLUTION
+
+    def products(self, scores: Sequence[CodeScores], rho: float) -> Measurement:
+        """Sum the products of all pairs of scores in each class, in one joint answer.
+
+        Parameters
+        ----------
+        scores : sequence of CodeScores
+            Two or more. They are cut into `SCORE_PARTS` whole parts, and a row whose squared
+            scores add up to more than `MOST_OF_A_ROW` a score is drawn in.
+        rho : float
+            What the answer costs.
+
+        Returns
+        -------
+        Measurement
+            Of no clique; its values have shape (classes, pairs), the pairs as
+            `numpy.triu_indices` gives them, in squared parts.
+
+        Notes
+        -----
+        The squared products of a row's scores s add up to (sum(s**2)**2 - sum(s**4)) / 2, and
+        sum(s**4) is at least sum(s**2)**2 / d: that bounds the sensitivity.
+        """
+        width = len(scores)
+        most = int(MOST_OF_A_ROW * width * SCORE_PARTS**2)
+        parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
+        sensitivity = most * math.sqrt((1 - 1 / width) / 2) * (1 + 1e-9)
+        scale = self._accountant.scale(sensitivity, rho)
+        answer = self._accountant.gaussian(
+            "products",
+            f"all pairs of {width} scores",
+            lambda table: self._counts.products(parts, most, table),
+            sensitivity,
+            scale,
+        )
+        return Measurement((), answer.reshape(-1, width * (width - 1) // 2), scale)
+
+    def worst(
+        self, estimates: Mapping[Any, Floats], weights: Floats, penalties: Floats, rho: float
+    ) -> int:
+        """Choose the clique whose weighted error, less a penalty, is (nearly) the greatest.
+
+        Parameters
+        ----------
+        estimates : mapping of tuple of int to ndarray
+            Expected counts of each cell.
+        weights, penalties : ndarray, shape (cliques,)
+            The choice is by weight * (sum of absolute differences - penalty).
+        rho : float
+            What the answer costs.
+
+        Returns
+        -------
+        int
+            A position in `estimates`.
+        """
+        rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
+        whole = np.maximum(np.rint(weights / weights.max() * RESOLUTION), 1).astype(np.int64)
+        less = whole * _parts(penalties)
+        sensitivity = RESOLUTION * int(whole.max())
+        counts = self._counts
+        return self._accountant.greatest(
+            "selection",
+            f"one of {len(rounded)} marginals",
+            lambda table: whole * _distances(counts, table, rounded) - less,
+            sensitivity,
+            self._accountant.scale(sensitivity, rho),
+        )
+
+
+class _Counts:
+    """Exact counts of one table, kept once they are taken."""
+
+    def __init__(
+        self, codec: Codec, groups: Sequence[npt.NDArray[np.integer]] | None = None
+    ) -> None:
+        self._codec = codec
+        self._groups = groups
+        self._taken: dict[Clique, npt.NDArray[np.int64]] = {}
+        self._narrow: npt.NDArray[np.integer] | None = None
+        self.sizes = codec.sizes if groups is None else tuple(int(g.max()) + 1 for g in groups)
+
+    def shape(self, clique: Clique) -> tuple[int, ...]:
+        """Tell how many cells a clique has along each column."""
+        return tuple(self.sizes[j] for j in clique)
+
+    def of(self, clique: Clique, table: Table) -> npt.NDArray[np.int64]:
+        """Give the counts of a clique."""
+        if clique not in self._taken:
+            self._taken[clique] = count(self._codes(table), self.sizes, clique)
+        return self._taken[clique]
+
+    def joint(self, cliques: Sequence[Clique], table: Table) -> npt.NDArray[np.int64]:
+        """Give the counts of several cliques in one vector."""
+        return np.concatenate([self.of(clique, table).ravel() for clique in cliques])
+
+    def products(
+        self, scores: Sequence[tuple[int, npt.NDArray[np.int64]]], most: int, table: Table
+    ) -> npt.NDArray[np.int64]:
+        """Sum the products of all pairs of scores, class by class, in one vector."""
+        codes, width = self._codes(table), len(scores)
+        classes = len(scores[0][1])
+        target = self._codec.target if classes > 1 else None
+        total = np.zeros((classes, width, width), dtype=np.int64)
+        for start in range(0, len(codes), BLOCK):
+            block = codes[start : start + BLOCK]
+            label = np.zeros(len(block), np.intp) if target is None else block[:, target]
+            told = np.stack([values[label, block[:, j]] for j, values in scores]).astype(float)
+            squares = (told**2).sum(axis=0)
+            told = np.trunc(told * np.sqrt(np.minimum(1, most / np.maximum(squares, 1))))
+            for c in range(classes):
+                # Whole numbers below 2**53, which floats add without loss.
+                held = told if target is None else told[:, label == c]
+                total[c] += np.rint(held @ held.T).astype(np.int64)
+        return np.ascontiguousarray(total[:, *np.triu_indices(width, 1)]).ravel()
+
+    def _codes(self, table: Table) -> npt.NDArray[np.integer]:
+        """Give every row in groups, as narrow as their sizes allow."""
+        if self._narrow is None:
+            fine = np.min_scalar_type(max(self._codec.sizes, default=1) - 1)
+            narrow = np.min_scalar_type(max(self.sizes, default=1) - 1)
+            codes = np.empty((table.n_rows, len(self.sizes)), dtype=narrow, order="F")
+            start = 0
+            for batch in table.batches():
+                told = self._codec.encode(batch, fine)
+                block = codes[start : start + batch.num_rows]
+                for j in range(len(self.sizes)):
+                    column = told[:, j]
+                    block[:, j] = column if self._groups is None else self._groups[j].take(column)
+                start += batch.num_rows
+            self._narrow = codes
+        return self._narrow
+
+
+def _parts(rows: Floats) -> npt.NDArray[np.int64]:
+    """Give fractions of rows in whole parts."""
+    return np.asarray(np.rint(rows * RESOLUTION)).astype(np.int64)
+
+
+def _distances(
+    counts: _Counts, table: Any, expected: Mapping[Clique, npt.NDArray[np.int64]]
+) -> npt.NDArray[np.int64]:
+    """Sum the absolute differences of exact and expected counts, in parts of rows."""
+    return np.array(
+        [
+            np.abs(RESOLUTION * counts.of(clique, table) - parts).sum()
+            for clique, parts in expected.items()
+        ],
+        dtype=np.int64,
+    )

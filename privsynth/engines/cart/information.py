@@ -1,0 +1,58 @@
+"""What columns say of each other, with what chance gives subtracted."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.arrays import Codes, Floats
+
+__all__ = ["information"]
+RUNS = 32
+
+
+def distinction(codes: Codes, sizes: tuple[int, ...], groups: list[slice]) -> Floats:
+    """Give what each column tells of a row's group, in nats, as if all groups were of one size.
+
+    Otherwise what sets a rare class apart would count for little beside what divides the rest.
+    What chance alone gives the groups' shares is taken off, as in `information`.
+    """
+    groups = [rows for rows in groups if rows.start < rows.stop]
+    chance = np.mean([1 / (2 * (rows.stop - rows.start)) for rows in groups])
+    told = np.zeros(len(sizes))
+    for j, size in enumerate(sizes):
+        cells, width = _coarse(codes[:, j], size)
+        shares = np.stack(
+            [np.bincount(cells[rows], minlength=width) / len(cells[rows]) for rows in groups]
+        )
+        seen, mean = shares > 0, np.broadcast_to(shares.mean(axis=0), shares.shape)
+        found = (shares[seen] * np.log(shares[seen] / mean[seen])).sum() / len(groups)
+        told[j] = max(found - (seen.any(axis=0).sum() - 1) * chance, 0.0)
+    return told
+
+
+def information(codes: Codes, sizes: tuple[int, ...]) -> Floats:
+    """Give the mutual information of every pair of columns, in nats; 0 on the diagonal.
+
+    What chance alone gives columns of many codes is taken off (Miller, *Information Theory in
+    Psychology*, 1955); else they would crowd out those that do tell something.
+    """
+    coarse, width = zip(*(_coarse(codes[:, j], s) for j, s in enumerate(sizes)), strict=True)
+    told = np.zeros((len(sizes), len(sizes)))
+    for i in range(len(sizes)):
+        for j in range(i):
+            cells = np.bincount(coarse[i] * width[j] + coarse[j], minlength=width[i] * width[j])
+            joint = cells.reshape(width[i], width[j]) / len(codes)
+            apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+            seen = joint > 0
+            found = (joint[seen] * np.log(joint[seen] / apart[seen])).sum()
+            free = (joint.any(axis=1).sum() - 1) * (joint.any(axis=0).sum() - 1)
+            told[i, j] = told[j, i] = max(found - free / (2 * len(codes)), 0.0)
+    return told
+
+
+def _coarse(column: npt.NDArray[np.int32], size: int) -> tuple[npt.NDArray[np.integer], int]:
+    """Read a column of many codes in runs of neighbouring ones; tell how many there are."""
+    if size <= RUNS:
+        return column, size
+    return column.astype(np.int64) * RUNS // size, RUNS

@@ -1,0 +1,275 @@
+"""How one tree of a sequence is grown: what it aims at, how it orders codes, where it splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.arrays import Codes, Floats
+from privsynth.coding import Codec
+from privsynth.engines.cart.tree import Leaves, dyadic
+
+__all__ = ["TreeLearner"]
+
+Ints = npt.NDArray[np.int32]
+
+CLASSES_OF_GINI = 60
+SKETCH = 8
+NULL_AIM = 0.6
+PRIOR_ROWS = 5.0
+LEAST_OF_SOME = 5
+
+
+@dataclass(frozen=True)
+class TreeLearner:
+    """How one tree is grown.
+
+    Parameters
+    ----------
+    codec : Codec
+    before : sequence of int
+        The columns that it may ask for.
+    column : int
+        The column that it draws.
+    leaf : int
+        The fewest rows in a leaf.
+    k : int
+        No code's place among the others rests on fewer rows.
+    pruning : float
+        How many times the mean gain of a chance split, in impurity, a split has to gain.
+    shrinkage : float
+        How many rows the background counts for, at each halving of the codes.
+    seed : int
+        Breaks ties between splits.
+    along : ndarray of int, optional
+        The codes there, in the order in which they are halved; as they stand by default.
+    """
+
+    codec: Codec
+    before: Sequence[int]
+    column: int
+    leaf: int
+    k: int
+    pruning: float
+    shrinkage: float
+    seed: int
+    along: npt.NDArray[np.intp] | None = None
+
+    def grow(
+        self,
+        codes: Codes,
+        rows: slice,
+        some: Codes,
+        background: Floats,
+        place: Ints | None = None,
+        ranks: Mapping[int, Ints] | None = None,
+    ) -> tuple[Leaves, Ints]:
+        """Grow the tree.
+
+        Parameters
+        ----------
+        codes : Codes, shape (rows, columns)
+        rows : slice
+            The rows that fill its leaves.
+        some : Codes, shape (deciding rows, columns)
+            Those of them, or a part, that decide where it splits.
+        background : ndarray, shape (wider leaves, codes of the column)
+            The distributions that rows would else be drawn from.
+        place : ndarray of int32, shape (rows,), optional
+            Which of them each row would be drawn from; the first by default.
+        ranks : mapping of int to ndarray, optional
+            What `ranks` says of a wider table, for columns of which a code is held by few rows.
+
+        Returns
+        -------
+        Leaves
+        ndarray of int32, shape (rows,)
+            The leaf of each row.
+        """
+        least = max(LEAST_OF_SOME, -(-self.leaf * len(some) // (rows.stop - rows.start)))
+        tree = self._split(some, least, ranks or {})
+        return self.fill(tree, codes, rows, background, place)
+
+    def fill(
+        self,
+        tree: Leaves,
+        codes: Codes,
+        rows: slice,
+        background: Floats,
+        place: Ints | None = None,
+    ) -> tuple[Leaves, Ints]:
+        """Fill a tree's leaves, and drop splits that leave too few rows; see `grow`."""
+        from scipy.sparse import csr_array
+
+        drawn = codes[rows, self.column]
+        leaf = tree.leaf_of(codes, rows)
+        held = np.bincount(leaf, minlength=len(tree.shares))
+        if held.min() < self.leaf and len(held) > 1:
+            tree = tree.pruned(held, self.leaf)
+            leaf = tree.leaf_of(codes, rows)
+        leaves, size = tree.shares.shape
+        cells = np.bincount(leaf * np.int64(size) + drawn, minlength=leaves * size)
+        counts = cells.reshape(leaves, size).astype(np.float64)
+        if place is None:
+            wider = counts.sum(axis=1, keepdims=True) * background[0]
+        else:
+            one = np.ones(len(leaf))
+            mixed = csr_array((one, (leaf, place)), shape=(leaves, len(background)))
+            wider = np.asarray(mixed @ background, dtype=np.float64)
+        return replace(tree, shares=self._shares(counts, wider).astype(np.float16)), leaf
+
+    def _shares(self, counts: Floats, wider: Floats) -> Floats:
+        """Draw a leaf's shares toward the wider ones, all but null's.
+
+        A few leaves hold most nulls: shrinkage would spread them over the many others.
+        """
+        if not self.codec.codings[self.column].nullable or counts.shape[1] < 2:
+            return self._shrunk(counts, wider)
+        missing = counts[:, -1:] / counts.sum(axis=1, keepdims=True)
+        there = self._shrunk(counts[:, :-1], wider[:, :-1])
+        return np.concatenate([there * (1 - missing), missing], axis=1)
+
+    def _shrunk(self, counts: Floats, wider: Floats) -> Floats:
+        if self.along is None:
+            return dyadic(counts, wider, self.shrinkage)
+        shares = np.empty_like(counts)
+        shares[:, self.along] = dyadic(counts[:, self.along], wider[:, self.along], self.shrinkage)
+        return shares
+
+    def halving(self, codes: Codes) -> npt.NDArray[np.intp] | None:
+        """Give `along`: a nominal column's codes, by the main axis of what rows of each are like.
+
+        So a half holds levels of like rows, and keeps what a leaf says of them.
+        """
+        coding, size = self.codec.codings[self.column], self.codec.sizes[self.column]
+        if coding.ordered or size <= 2 or not self.before:
+            return None
+        drawn = codes[:, self.column]
+        held = np.bincount(drawn, minlength=size)
+        aim = self._aim(drawn)
+        profile = np.empty((size, len(self.before)))
+        for at, i in enumerate(self.before):
+            rank = self._ranked(codes, i, aim)[codes[:, i]].astype(np.float64)
+            rank -= rank.mean()
+            total = np.bincount(drawn, weights=rank, minlength=size)
+            profile[:, at] = total / ((held + PRIOR_ROWS) * max(rank.std(), 1e-9))
+        axis = np.linalg.svd(profile * np.sqrt(held)[:, None], full_matrices=False)[2][0]
+        return np.argsort((profile @ axis)[: size - coding.nullable], kind="stable")
+
+    def ranks(self, codes: Codes) -> dict[int, Ints]:
+        """Give the order of each nominal column's codes, by what they say of the column drawn."""
+        aim = self._aim(codes[:, self.column])
+        codings = self.codec.codings
+        return {i: self._ranked(codes, i, aim) for i in self.before if not codings[i].ordered}
+
+    def _split(self, codes: Codes, least: int, wider: Mapping[int, Ints]) -> Leaves:
+        """Let scikit-learn split rows, at least so many a leaf; its shares are still to come."""
+        from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+        size, drawn = self.codec.sizes[self.column], codes[:, self.column]
+        if not self.before or len(codes) < 2 * least or (drawn == drawn[0]).all():
+            return _built([], [], np.array([-1]), np.zeros((3, 1)), size)
+        aim = self._aim(drawn)
+        ranks = [self._ranked(codes, i, aim, wider.get(i)) for i in self.before]
+        features = np.empty((len(codes), len(ranks)), dtype=np.float32)
+        for at, (i, rank) in enumerate(zip(self.before, ranks, strict=True)):
+            features[:, at] = rank[codes[:, i]]
+        if aim is None:
+            kind = DecisionTreeClassifier
+            spread = 1 - ((np.bincount(drawn) / len(drawn)) ** 2).sum()
+        else:
+            kind, spread = DecisionTreeRegressor, aim.var(axis=0).mean()
+        grown = kind(
+            min_samples_leaf=least,
+            min_impurity_decrease=self.pruning * spread / len(drawn),
+            random_state=self.seed,
+        )
+        tree = grown.fit(features, drawn if aim is None else aim).tree_
+        split = tree.children_left >= 0
+        leaf = np.cumsum(~split) - 1
+        # Ranks are whole numbers, and a threshold lies between two of them.
+        nodes = np.stack(
+            [
+                np.where(split, np.floor(tree.threshold), 0),
+                np.where(split, tree.children_left, leaf),
+                np.where(split, tree.children_right, 0),
+            ]
+        )
+        return _built(self.before, ranks, np.where(split, tree.feature, -1), nodes, size)
+
+    def _aim(self, drawn: Ints) -> Floats | None:
+        """Give what a regression tree is to predict; None where classes are."""
+        coding, size = self.codec.codings[self.column], self.codec.sizes[self.column]
+        held = np.bincount(drawn, minlength=size)
+        if coding.ordered and size > 2:
+            rank = (np.cumsum(held) - held / 2) / len(drawn)
+            if not coding.nullable:
+                return np.asarray(rank[drawn, None])
+            there = held[:-1].sum()
+            rank[-1] = (rank[:-1] * held[:-1]).sum() / there if there else 0.5
+            return np.stack([rank[drawn], np.where(drawn == size - 1, NULL_AIM, 0.0)], axis=1)
+        if size <= CLASSES_OF_GINI:
+            return None
+        # Squared error over a random sketch of one-hot codes stands in for Gini's impurity.
+        sketch = np.random.default_rng(self.seed).normal(size=(size, SKETCH)) / np.sqrt(SKETCH)
+        return np.asarray(sketch[drawn])
+
+    def _ranked(self, codes: Codes, i: int, aim: Floats | None, wider: Ints | None = None) -> Ints:
+        """Order a column's codes: a nominal one's by what they say of the column drawn.
+
+        Where a code is held by fewer than k rows, and so may not be placed by them, the order of
+        a wider table stands in.
+        """
+        size, width = self.codec.sizes[self.column], self.codec.sizes[i]
+        if self.codec.codings[i].ordered or width <= 2:
+            return np.arange(width, dtype=np.int32)
+        given, drawn = codes[:, i], codes[:, self.column]
+        held = np.bincount(given, minlength=width)
+        if wider is not None and held.min() < self.k:
+            return wider
+        if aim is not None or size == 2:
+            says = drawn.astype(float) if aim is None else aim[:, 0]
+            mean = says.mean()
+            total = np.bincount(given, weights=says, minlength=width)
+            score = (total + PRIOR_ROWS * mean) / (held + PRIOR_ROWS)
+        else:
+            joint = np.bincount(given * np.int64(size) + drawn, minlength=width * size)
+            overall = np.bincount(drawn, minlength=size) / len(drawn)
+            profile = joint.reshape(width, size) + PRIOR_ROWS * overall
+            profile = profile / (held[:, None] + PRIOR_ROWS) - overall
+            axis = np.linalg.svd(profile * np.sqrt(held)[:, None], full_matrices=False)[2][0]
+            score, mean = profile @ axis, 0.0
+        score = np.where(held < self.k, mean, score)
+        return np.argsort(np.argsort(score, kind="stable")).astype(np.int32)
+
+
+def _built(
+    columns: Sequence[int],
+    ranks: Sequence[Ints],
+    feature: npt.NDArray[np.integer],
+    nodes: npt.NDArray[Any],
+    size: int,
+) -> Leaves:
+    """Give a tree that keeps only the columns it asks for; its shares are still to come.
+
+    `nodes` are thresholds, left and right children, shape (3, nodes).
+    """
+    asked = np.unique(feature[feature >= 0])
+    place = np.full(len(columns) + 1, -1)
+    place[asked] = np.arange(len(asked))
+    kept = [ranks[at] for at in asked]
+    threshold, left, right = nodes.astype(np.int32)
+    return Leaves(
+        columns=np.array([columns[at] for at in asked], dtype=np.int32),
+        widths=np.array([len(rank) for rank in kept], dtype=np.int32),
+        rank=np.concatenate([np.zeros(0, dtype=np.int32), *kept]),
+        feature=place[feature].astype(np.int32),
+        threshold=threshold,
+        left=left,
+        right=right,
+        shares=np.zeros((int((feature < 0).sum()), size), dtype=np.float16),
+    )

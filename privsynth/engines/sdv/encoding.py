@@ -1,0 +1,332 @@
+"""What the networks are fed: codes as categories and numbers, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.arrays import Codes, Floats
+from privsynth.coding import Cells, Codec
+from privsynth.engines.copula.scores import bounds
+from privsynth.engines.sdv.marginals import counts_of
+from privsynth.engines.stored import stored, stored_shares
+from privsynth.files import number, whole
+
+__all__ = ["Category", "Encoded", "Number", "Part", "encode", "gumbel", "part_of"]
+
+
+FEW_CELLS = 2
+ROOM = 0.05
+NO_CODE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Category:
+    """Categories that stand for codes of a column.
+
+    Parameters
+    ----------
+    column : int
+        Position in the codes.
+    codes : ndarray of int32, shape (categories,)
+        The code of each category; -1 for the one that stands for the tail, or, where there is no
+        tail, for "as the column's number says".
+    shares : ndarray, shape (categories,)
+        Share of each category among the training rows.
+    tail, tail_shares : ndarray, shape (levels,)
+        Codes too rare for a category of their own, and how often each comes among them.
+    """
+
+    column: int
+    codes: npt.NDArray[np.int32]
+    shares: Floats
+    tail: npt.NDArray[np.int32]
+    tail_shares: Floats
+
+    @property
+    def width(self) -> int:
+        """Outputs of the network that it takes."""
+        return len(self.codes)
+
+    def decode(
+        self, outputs: npt.NDArray[np.float32], table: Codes, rng: np.random.Generator
+    ) -> None:
+        """Draw a category for each row and write its code into `table`."""
+        drawn = self.codes[_choose(outputs, rng)]
+        if len(self.tail):
+            rest = drawn == NO_CODE
+            odds = self.tail_shares / self.tail_shares.sum()
+            drawn[rest] = rng.choice(self.tail, size=int(rest.sum()), p=odds)
+        table[:, self.column] = np.where(drawn == NO_CODE, table[:, self.column], drawn)
+
+    def permuted(self, places: npt.NDArray[np.intp]) -> Category:
+        """Give the part with its categories in another order."""
+        return Category(
+            self.column, self.codes[places], self.shares[places], self.tail, self.tail_shares
+        )
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Give JSON values and arrays."""
+        meta = {"column": self.column, "width": self.width, "tail": len(self.tail)}
+        names = ("codes", "shares", "tail", "tail_shares")
+        return meta, {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class Number:
+    """A number that stands for an ordered column's code.
+
+    Parameters
+    ----------
+    column : int
+        Position in the codes.
+    cuts : ndarray, shape (cells - 1,)
+        Where one cell ends and the next begins, in the number's own unit.
+    means, spreads : ndarray, shape (components,)
+        Of the Gaussian mixture by which the network writes the number.
+    noise : float
+        Spread of the number inside its component, as the variational autoencoder has it.
+    """
+
+    column: int
+    cuts: Floats
+    means: Floats
+    spreads: Floats
+    noise: float = 0.0
+
+    @property
+    def width(self) -> int:
+        """Outputs of the network that it takes."""
+        return 1 + len(self.means)
+
+    def decode(
+        self, outputs: npt.NDArray[np.float32], table: Codes, rng: np.random.Generator
+    ) -> None:
+        """Draw a number for each row and write its cell into `table`."""
+        component = _choose(outputs[:, 1:], rng)
+        inside = np.tanh(outputs[:, 0].astype(float))
+        if self.noise:
+            inside = inside + self.noise * rng.standard_normal(len(inside))
+        # Four spreads to the unit: rdt's ClusterBasedNormalizer writes numbers so.
+        number = np.clip(inside, -1, 1) * 4 * self.spreads[component] + self.means[component]
+        table[:, self.column] = np.searchsorted(self.cuts, number, side="right")
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Give JSON values and arrays."""
+        meta = {
+            "column": self.column,
+            "components": len(self.means),
+            "cells": len(self.cuts) + 1,
+            "noise": self.noise,
+        }
+        return meta, {"cuts": self.cuts, "means": self.means, "spreads": self.spreads}
+
+
+Part = Category | Number
+
+
+def part_of(
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    prefix: str,
+    sizes: tuple[int, ...],
+) -> Part:
+    """Rebuild a part of a table whose columns have `sizes` codes.
+
+    Raises
+    ------
+    ArtefactError, ValueError
+        The state is incomplete, or codes lie outside their column.
+    """
+    what = "network's parts"
+    column = whole(meta["column"], what, 0, len(sizes) - 1)
+    if "cells" in meta:
+        cells = whole(meta["cells"], what, 1, sizes[column])
+        components = whole(meta["components"], what, 1)
+        return Number(
+            column,
+            _ascending(stored(arrays, f"{prefix}.cuts", (cells - 1,), np.float64)),
+            stored(arrays, f"{prefix}.means", (components,), np.float64),
+            stored(arrays, f"{prefix}.spreads", (components,), np.float64),
+            number(meta["noise"], what),
+        )
+    width, tail = whole(meta["width"], what, 1), whole(meta["tail"], what)
+    read_tail = stored_shares if tail else partial(stored, dtype=np.float64)
+    part = Category(
+        column,
+        stored(arrays, f"{prefix}.codes", (width,), np.int32),
+        stored_shares(arrays, f"{prefix}.shares", (width,)),
+        stored(arrays, f"{prefix}.tail", (tail,), np.int32),
+        read_tail(arrays, f"{prefix}.tail_shares", (tail,)),
+    )
+    every = np.concatenate([part.codes, part.tail])
+    if every.min() < NO_CODE or every.max() >= sizes[column] or NO_CODE in part.tail:
+        raise ValueError(prefix)
+    if len(np.unique(every)) != len(every):
+        raise ValueError(prefix)
+    return part
+
+
+def _ascending(cuts: Floats) -> Floats:
+    if (np.diff(cuts) < 0).any():
+        raise ValueError("cuts")
+    return cuts
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A part and its training column.
+
+    Parameters
+    ----------
+    part : Part
+        A number's mixture is still empty.
+    values : ndarray, shape (rows,)
+        Categories (int64) or numbers (float64).
+    """
+
+    part: Part
+    values: npt.NDArray[Any]
+
+
+def encode(
+    codec: Codec,
+    codes: Codes,
+    rng: np.random.Generator,
+    *,
+    max_levels: int,
+    distributions: tuple[str, ...] | None = None,
+) -> list[Encoded]:
+    """Turn codes into the columns that a network learns from.
+
+    Parameters
+    ----------
+    codec : Codec
+    codes : Codes, shape (rows, columns)
+    rng : numpy.random.Generator
+        Draws numbers inside their cells.
+    max_levels : int
+        The most categories of a column; the target's classes all keep their own.
+    distributions : tuple of str, optional
+        One a column: numbers become normal scores under it. Without, they are values.
+
+    Returns
+    -------
+    list of Encoded
+        A column of many cells gives a number and, where it may be null, two categories that tell
+        nulls from numbers. Further categories for atoms, or for columns of up to 20 cells, took
+        conditions away from the target: ROC-AUC trained on synthetic and tested on real rows of
+        adult fell from 0.80 to 0.72 (CTGAN, 30 epochs of 10,000 rows, mean of two seeds each).
+    """
+    fed: list[Encoded] = []
+    for j, coding in enumerate(codec.codings):
+        if coding.size < 2:
+            continue
+        column = codes[:, j]
+        target = codec.classes and j == codec.target
+        if not isinstance(coding, Cells) or len(coding.low) <= FEW_CELLS or target:
+            fed.append(_levels(j, column, coding.size, None if target else max_levels))
+            continue
+        there = column < len(coding.low)
+        if not there.any():
+            fed.append(_levels(j, column, coding.size, None))
+            continue
+        present = np.where(there, column, rng.choice(column[there], size=len(column)))
+        if distributions is None:
+            fed.append(_number(j, coding, present, rng))
+        else:
+            fed.append(_score(j, coding, present, column[there], distributions[j], rng))
+        if coding.nullable:
+            fed.append(_presence(j, there, coding.size - 1))
+    return fed
+
+
+def _levels(j: int, column: npt.NDArray[np.int32], size: int, most: int | None) -> Encoded:
+    """Give a category to each code, and one to all beyond the `most` frequent."""
+    held = np.bincount(column, minlength=size)
+    order = np.argsort(-held, kind="stable")
+    order = order[held[order] > 0]
+    kept = order if most is None or len(order) <= most else order[: most - 1]
+    tail = order[len(kept) :]
+    category = np.full(size, len(kept))
+    category[kept] = np.arange(len(kept))
+    values = category[column]
+    shares = np.bincount(values) / len(values)
+    part = Category(
+        j,
+        np.append(kept, [NO_CODE] * bool(len(tail))).astype(np.int32),
+        shares,
+        tail.astype(np.int32),
+        held[tail] / max(int(held[tail].sum()), 1),
+    )
+    return Encoded(part, values)
+
+
+def _presence(j: int, there: npt.NDArray[np.bool_], null: int) -> Encoded:
+    """Tell rows that have a number from those that are null."""
+    codes, values = np.unique(np.where(there, NO_CODE, null), return_inverse=True)
+    none = np.zeros(0)
+    shares = np.bincount(values) / len(values)
+    return Encoded(Category(j, codes.astype(np.int32), shares, none.astype(np.int32), none), values)
+
+
+def _number(
+    j: int, coding: Cells, column: npt.NDArray[np.int32], rng: np.random.Generator
+) -> Encoded:
+    """Give values drawn inside the cells, on a scale where the mixture's own floor is small."""
+    values = coding.draw(column, rng)
+    centre, spread = values.mean(), values.std() or 1.0
+    edges = _edges(coding)
+    none = np.zeros(0)
+    return Encoded(Number(j, (edges - centre) / spread, none, none), (values - centre) / spread)
+
+
+def _edges(coding: Cells) -> Floats:
+    """Give where one cell ends and the next begins.
+
+    A network never writes a number exactly, so an atom that touches an interval of a real column
+    is given a twentieth of it; without, half of the atom's rows would fall into the interval.
+    """
+    low, high, atoms = coding.low.astype(float), coding.high.astype(float), coding.atoms
+    middle = (high[:-1] + low[1:]) / 2.0
+    touching = high[:-1] >= low[1:]
+    width = (high - low) * ROOM
+    up = np.where(touching & atoms[:-1], width[1:], 0.0)
+    down = np.where(touching & atoms[1:], width[:-1], 0.0)
+    return np.asarray(middle + up - down)
+
+
+def _score(
+    j: int,
+    coding: Cells,
+    column: npt.NDArray[np.int32],
+    own: npt.NDArray[np.int32],
+    distribution: str,
+    rng: np.random.Generator,
+) -> Encoded:
+    """Give normal scores: uniform inside the interval that each cell has under a distribution."""
+    from scipy.special import ndtri
+
+    counts = counts_of(coding, own, len(coding.low), distribution, rng)
+    shares = counts / counts.sum()
+    below = np.concatenate([[0.0], np.cumsum(shares)])
+    level = below[column] + shares[column] * rng.random(len(column))
+    none = np.zeros(0)
+    scores = ndtri(np.clip(level, 1e-6, 1 - 1e-6))
+    return Encoded(Number(j, bounds(shares), none, none), scores)
+
+
+def _choose(outputs: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Draw from the softmax of each row, by the Gumbel-max trick."""
+    return np.asarray(np.argmax(outputs + gumbel(outputs.shape, rng), axis=1))
+
+
+def gumbel(shape: int | tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Draw standard Gumbel noise; single precision may draw a 0, which has no logarithm."""
+    drawn = rng.standard_exponential(shape, dtype=np.float32)
+    return np.asarray(-np.log(np.maximum(drawn, np.finfo(np.float32).tiny)))

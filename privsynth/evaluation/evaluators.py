@@ -1,0 +1,145 @@
+"""Evaluators: each yields scores about a synthetic table.
+
+An evaluator is a function of (train, holdout or None, synthetic, schema) and gives a tuple of
+scores. What it must tell the reader besides, it says through `note`.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
+
+from privsynth.evaluation.attacks.inference import attribute_inference
+from privsynth.evaluation.attacks.linkability import linkability
+from privsynth.evaluation.attacks.membership import membership
+from privsynth.evaluation.attacks.replication import replication
+from privsynth.evaluation.attacks.singling import singling_out
+from privsynth.evaluation.diagnostic import exact_copies
+from privsynth.evaluation.fidelity import marginal_agreement, sdmetrics_reports
+from privsynth.evaluation.frames import Note, Progress, modelled, silent
+from privsynth.evaluation.score import Evaluation, Score
+from privsynth.evaluation.tables import Tables
+from privsynth.evaluation.utility import train_synthetic_test_real
+from privsynth.schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ATTACKS", "EVALUATORS", "Evaluator", "evaluate_frames", "evaluate_tables"]
+
+
+class Evaluator(Protocol):
+    """A function that scores a synthetic table against the real ones."""
+
+    def __call__(
+        self,
+        train: pd.DataFrame,
+        holdout: pd.DataFrame | None,
+        synthetic: pd.DataFrame,
+        schema: Schema,
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+        note: Note = silent,
+    ) -> tuple[Score, ...]:
+        """Give the scores; `note` takes what a reader of them must know."""
+        ...
+
+
+EVALUATORS: tuple[Evaluator, ...] = (
+    marginal_agreement,
+    sdmetrics_reports,
+    train_synthetic_test_real,
+    exact_copies,
+)
+
+ATTACKS: tuple[Evaluator, ...] = (
+    membership,
+    replication,
+    attribute_inference,
+    linkability,
+    singling_out,
+)
+"""What an attacker could find out; most of it needs a holdout."""
+
+OUTSIDE = (
+    "the figures here were read from the real rows: they lie outside any guarantee that the "
+    "model carries, so share this report as you would share statistics of the real table"
+)
+
+
+def evaluate_frames(
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    synthetic: pd.DataFrame,
+    schema: Schema,
+    *,
+    seed: int = 0,
+    attacks: bool = True,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a synthetic table with every evaluator.
+
+    Parameters
+    ----------
+    train : pandas.DataFrame
+        The real rows that the model learnt from.
+    holdout : pandas.DataFrame or None
+        Real rows that it did not learn from; without them there is no utility score.
+    synthetic : pandas.DataFrame
+    schema : Schema
+        The columns of all three; its target is what utility predicts.
+    seed : int
+        Same seed, same tables, same versions: same scores.
+    attacks : bool
+        Whether the table is attacked, too.
+    progress : callable, optional
+        Called with a phase, the steps done and the steps in all.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    DataError
+        A table has no rows, its columns are not the schema's, or the holdout holds training rows.
+    """
+    tables = Tables.of(train, holdout, synthetic, schema)
+    return evaluate_tables(tables, schema, seed=seed, attacks=attacks, progress=progress)
+
+
+def evaluate_tables(
+    tables: Tables,
+    schema: Schema,
+    *,
+    seed: int = 0,
+    attacks: bool = True,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a synthetic table with every evaluator; see `evaluate_frames`."""
+    notes = [OUTSIDE, *tables.notes]
+    scores: list[Score] = []
+    for evaluator in (*EVALUATORS, *(ATTACKS if attacks else ())):
+        scores += evaluator(
+            tables.train,
+            tables.holdout,
+            tables.synthetic,
+            schema,
+            seed=seed,
+            progress=progress or silent,
+            note=notes.append,
+        )
+    return Evaluation(tuple(scores), _about(tables, schema, seed), tuple(notes))
+
+
+def _about(tables: Tables, schema: Schema, seed: int) -> dict[str, Any]:
+    compared = [column.name for column in modelled(schema)]
+    return {
+        "rows": {table: len(frame) for table, frame in tables.named.items()},
+        "columns": compared,
+        "left_out": [name for name in schema.names if name not in compared],
+        "target": None if schema.target is None else schema.target.name,
+        "seed": seed,
+        "versions": {name: version(name) for name in ("privsynth", "sdmetrics", "scikit-learn")},
+    }

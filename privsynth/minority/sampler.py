@@ -1,0 +1,426 @@
+"""An imbalanced-learn sampler with every engine behind it.
+
+The real rows are given back as they are, so what comes out is as private as what went in: it is
+for training models in the house, not for sharing. That holds under a privacy budget, too: it is
+kept by the model behind the synthetic rows, not by real and synthetic rows together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from imblearn.over_sampling.base import BaseOverSampler
+from imblearn.utils import check_target_type
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import validate_data
+
+from privsynth.coding import OTHER
+from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, ENGINES, OVERSAMPLERS, PRIVATE
+from privsynth.errors import DataError, UsageError
+from privsynth.minority.growth import Augmentation, grow, grow_privately
+from privsynth.minority.plan import FitOn, Plan, Selection
+from privsynth.privacy import Budget
+from privsynth.schema import Levels, Schema, opened
+from privsynth.table import read, to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MinoritySampler"]
+
+
+class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
+    """Over-sampling with synthetic rows, as an imbalanced-learn sampler.
+
+    Parameters
+    ----------
+    engine : str, optional
+        ``"cart"``, ``"copula"``, an ``"sdv-..."`` engine, or one of imbalanced-learn's own:
+        ``"smote"``, ``"smotenc"``, ``"borderline-smote"``, ``"adasyn"``, ``"random"``; under a
+        budget ``"marginals"``, ``"copula"``, ``"aim"``, ``"mst"`` or ``"independent"``. By
+        default ``"cart"``, and ``"marginals"`` under a budget.
+    sampling_strategy : float, str, dict or callable
+        imbalanced-learn's: ``"auto"`` fills every class up to the most frequent one; a float is
+        the rows of the minority for each row of the majority; a dict gives rows in all by class.
+        Under a budget it is held against noisy counts, so that classes come out about even.
+    fit_on : {"auto", "minority", "all"}
+        Whether the engine learns the rows of the growing classes alone, or all rows, of which it
+        then draws those classes; by default those of the growing classes and as many of the
+        others, 5,000 at least, and under 20 rows of a class those of the growing classes alone.
+        Under a budget all rows are learnt.
+    selection : {"auto", "classifiers", "none"}
+        Whether two classifiers choose, among the rows drawn, those that the real minority leads
+        them to expect; by default they do for ``"cart"`` and ``"copula"``, unless `fit_on` is
+        given. They sharpen the class: its rows lie a little further from the others than the
+        real ones do. Under a budget nothing is selected.
+    settings : dict, optional
+        The engine's hyper-parameters.
+    k : int
+        The fewest rows that a level, cell or leaf may rest on; fewer where a class has fewer.
+    schema : Schema or path, optional
+        What is declared of the columns; the rest is inferred. Under a budget it declares every
+        column of `X` (those of an array are ``x0``, ``x1``, ...) and one more with its classes:
+        that is `y`.
+    budget : Budget, optional
+        The privacy loss that each call of `fit_resample` may cause: the model, and the rows that
+        it drew, keep to it. What is returned does not, since it holds the real rows.
+    ledger : str or Path, optional
+        The file in which the owner of the table counts what every fit may spend.
+    new_ledger : bool
+        Open that file, which must not be there yet: for the first call alone.
+    random_state : int, RandomState instance or None
+        Same seed, same rows. The noise of a budget has no seed.
+
+    Attributes
+    ----------
+    synthetic_mask_ : ndarray of bool, shape (rows,)
+        Which rows of what was returned are synthetic.
+    model_ : FittedModel or None
+        What drew them; None where nothing was wanted.
+    report_ : Augmentation
+        Rows by class, notes, and, when asked for, what the attacks on SMOTE find.
+    sampling_strategy_ : dict
+        Rows added, by class.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where `X` has names that are all text.
+
+    Notes
+    -----
+    ``X`` may be a numpy array, a pandas or polars frame (with categories, gaps and dates), a list
+    or a sparse matrix, which is made dense. What is returned is of the same kind: the real rows
+    first and unchanged, then the synthetic ones. Ids, personal data and free text are invented.
+    Under a budget noise may draw a gap where no real row has one; if the column's type holds
+    none, another value drawn stands in for it.
+
+    A fitted sampler can be copied and pickled, in a pipeline or a search, too. The real rows stay
+    behind, unless the engine keeps rows: ``report_`` of the copy then has no picture and no
+    attacks to give.
+
+    Examples
+    --------
+    >>> from privsynth import MinoritySampler
+    >>> X2, y2 = MinoritySampler(random_state=0).fit_resample(X, y)  # doctest: +SKIP
+    """
+
+    sampling_strategy_: dict[Any, int]
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseOverSampler._parameter_constraints,
+        "engine": [StrOptions({*ENGINES, *PRIVATE, *OVERSAMPLERS}), None],
+        "fit_on": [StrOptions({"auto", "minority", "all"})],
+        "selection": [StrOptions({"auto", "classifiers", "none"})],
+        "settings": [Mapping, None],
+        "k": [Interval(Integral, 1, None, closed="left")],
+        "schema": [Schema, str, Path, None],
+        "budget": [Budget, None],
+        "ledger": [str, Path, None],
+        "new_ledger": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        engine: str | None = None,
+        *,
+        sampling_strategy: Any = "auto",
+        fit_on: FitOn = "auto",
+        selection: Selection = "auto",
+        settings: Mapping[str, Any] | None = None,
+        k: int = 10,
+        schema: Schema | str | Path | None = None,
+        budget: Budget | None = None,
+        ledger: str | Path | None = None,
+        new_ledger: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(sampling_strategy=sampling_strategy)
+        self.engine = engine
+        self.fit_on = fit_on
+        self.selection = selection
+        self.settings = settings
+        self.k = k
+        self.schema = schema
+        self.budget = budget
+        self.ledger = ledger
+        self.new_ledger = new_ledger
+        self.random_state = random_state
+
+    def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+        """Add synthetic rows of the classes below the most frequent one.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix, shape (rows, features)
+        y : array-like, shape (rows,)
+            The classes.
+
+        Returns
+        -------
+        X_resampled, y_resampled
+            Of the kinds of `X` and `y`; the real rows come first.
+
+        Raises
+        ------
+        DataError
+            A class of one row is to grow, or the engine cannot take a column.
+        SamplingError
+            The engine makes no row of a class.
+        UsageError
+            The schema does not declare what a budget wants.
+        BudgetExceeded
+            The ledger does not allow the budget.
+        """
+        if type(X).__module__.split(".")[0] != "polars":
+            return super().fit_resample(X, y, **params)  # type: ignore[no-any-return]
+        import polars as pl
+
+        labels = y.to_pandas() if isinstance(y, pl.Series) else y
+        features, classes = super().fit_resample(_from_polars(X), labels, **params)
+        if isinstance(y, pl.Series):
+            classes = pl.Series(y.name, classes, dtype=y.dtype)
+        return pl.from_pandas(features).cast(dict(X.schema)), classes
+
+    def _check_X_y(  # noqa: N802
+        self, X: Any, y: Any
+    ) -> tuple[Any, Any, bool]:
+        y, one_vs_all = check_target_type(y, indicate_one_vs_all=True)
+        if not hasattr(X, "iloc"):
+            if self.budget is not None and not hasattr(X, "dtype"):
+                X = np.array(X, dtype=object)  # no cell decides on the type of others
+            X = check_array(
+                X,
+                accept_sparse=["csr", "csc"],
+                dtype=None if self._takes_text else "numeric",
+                ensure_all_finite=self._finite,
+                estimator=self,
+            )
+            if not self._takes_gaps and getattr(X, "dtype", np.dtype(float)).kind == "O":
+                _check_objects(X)
+        validate_data(self, X=X, y=y, reset=True, skip_check_array=True)
+        y = column_or_1d(y)
+        check_consistent_length(X, y)
+        return X, y, one_vs_all
+
+    def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        declared = opened(self.schema)
+        plan = Plan(
+            self._engine,
+            self.settings,
+            self.fit_on,
+            self.selection,
+            int(self.k),  # a search over parameters may give numpy's
+            declared,
+            self.budget,
+            self.ledger,
+            bool(self.new_ledger),
+        )
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        made = self._grown(*_framed(X, y, None if self.budget is None else declared), plan, seed)
+        self.report_ = made
+        self.model_ = made.model
+        self.synthetic_mask_ = np.arange(len(y) + made.synthetic.num_rows) >= len(y)
+        new = to_frame(made.synthetic, "pandas")
+        labels = _labels(new.pop(made.target).to_numpy(), y.dtype)
+        rng = np.random.default_rng(seed)
+        return _joined(X, new, rng), np.concatenate([y, labels])
+
+    def _grown(self, frame: pd.DataFrame, target: str, plan: Plan, seed: int) -> Augmentation:
+        if plan.budget is None:
+            y = frame[target].to_numpy()
+            counts = dict(zip(*(a.tolist() for a in np.unique(y, return_counts=True)), strict=True))
+            wanted = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
+            return grow(read(frame), target, counts, wanted, plan, seed)
+        if plan.schema is not None:
+            _check_classes(plan.schema, target, frame[target].to_numpy().dtype)
+        table, strategy = read(frame, total=True), self.sampling_strategy
+        made = grow_privately(
+            table, table, target, plan, plan.budget, sampling_strategy=strategy, seed=seed
+        )
+        self.sampling_strategy_ = {label: n for label, (_, n) in made.counts.items() if n}
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the real rows behind: a pickle holds what was learnt, and the rows drawn."""
+        state = dict(super().__getstate__())
+        if "report_" in state:
+            state["report_"] = state["report_"].without_real()
+        return state
+
+    @property
+    def _engine(self) -> str:
+        return self.engine or (DEFAULT if self.budget is None else DEFAULT_PRIVATE)
+
+    @property
+    def _finite(self) -> bool | str:
+        """What of numbers scikit-learn is to refuse: under a budget nothing."""
+        if self.budget is not None:
+            return False
+        return "allow-nan" if self._takes_gaps else True
+
+    @property
+    def _takes_gaps(self) -> bool:
+        return self._engine not in OVERSAMPLERS or self._engine == "random"
+
+    @property
+    def _takes_text(self) -> bool:
+        return self._takes_gaps or self._engine == "smotenc"
+
+    def _more_tags(self) -> dict[str, Any]:
+        return {"X_types": ["2darray", "string", "sparse", "dataframe"]}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_gaps
+        tags.input_tags.string = self._takes_gaps
+        return tags
+
+
+def _check_objects(X: npt.NDArray[Any]) -> None:
+    """Refuse a column of an array of objects that is neither numbers nor text."""
+    import pandas as pd
+
+    for j in range(X.shape[1]):
+        if pd.api.types.infer_dtype(X[:, j], skipna=True).startswith("mixed"):
+            raise TypeError(
+                f"argument must be a string or a number in every cell, and column {j} mixes others "
+                "in; give each column one type"
+            )
+
+
+def _from_polars(frame: Any) -> Any:
+    """Give a polars frame to pandas with the types that it has."""
+    import pandas as pd
+
+    objects = [name for name, kind in frame.schema.items() if str(kind) == "Object"]
+    if objects:
+        raise DataError(
+            f"column {objects[0]!r}: holds Python objects; turn it into numbers or text"
+        )
+    return frame.to_arrow().to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _framed(X: Any, y: npt.NDArray[Any], schema: Schema | None) -> tuple[pd.DataFrame, str]:
+    """Put features and classes in one frame with names; tell the name of the classes' column.
+
+    It is the one that a schema names beside the features, where one is given.
+    """
+    import pandas as pd
+    from scipy import sparse
+
+    if hasattr(X, "iloc"):
+        names = [str(name) for name in X.columns]
+        if len(set(names)) < len(names):
+            raise DataError("two columns have one name; rename one of them")
+        frame = pd.DataFrame({name: _dense(X.iloc[:, j]) for j, name in enumerate(names)})
+    else:
+        dense_X = X.toarray() if sparse.issparse(X) else X
+        frame = pd.DataFrame(dense_X, columns=[f"x{j}" for j in range(X.shape[1])])
+        if schema is None:  # under a budget no cell decides on the type of others
+            frame = frame.infer_objects()
+    frame = frame.reset_index(drop=True)
+    target = "target"
+    while target in frame.columns:
+        target += "_"
+    if schema is not None:
+        target = _named(schema, list(frame.columns))
+    frame[target] = y if schema is not None else pd.Series(y).infer_objects()
+    return frame, target
+
+
+def _check_classes(schema: Schema, target: str, dtype: np.dtype[Any]) -> None:
+    """Refuse declared classes that the type of y, which the caller chose, cannot hold."""
+    domain = schema[target].domain
+    if not isinstance(domain, Levels):
+        return
+    try:
+        _labels(np.array(domain.values, dtype=object), dtype)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"y is stored as {dtype}, and the schema declares classes of {target!r} that are none; "
+            "list them as the table spells them"
+        ) from None
+
+
+def _labels(drawn: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Give classes the type of the real ones; text as long as it is."""
+    import pyarrow as pa
+
+    if dtype.kind == "U":
+        return drawn.astype(str)
+    if drawn.dtype == object and dtype.kind in "biuf":  # declared as text: "false" is no truth
+        with suppress(pa.ArrowException):
+            return np.asarray(pa.array(drawn).cast(pa.from_numpy_dtype(dtype)).to_numpy(False))
+    return drawn.astype(dtype)
+
+
+def _named(schema: Schema, features: Sequence[str]) -> str:
+    """Find the column that a schema declares and that is no feature."""
+    others = [name for name in schema.names if name not in features]
+    if len(others) != 1:
+        raise UsageError(
+            f"under a budget the schema declares each column of X and one more, which is y; "
+            f"{len(others)} more are declared, so name X's columns as the schema does"
+        )
+    return others[0]
+
+
+def _dense(series: Any) -> Any:
+    import pandas as pd
+
+    return series.sparse.to_dense() if isinstance(series.dtype, pd.SparseDtype) else series
+
+
+def _joined(X: Any, new: pd.DataFrame, rng: np.random.Generator) -> Any:
+    """Put synthetic rows behind the real ones, in the form that the real ones have."""
+    import pandas as pd
+    from scipy import sparse
+
+    if hasattr(X, "iloc"):
+        new.columns = X.columns
+        return pd.concat([X, _typed(new, X.dtypes, rng)], ignore_index=True)
+    try:
+        made = new.to_numpy(dtype=X.dtype)
+    except (TypeError, ValueError):
+        made = _typed(new, [X.dtype] * X.shape[1], rng).to_numpy(dtype=X.dtype)
+    if sparse.issparse(X):
+        return sparse.vstack([X, sparse.csr_matrix(made)], format=X.format)
+    return np.concatenate([X, made])
+
+
+def _typed(new: pd.DataFrame, dtypes: Iterable[Any], rng: np.random.Generator) -> Any:
+    """Give synthetic columns the types of the real ones."""
+    import pandas as pd
+
+    columns = (new.iloc[:, j] for j in range(new.shape[1]))
+    return pd.concat([_as(c, d, rng) for c, d in zip(columns, dtypes, strict=True)], axis=1)
+
+
+def _as(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
+    """Give a column a type; where that holds no gap, others of its values stand in for gaps.
+
+    Noise makes gaps, and levels outside the schema, where no real row has one.
+    """
+    try:
+        return column.astype(dtype)
+    except (TypeError, ValueError):
+        gaps = (column.isna() | column.eq(OTHER).fillna(False)).to_numpy(dtype=bool)
+        if not gaps.all():
+            held = np.flatnonzero(~gaps)
+            own = np.where(gaps, rng.choice(held, len(gaps)), np.arange(len(gaps)))
+            with suppress(TypeError, ValueError):
+                return column.take(own).astype(dtype).set_axis(column.index)
+    raise UsageError(
+        f"column {column.name!r}: its type, {dtype}, holds nothing of what was drawn; give it one "
+        "that holds gaps, such as Int64, or mend what the schema declares"
+    )

@@ -1,0 +1,185 @@
+"""The privacy loss that a fit may cause, and its two scales: epsilon and rho."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral, Real
+from typing import Any
+
+from privsynth.errors import UsageError
+
+__all__ = ["Budget", "epsilon_of", "rho_of"]
+
+SLACK = 1e-9
+"""The part of a budget that is left for the rounding of sums."""
+LEAST_DELTA, MOST_DELTA = 1e-100, 1e-3
+LEAST_EPSILON, MOST_EPSILON = 1e-4, 100.0
+"""Below the least epsilon nothing can be learnt; above the most, noise no longer shrinks."""
+MOST_ROWS_PER_UNIT = 10**6
+MOST_ROWS = 10**15
+MOST_NOISE = 1e9
+"""The largest standard deviation of a count's noise, in rows, when all is spent on one answer:
+every mechanism's whole numbers then fit in 64 bits."""
+MOST_RHO = 1e3
+"""No budget allows a loss as great as this, and no fit has spent it: epsilon is above 1,000."""
+LEAST_RHO = 1e-300
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The privacy loss that a fit may cause.
+
+    Parameters
+    ----------
+    epsilon : float
+        Differential privacy's bound on what one unit's presence can change; 1e-4 or more. Noise
+        no longer shrinks above 100.
+    delta : float, default=1e-6
+        The chance that the bound does not hold; from 1e-100 to below 1e-3, and below one in
+        `n_rows`.
+    unit : str, default="row"
+        Whose presence is hidden: a row, or all rows that share a value of the column named.
+        ``"row"`` always means a row, even where a column has that name.
+    rows_per_unit : int, default=1
+        The most rows of one unit that are learnt from; the others are left out by chance. At
+        most a million.
+    n_rows : int, optional
+        How many rows there are, where that is public.
+
+    Raises
+    ------
+    UsageError
+        A value is out of range.
+
+    Notes
+    -----
+    Neighbouring tables differ by all rows of one unit, added or removed. The account is kept in
+    zero-concentrated differential privacy (Bun & Steinke 2016), whose `rho` adds up.
+    """
+
+    epsilon: float
+    delta: float = 1e-6
+    unit: str = "row"
+    rows_per_unit: int = 1
+    n_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epsilon", "delta"):
+            object.__setattr__(self, name, _real(name, getattr(self, name)))
+        if not LEAST_EPSILON <= self.epsilon < math.inf:
+            raise UsageError(
+                f"epsilon is {self.epsilon:g}; expected a finite number above 0, and not below "
+                f"{LEAST_EPSILON:g}, such as 1"
+            )
+        if not LEAST_DELTA <= self.delta < MOST_DELTA:
+            raise UsageError(
+                f"delta is {self.delta:g}; expected a number above 0, not below {LEAST_DELTA:g} "
+                f"and below {MOST_DELTA:g}, such as 1e-6"
+            )
+        if not isinstance(self.unit, str) or not self.unit:
+            raise UsageError("the privacy unit is 'row' or the name of a column; give one of them")
+        for name, most in (("rows_per_unit", MOST_ROWS_PER_UNIT), ("n_rows", MOST_ROWS)):
+            value = getattr(self, name)
+            if name == "n_rows" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise UsageError(
+                    f"{name} is given as {type(value).__name__}; expected a whole number from 1"
+                )
+            if not 1 <= int(value) <= most:
+                raise UsageError(
+                    f"{name} is out of range; expected a whole number from 1 to {most}"
+                )
+            object.__setattr__(self, name, int(value))
+        if self.unit == "row" and self.rows_per_unit != 1:
+            raise UsageError(
+                "a row is the privacy unit, so rows_per_unit is 1; name a column as the unit"
+            )
+        if self.rows_per_unit / math.sqrt(2 * _rho_at_least(self.epsilon, self.delta)) > MOST_NOISE:
+            raise UsageError(
+                f"epsilon {self.epsilon:g} for units of up to {self.rows_per_unit} rows drowns "
+                "every count in noise; allow a larger epsilon or fewer rows per unit"
+            )
+        if self.n_rows is not None and self.delta >= 1 / self.n_rows:
+            raise UsageError(
+                f"delta is {self.delta}, but below one in {self.n_rows} rows is wanted: a larger "
+                "one allows that a whole row is told; give a smaller one"
+            )
+
+    def rho(self, delta: float = 0.0) -> float:
+        """Give the zero-concentrated privacy loss that the budget allows.
+
+        Parameters
+        ----------
+        delta : float
+            The part of delta that is spent otherwise.
+        """
+        return rho_of(self.epsilon, self.delta - delta)
+
+
+def _real(name: str, value: object) -> float | int:
+    """Return a number of any type as Python's own.
+
+    Raises
+    ------
+    UsageError
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise UsageError(f"{name} is given as {type(value).__name__}; give a number")
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        raise UsageError(f"{name} is too large; give a number such as 1") from None
+    return int(value) if isinstance(value, Integral) else number
+
+
+def _rho_at_least(epsilon: float, delta: float) -> float:
+    """Return a lower bound on `rho_of`, in closed form (Bun & Steinke 2016, Proposition 1.3)."""
+    tail = -math.log(delta)
+    return (epsilon / (math.sqrt(tail + epsilon) + math.sqrt(tail))) ** 2
+
+
+@lru_cache(maxsize=64)
+def epsilon_of(rho: float, delta: float) -> float:
+    """Give the epsilon that a zero-concentrated privacy loss has at a delta.
+
+    Notes
+    -----
+    OpenDP's conversion; Canonne, Kamath & Steinke (2020), Proposition 7.
+    """
+    from opendp import combinators, domains, measurements, measures, metrics, mod
+
+    mod.enable_features("contrib", "honest-but-curious")
+    if rho == 0:
+        return 0.0
+    if rho > MOST_RHO:
+        return math.inf
+    rho = max(rho, LEAST_RHO)  # below it the conversion divides by zero
+    lossy: Any = measurements.make_user_measurement(
+        domains.atom_domain(T="bool"),
+        metrics.discrete_distance(),
+        measures.zero_concentrated_divergence(),
+        lambda _: 0,
+        lambda _: rho,
+        TO="i32",
+    )
+    curve: Any = combinators.make_zCDP_to_approxDP(lossy)
+    return float(curve.map(1).epsilon(delta))
+
+
+@lru_cache(maxsize=64)
+def rho_of(epsilon: float, delta: float) -> float:
+    """Give the greatest zero-concentrated privacy loss whose epsilon at `delta` is as allowed.
+
+    Above an epsilon of 100 it no longer grows: noise is far below one row there.
+    """
+    epsilon = min(epsilon, MOST_EPSILON)
+    low, high = 0.0, 1e-12
+    while epsilon_of(high, delta) <= epsilon:
+        low, high = high, 4 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if epsilon_of(middle, delta) <= epsilon else (low, middle)
+    return low

@@ -1,0 +1,238 @@
+"""What may be taken from the private rows, what was taken, and what that proves.
+
+A `Budget` is what is allowed. An `Event` is the price of one answer, as plain data; the `Ledger`
+is the list of them, in the order in which they were charged; the `Guarantee` is what the list
+proves. An exact answer is charged as not private, so that no guarantee can be claimed by
+accident; without a budget `Disclosure` is the rule that holds instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from privsynth.errors import ArtefactError, BudgetExceeded
+from privsynth.files import number, only, text
+from privsynth.privacy.budget import MOST_RHO, SLACK, Budget
+from privsynth.privacy.guarantee import Guarantee, uncovered
+
+__all__ = ["Event", "Ledger", "mispriced"]
+LEAST_DELTA, MOST_DELTA = 1e-100, 1e-3
+LEAST_EPSILON, MOST_EPSILON = 1e-4, 100.0
+"""Below the least epsilon nothing can be learnt; above the most, noise no longer shrinks."""
+
+
+Mechanism = Literal["exact", "discrete gaussian", "noisy max", "gaussian threshold"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One answer about the private rows.
+
+    Parameters
+    ----------
+    query : str
+        What was asked, in the field's words: ``"rows"``, ``"codec"``, ``"marginals"``, ``"sums"``,
+        ``"products"``, ``"errors"``, ``"selection"``, ``"domain"``.
+    detail : str
+        What it was asked for, without any value of the table.
+    mechanism : {"exact", "discrete gaussian", "noisy max", "gaussian threshold"}
+        How it was answered. An exact answer is not private: its epsilon is infinite.
+    rho, delta : float
+        The privacy loss of a private answer, for one unit.
+    sensitivity, scale : float
+        The most that one unit can change the exact answer (in the mechanism's own norm), and the
+        scale of the noise.
+    """
+
+    query: str
+    detail: str = ""
+    mechanism: Mechanism = "exact"
+    rho: float = 0.0
+    delta: float = 0.0
+    sensitivity: float = 0.0
+    scale: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the event as JSON values."""
+        state = asdict(self)
+        exact = {key: state[key] for key in ("query", "detail", "mechanism")}
+        return exact if self.mechanism == "exact" else state
+
+    @classmethod
+    def from_dict(cls, state: Any) -> Event:
+        """Rebuild an event.
+
+        Raises
+        ------
+        ArtefactError
+            Its mechanism is unknown here, or a figure is no price.
+        """
+        what = "ledger"
+        prices = {"rho": MOST_RHO, "delta": 1.0, "sensitivity": 1e300, "scale": 1e300}
+        only(
+            state,
+            {"query": True, "detail": False, "mechanism": True} | dict.fromkeys(prices, False),
+            what,
+        )
+        if state["mechanism"] not in get_args(Mechanism):
+            raise ArtefactError(
+                "the ledger names a mechanism that this version does not know; "
+                "install a newer privsynth"
+            )
+        return cls(
+            text(state["query"], what),
+            text(state.get("detail", ""), what),
+            state["mechanism"],
+            **{key: number(state.get(key, 0.0), what, 0.0, most) for key, most in prices.items()},
+        )
+
+
+@dataclass
+class Ledger:
+    """The answers given about one table, in order; it is only ever added to.
+
+    Parameters
+    ----------
+    events : list of Event
+    budget : Budget, optional
+        What may be spent in all. Without one, every answer is allowed.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    budget: Budget | None = None
+
+    @property
+    def rho(self) -> float:
+        """The zero-concentrated privacy loss of all answers."""
+        return math.fsum(event.rho for event in self.events)
+
+    @property
+    def delta(self) -> float:
+        """The part of delta that answers have spent."""
+        return math.fsum(event.delta for event in self.events)
+
+    @property
+    def left(self) -> float:
+        """What is left of the budget's rho."""
+        if self.budget is None:
+            return math.inf
+        return max(self.budget.rho(self.delta) * (1 - SLACK) - self.rho, 0.0)
+
+    def charge(self, event: Event) -> None:
+        """Write down an answer; the curator does so before it gives it.
+
+        Raises
+        ------
+        BudgetExceeded
+            The budget does not allow the answer; nothing is written down.
+        """
+        if self.budget is not None:
+            if event.mechanism == "exact":
+                raise BudgetExceeded(
+                    f"an exact answer ({event.query}) leaves no guarantee, and a budget is set; "
+                    "use an engine that works under one, such as marginals, or drop --epsilon"
+                )
+            if not _within(self.budget, self.rho + event.rho, self.delta + event.delta):
+                raise BudgetExceeded(
+                    f"{event.query}: costs rho {event.rho:.3g}, and {self.left:.3g} is left of the "
+                    f"budget of epsilon {self.budget.epsilon:g}; ask for less, or allow more"
+                )
+        self.events.append(event)
+
+    def guarantee(self) -> Guarantee:
+        """Give what the ledger proves.
+
+        Returns
+        -------
+        Guarantee
+            Nothing asked costs nothing; an exact answer makes epsilon infinite. Under a budget
+            it is the budget: what is asked next may depend on what was answered, and the bound
+            that held from the start is the one that is proven (Whitehouse et al. 2023).
+        """
+        if not self.events:
+            return Guarantee(0.0, 0.0)
+        if self.budget is None:
+            return Guarantee(
+                float("inf"),
+                0.0,
+                not_covered=("everything: the engine read exact answers about the training rows",),
+            )
+        budget = self.budget
+        return Guarantee(
+            float(budget.epsilon),
+            budget.delta,
+            budget.unit,
+            not_covered=uncovered(budget),
+            rows_per_unit=budget.rows_per_unit,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the ledger as JSON values."""
+        guarantee = self.guarantee()
+        state: dict[str, Any] = {
+            "guarantee": str(guarantee),
+            "formal": guarantee.formal,
+            "not_covered": list(guarantee.not_covered),
+            "events": [event.to_dict() for event in self.events],
+        }
+        if self.budget is not None:
+            state["budget"] = asdict(self.budget)
+        return state
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Ledger:
+        """Rebuild a ledger.
+
+        Raises
+        ------
+        ArtefactError
+            An event is of a mechanism unknown here, or the events are not within the budget.
+        """
+        wanted = {"guarantee": True, "formal": True, "not_covered": True, "events": True}
+        only(state, {**wanted, "budget": False}, "ledger")
+        budget = None
+        if "budget" in state:
+            limits = {key.name: key.name in ("epsilon", "delta") for key in fields(Budget)}
+            budget = Budget(**only(state["budget"], limits, "budget"))
+        events = [Event.from_dict(entry) for entry in state["events"]]
+        if any((event.mechanism == "exact") == (budget is not None) for event in events):
+            raise ArtefactError("the ledger mixes private and exact answers; fit the model anew")
+        if budget is not None and any(mispriced(event, budget.rows_per_unit) for event in events):
+            raise ArtefactError(
+                "the ledger's rho does not follow from its sensitivity and scale; "
+                "fit the model anew"
+            )
+        ledger = cls(events, budget)
+        if budget is not None and not _within(budget, ledger.rho, ledger.delta):
+            raise ArtefactError("the ledger has spent more than its budget; fit the model anew")
+        if state["formal"] is not ledger.guarantee().formal:
+            raise ArtefactError(
+                "the ledger claims what its events do not prove; fit the model anew"
+            )
+        return ledger
+
+
+def mispriced(event: Event, rows_per_unit: int) -> bool:
+    """Say whether the rho of a noisy answer is not that of its sensitivity and scale.
+
+    Notes
+    -----
+    Discrete Gaussian noise costs d**2 / (2 scale**2), where d is what one unit can change (Canonne,
+    Kamath & Steinke 2020). Choosing the greatest has a range of 2 d / scale, and an eighth of its
+    square is the same (Cesar & Rogers 2021). Answers are whole numbers, so one row that changes
+    an answer changes it by 1 or more.
+    """
+    if event.mechanism == "exact":
+        return False
+    if not (event.sensitivity >= 1 and event.scale > 0 and event.rho > 0):
+        return True
+    price = (rows_per_unit * event.sensitivity / event.scale) ** 2 / 2
+    return not math.isclose(price, event.rho, rel_tol=1e-6)
+
+
+def _within(budget: Budget, rho: float, delta: float) -> bool:
+    """Tell whether a privacy loss is allowed."""
+    return delta < budget.delta and rho <= budget.rho(delta)

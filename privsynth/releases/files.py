@@ -1,0 +1,142 @@
+"""The files of a release: their names, their hashes, and how each is read with care."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from privsynth.errors import ArtefactError, StorageError
+from privsynth.files import read_json
+
+__all__ = [
+    "CARD",
+    "CROISSANT",
+    "EVALUATION",
+    "MOST_BYTES",
+    "NAMES",
+    "PARTS",
+    "PUBLIC",
+    "PUBLIC_KEY",
+    "REPORT",
+    "RESTRICTED",
+    "SIGNATURE",
+    "SUMS",
+    "TABLES",
+    "bounded",
+    "json_bytes",
+    "parsed",
+    "read_sums",
+    "sha256",
+    "sums",
+]
+
+CARD = "card.json"
+CROISSANT = "croissant.json"
+EVALUATION = "evaluation.json"
+REPORT = "report.html"
+SUMS = "SHA256SUMS"
+SIGNATURE = "SHA256SUMS.sig"
+PUBLIC_KEY = "SHA256SUMS.pub"
+
+TABLES: Mapping[str, str] = {
+    "synthetic.csv": "text/csv",
+    "synthetic.parquet": "application/x-parquet",
+}
+"""The names that the synthetic table may have, and the media type of each."""
+
+PUBLIC = "public"
+RESTRICTED = "restricted"
+"""The folders of a release under a budget: what keeps the guarantee, and what read real rows."""
+
+PARTS: Mapping[str | None, tuple[str, ...]] = {
+    None: (CARD, CROISSANT, EVALUATION, REPORT, SUMS),
+    PUBLIC: (CARD, CROISSANT, SUMS),
+    RESTRICTED: (CARD, EVALUATION, REPORT, SUMS),
+}
+"""The files that each part of a release holds beside its table; None is a release in one part."""
+
+NAMES = frozenset({CARD, CROISSANT, EVALUATION, REPORT, SUMS, SIGNATURE, PUBLIC_KEY, *TABLES})
+"""Every name that a file of a release may have."""
+
+MOST_BYTES = 2**26
+"""The most bytes of any file but the table, which is hashed piece by piece."""
+
+_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9.]+)")
+
+
+def sha256(path: Path, *, start: bytes = b"") -> str:
+    """Give the sha256 of a file, with `start` put before its bytes."""
+    digest = hashlib.sha256(start)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(2**20):
+                digest.update(piece)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    return digest.hexdigest()
+
+
+def sums(digests: Mapping[str, str]) -> bytes:
+    """Give the text of ``SHA256SUMS``, which ``sha256sum -c`` reads."""
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
+
+
+def read_sums(data: bytes) -> dict[str, str]:
+    """Read ``SHA256SUMS``.
+
+    Raises
+    ------
+    ArtefactError
+        A line is of another form, a name comes twice, or is none of a release's.
+    """
+    digests: dict[str, str] = {}
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        match = _LINE.fullmatch(line)
+        if match is None or match[2] not in NAMES or match[2] in digests:
+            raise ArtefactError(f"{SUMS}, line {number}: is not the hash of a release's file")
+        digests[match[2]] = match[1]
+    return digests
+
+
+def bounded(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a file whole, unless it is larger than any that privsynth writes.
+
+    Raises
+    ------
+    ArtefactError
+        It is larger than that.
+    StorageError
+        It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if len(data) > most:
+        raise ArtefactError(f"{path.name}: is larger than {most:,} bytes, which none should be")
+    return data
+
+
+def json_bytes(value: Any) -> bytes:
+    """Give JSON text: keys in order, so that the same value is the same bytes."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def parsed(data: bytes, name: str) -> dict[str, Any]:
+    """Read a JSON object; a key given twice, of which readers disagree, is refused.
+
+    Raises
+    ------
+    ArtefactError
+        It is no such JSON.
+    """
+    value = read_json(data, name, ArtefactError)
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{name}: is no JSON object")
+    return value

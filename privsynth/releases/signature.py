@@ -1,0 +1,109 @@
+"""Signatures with ed25519 (RFC 8032): who says that a release is theirs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from privsynth.errors import MissingExtraError, UsageError
+from privsynth.releases.files import bounded
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+
+__all__ = ["fingerprint", "holds", "private_key", "public_key", "public_pem"]
+
+MOST_BYTES = 2**14
+
+
+def private_key(path: str | Path) -> Ed25519PrivateKey:
+    """Read the key that signs: PEM, ed25519, without a password.
+
+    Raises
+    ------
+    UsageError
+        The file holds no such key.
+    StorageError
+        It cannot be read.
+    MissingExtraError
+        `cryptography` is not installed.
+    """
+    _require()
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(bounded(Path(path), MOST_BYTES), password=None)
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UsageError(
+            f"{path}: is no ed25519 private key in PEM without a password; make one with "
+            "'openssl genpkey -algorithm ed25519 -out key.pem'"
+        )
+    return key
+
+
+def public_key(pem: bytes, name: str | Path) -> Ed25519PublicKey:
+    """Read the key that verifies: PEM, ed25519; `name` is the file's, for messages.
+
+    Raises
+    ------
+    UsageError
+        It is no such key.
+    MissingExtraError
+        `cryptography` is not installed.
+    """
+    _require()
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise UsageError(
+            f"{name}: is no ed25519 public key in PEM; make it from the private one with "
+            "'openssl pkey -in key.pem -pubout -out key.pub'"
+        )
+    return key
+
+
+def holds(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+    """Say whether a message was signed by the owner of a key."""
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def public_pem(key: Ed25519PublicKey) -> bytes:
+    """Give a public key as PEM."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def fingerprint(key: Ed25519PublicKey) -> str:
+    """Give the sha256 of a public key's 32 bytes, by which a card names it."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()
+
+
+def _require() -> None:
+    try:
+        import cryptography  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(
+            "signatures need the package 'cryptography'; install it with "
+            "pip install 'privsynth[sign]'"
+        ) from None

@@ -1,0 +1,433 @@
+"""Verify a release: whether its files are whole and its claims follow from what it holds."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from privsynth.artefact import load
+from privsynth.errors import ArtefactError, DataError, PrivsynthError, StorageError
+from privsynth.evaluation import Evaluation, Policy
+from privsynth.privacy import Guarantee, Ledger, misstated
+from privsynth.releases.card import FORMAT, FORMAT_VERSION, claims, guarantee_dict, public_claims
+from privsynth.releases.croissant import croissant
+from privsynth.releases.files import (
+    CARD,
+    CROISSANT,
+    EVALUATION,
+    MOST_BYTES,
+    NAMES,
+    PARTS,
+    PUBLIC,
+    PUBLIC_KEY,
+    REPORT,
+    RESTRICTED,
+    SIGNATURE,
+    SUMS,
+    TABLES,
+    bounded,
+    parsed,
+    read_sums,
+    sha256,
+)
+from privsynth.releases.signature import fingerprint, holds, public_key
+from privsynth.table import read
+
+__all__ = ["remarks", "verify"]
+
+MOST_SUMS = 2**14
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+def verify(
+    folder: str | Path, *, key: str | Path | None = None, model: str | Path | None = None
+) -> tuple[str, ...]:
+    """Recompute the hashes of a release and what its card claims.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A release, or one part of a release under a budget: ``DIR/public`` or ``DIR/restricted``.
+    key : str or Path, optional
+        The publisher's public key in PEM. With it, the release must be signed by its owner.
+    model : str or Path, optional
+        The model's file, which is not part of the release: card and ledger are compared with it.
+
+    Returns
+    -------
+    tuple of str
+        Problems, one line each; none where all holds.
+
+    Raises
+    ------
+    StorageError
+        There is no such folder, or a file of it, the key or the model cannot be read.
+    UsageError
+        `key` is no ed25519 public key.
+    ArtefactError
+        `model` is no model.
+    MissingExtraError
+        There is a signature to check, and `cryptography` is not installed.
+
+    Notes
+    -----
+    Without a key of the publisher's, a forger who makes all of the files anew and in agreement is
+    not found out: whoever has no secret can be copied; see `remarks`. Nothing outside the folder
+    is read.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise StorageError(f"{folder}: is no folder; give the one that 'privsynth release' wrote")
+    if not _in_parts(path):
+        return _verified(path, key, model)
+    problems = list(_only_parts(path))
+    for part in (PUBLIC, RESTRICTED):
+        if (path / part).is_dir() and not (path / part).is_symlink():
+            problems += [f"{part}/{told}" for told in _verified(path / part, key, model)]
+            problems += _is_called(path / part, part)
+    return tuple(problems or _safely(_same_release, path, {}))
+
+
+def remarks(folder: str | Path, *, key: str | Path | None = None) -> tuple[str, ...]:
+    """Say of a release that `verify` has found sound what a reader must know all the same.
+
+    Parameters
+    ----------
+    folder : str or Path
+    key : str or Path, optional
+        As given to `verify`.
+
+    Returns
+    -------
+    tuple of str
+        Who vouches for it, and with which reason a missed policy was set aside.
+    """
+    path = Path(folder)
+    parts = [path / PUBLIC, path / RESTRICTED] if _in_parts(path) else [path]
+    cards = [parsed(bounded(part / CARD), CARD) for part in parts]
+    told = [_vouched(cards[0], key)]
+    for card in cards:
+        if (reason := card.get("accepted_risk")) is not None:
+            missed = "is met" if card["passed"] else "is missed"
+            name = card["policy"]["name"]
+            told.append(f"policy {name!r} {missed}; the risk was accepted: {reason}")
+    return tuple(told)
+
+
+def _vouched(card: Mapping[str, Any], key: str | Path | None) -> str:
+    if key is not None:
+        return f"signed by the owner of {key}"
+    if card["signed_by"] is None:
+        return (
+            "not signed: nobody vouches for the signer or the content; whoever makes every file "
+            "anew is not found out"
+        )
+    return (
+        f"signed, and nobody vouches for the signer: the key lies in the release itself (sha256 "
+        f"{card['signed_by']}); give the publisher's own with --key"
+    )
+
+
+def _in_parts(path: Path) -> bool:
+    return any(os.path.lexists(path / part) for part in (PUBLIC, RESTRICTED))
+
+
+def _only_parts(path: Path) -> Iterator[str]:
+    """Refuse what does not belong beside the two parts, and links that lead elsewhere."""
+    for entry in sorted(path.iterdir()):
+        if entry.name not in (PUBLIC, RESTRICTED):
+            yield f"{entry.name!a}: does not belong to a release"
+        elif not stat.S_ISDIR(entry.lstat().st_mode):
+            yield f"{entry.name}: is no folder"
+    for part in (PUBLIC, RESTRICTED):
+        if not os.path.lexists(path / part):
+            yield f"{part}: is missing; verify the other part by itself"
+
+
+def _is_called(path: Path, part: str) -> Iterator[str]:
+    """Refuse a part of another kind than its folder's name says."""
+    try:
+        card = parsed(bounded(path / CARD), CARD)
+    except (ArtefactError, StorageError):  # has been told
+        return
+    if card.get("part") != part:
+        yield f"{part}/{CARD}: is not the card of a {part} part"
+
+
+def _same_release(path: Path, _: Mapping[str, Any]) -> Iterator[str]:
+    """Hold what both parts say against each other."""
+    public, restricted = (
+        parsed(bounded(path / part / CARD), CARD) for part in (PUBLIC, RESTRICTED)
+    )
+    if restricted["public_card"] != sha256(path / PUBLIC / CARD):
+        yield f"{RESTRICTED}/{CARD}: belongs to another public part"
+    for name in ("versions", "model", "output", "signed_by", "ledger", "guarantee"):
+        if public[name] != restricted[name]:
+            yield f"{RESTRICTED}/{CARD}: its {name!r} is not that of the public part"
+    if any(restricted["seeds"].get(name) != seed for name, seed in public["seeds"].items()):
+        yield f"{RESTRICTED}/{CARD}: its 'seeds' are not those of the public part"
+
+
+def _verified(path: Path, key: str | Path | None, model: str | Path | None) -> tuple[str, ...]:
+    """Verify a release in one part, or one part of a release."""
+    problems = list(_entries(path))
+    if problems:
+        return tuple(problems)
+    problems = [*_hashes(path), *_signature(path, key)]
+    if problems:  # what was altered claims nothing that is worth a reading
+        return tuple(problems)
+    try:
+        card = parsed(bounded(path / CARD), CARD)
+        if card.get("format") != FORMAT or card.get("version") != FORMAT_VERSION:
+            raise ArtefactError(
+                f"{CARD}: is no card of version {FORMAT_VERSION}; verify it with the privsynth "
+                "that wrote it"
+            )
+    except ArtefactError as error:
+        return (str(error),)
+    for check in _CHECKS[_part_of(path)]:
+        problems += _safely(check, path, card)
+    if model is not None:
+        problems += _of_model(card, model)
+    return tuple(problems)
+
+
+def _part_of(path: Path) -> str | None:
+    """Tell from its card which part of a release a folder holds."""
+    try:
+        part = parsed(bounded(path / CARD), CARD).get("part")
+    except (ArtefactError, StorageError):
+        return None
+    return part if part in (PUBLIC, RESTRICTED) else None
+
+
+def _safely(
+    check: Callable[[Path, Mapping[str, Any]], Iterator[str]],
+    path: Path,
+    card: Mapping[str, Any],
+) -> list[str]:
+    """Run one check; what it cannot make sense of is a problem of the file, not an error."""
+    try:
+        return list(check(path, card))
+    except StorageError:
+        raise
+    except ArtefactError as error:
+        return [str(error)]
+    except (PrivsynthError, *_DAMAGE):
+        return [f"{CARD}: its {check.__name__.strip('_').replace('_', ' ')} cannot be read"]
+
+
+def _entries(path: Path) -> Iterator[str]:
+    """Refuse what is missing, what does not belong, and links that lead elsewhere."""
+    names = set()
+    for entry in sorted(path.iterdir()):
+        names.add(entry.name)
+        if entry.name not in NAMES:
+            yield f"{entry.name!a}: does not belong to a release"
+        elif not stat.S_ISREG(entry.lstat().st_mode):
+            yield f"{entry.name}: is no plain file"
+        elif entry.name not in TABLES and entry.lstat().st_size > MOST_BYTES:
+            yield f"{entry.name}: is larger than {MOST_BYTES:,} bytes, which none should be"
+    regular = CARD in names and stat.S_ISREG((path / CARD).lstat().st_mode)
+    part = _part_of(path) if regular else None
+    for name in PARTS[part]:
+        if name not in names:
+            yield f"{name}: is missing"
+    for name in sorted(names & ({EVALUATION, REPORT, CROISSANT} - set(PARTS[part]))):
+        yield f"{name}: does not belong to the {part} part of a release"
+    tables = len(names & set(TABLES))
+    if part == RESTRICTED and tables:
+        yield "a table does not belong to the restricted part of a release"
+    elif part != RESTRICTED and tables != 1:
+        yield f"one table is wanted, {' or '.join(TABLES)}, and there are {tables}"
+    if len(names & {SIGNATURE, PUBLIC_KEY}) == 1:
+        yield f"{SIGNATURE} and {PUBLIC_KEY} belong together, and one of them is missing"
+
+
+def _hashes(path: Path) -> Iterator[str]:
+    try:
+        listed = read_sums(bounded(path / SUMS, MOST_SUMS))
+    except ArtefactError as error:
+        yield str(error)
+        return
+    there = {entry.name for entry in path.iterdir()} - {SUMS, SIGNATURE, PUBLIC_KEY}
+    for name in sorted(there - listed.keys()):
+        yield f"{name}: is not listed in {SUMS}"
+    for name in sorted(listed.keys() - there):
+        yield f"{name}: is listed in {SUMS} and is missing"
+    for name in sorted(there & listed.keys()):
+        if sha256(path / name) != listed[name]:
+            yield f"{name}: does not have the hash that {SUMS} lists"
+
+
+def _signature(path: Path, key: str | Path | None) -> Iterator[str]:
+    given = None if key is None else public_key(bounded(Path(key), MOST_SUMS), key)
+    if not (path / SIGNATURE).exists():
+        if given is not None:
+            yield "the release is not signed, and a key was given"
+        return
+    try:
+        signer = public_key(bounded(path / PUBLIC_KEY, MOST_SUMS), PUBLIC_KEY)
+        signature = bytes.fromhex(bounded(path / SIGNATURE, MOST_SUMS).decode("ascii"))
+    except ValueError:  # a UsageError or an ArtefactError is one too
+        yield f"{SIGNATURE} or {PUBLIC_KEY}: is damaged"
+        return
+    if given is not None and fingerprint(given) != fingerprint(signer):
+        yield f"{SIGNATURE}: is of another key than the one given"
+    if not holds(signer, signature, bounded(path / SUMS, MOST_SUMS)):
+        yield f"{SIGNATURE}: does not sign this {SUMS}"
+
+
+def _signed_by(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    signer = None
+    if (path / PUBLIC_KEY).exists():
+        signer = fingerprint(public_key(bounded(path / PUBLIC_KEY, MOST_SUMS), PUBLIC_KEY))
+    if card["signed_by"] != signer:
+        yield f"{CARD}: names another signer than {PUBLIC_KEY}, or one is missing"
+
+
+def _files(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    part = card.get("part")
+    wanted = set(PARTS[part]) - {CARD, SUMS}
+    if part != RESTRICTED:
+        wanted.add(card["output"]["file"])
+    if set(card["files"]) != wanted:
+        yield f"{CARD}: does not list the files of the release"
+    for name in sorted(wanted & set(card["files"]) & NAMES):
+        if sha256(path / name) != card["files"][name]:
+            yield f"{name}: does not have the hash that {CARD} lists"
+
+
+def _table(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    output = card["output"]
+    name = output["file"]
+    if name not in TABLES or not (path / name).is_file():
+        yield f"{CARD}: names a table that is not there"
+        return
+    if sha256(path / name) != output["sha256"] or (path / name).stat().st_size != output["bytes"]:
+        yield f"{name}: is not the table that {CARD} describes"
+        return
+    try:
+        # Cards from before tables were escaped do not say so.
+        table = read(path / name, escape=bool(output.get("escaped", False)))
+    except DataError:
+        yield f"{name}: cannot be read as a table"
+        return
+    if table.n_rows != output["rows"]:
+        yield f"{name}: has {table.n_rows:,} rows, and {CARD} says otherwise"
+    if list(table.names) != [column["name"] for column in output["columns"]]:
+        yield f"{name}: does not have the columns that {CARD} lists"
+
+
+def _croissant(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    told = parsed(bounded(path / CROISSANT), CROISSANT)
+    attacked = card.get("part") != PUBLIC
+    wanted = croissant(card["output"], card["guarantee"]["words"], attacked=attacked)
+    for part in wanted if _same_version(card) else ("conformsTo", "distribution", "recordSet"):
+        if told.get(part) != wanted[part]:
+            yield f"{CROISSANT}: its {part!r} is not what follows from {CARD}"
+    if _same_version(card) and told.keys() != wanted.keys():
+        yield f"{CROISSANT}: has a part that privsynth does not write"
+
+
+def _evaluation(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    told = parsed(bounded(path / EVALUATION), EVALUATION)
+    if card["evaluation"] == told:
+        return
+    ours, theirs = (
+        {score["name"]: score for score in state["scores"]} for state in (card["evaluation"], told)
+    )
+    apart = [n for n in sorted(ours.keys() | theirs.keys()) if ours.get(n) != theirs.get(n)]
+    for name in apart:
+        yield f"{CARD}: score {name!r} is not that of {EVALUATION}"
+    if not apart:
+        yield f"{CARD}: what it says of the evaluation is not in {EVALUATION}"
+
+
+def _ledger(card: Mapping[str, Any]) -> Guarantee:
+    return Ledger.from_dict(card["ledger"]).guarantee()
+
+
+def _guarantee(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    ledger = Ledger.from_dict(card["ledger"])
+    if not ledger.events:
+        yield f"{CARD}: its ledger is empty, and no model is fitted without a question"
+    if ledger.to_dict() != card["ledger"]:
+        yield f"{CARD}: its ledger does not add up to what it says"
+    if guarantee_dict(ledger.guarantee()) != card["guarantee"]:
+        yield f"{CARD}: its guarantee does not follow from its ledger"
+    yield from (f"{CARD}: {told}" for told in misstated(ledger))
+
+
+def _public_claims(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    ledger = Ledger.from_dict(card["ledger"])
+    if ledger.budget is None:
+        yield f"{CARD}: is that of a public part, and its ledger has no budget"
+    if card["seeds"]["fit"] != card["model"]["seed"]:
+        yield f"{CARD}: names two seeds of the fit"
+    if card["training_rows"] != card["model"]["rows"]:
+        yield f"{CARD}: names two counts of training rows"
+    told = public_claims(ledger.guarantee(), holds_rows=bool(card["model"]["holds_rows"]))
+    for part, value in told.items() if _same_version(card) else ():
+        if card[part] != value:
+            yield f"{CARD}: its {part!r} do not follow from its ledger"
+    for part in sorted(_TOLD_OF_ROWS & card.keys()):
+        yield f"{CARD}: {part!r} does not belong to a public part"
+
+
+def _claims(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
+    text = bounded(path / EVALUATION).decode("utf-8")
+    evaluation = Evaluation.from_json(text, EVALUATION)
+    if evaluation.about["rows"]["synthetic"] != card["output"]["rows"]:
+        yield f"{EVALUATION}: is of a table of another number of rows"
+    if evaluation.about.get("findings", card["findings"]) != card["findings"]:
+        yield f"{EVALUATION}: has other findings than {CARD}"
+    if evaluation.about.get("accepted_risk") != card.get("accepted_risk"):
+        yield f"{CARD}: names another reason than {EVALUATION} for accepting the risk"
+    if not card["passed"] and card.get("accepted_risk") is None:
+        yield f"{CARD}: misses its policy, and no one has accepted the risk"
+    if card["seeds"]["fit"] != card["model"]["seed"]:
+        yield f"{CARD}: names two seeds of the fit"
+    policy = Policy.from_dict(card["policy"])
+    held = card["model"]["holds_rows"]
+    wanted = claims(evaluation, policy, _ledger(card), holds_rows=bool(held))
+    if not _same_version(card):  # wordings change from one version to the next, verdicts do not
+        wanted = _bare(wanted)
+        card = {**card, **_bare(card)}
+    for part, value in wanted.items():
+        if card[part] != value:
+            yield f"{CARD}: its {part!r} do not follow from scores, policy and ledger"
+
+
+def _bare(card: Mapping[str, Any]) -> dict[str, Any]:
+    findings = [{**finding, "words": ""} for finding in card["findings"]]
+    return {"findings": findings, "passed": card["passed"]}
+
+
+def _of_model(card: Mapping[str, Any], model: str | Path) -> Iterator[str]:
+    fitted = load(model)
+    made = {key: value for key, value in fitted.card.items() if key != "frame"}
+    if card.get("model") != {"sha256": sha256(Path(model)), **made}:
+        yield f"{CARD}: was not made from {model}"
+    if card.get("ledger") != fitted.ledger.to_dict():
+        yield f"{CARD}: its ledger is not that of {model}"
+
+
+def _same_version(card: Mapping[str, Any]) -> bool:
+    return bool(card["versions"]["privsynth"] == version("privsynth"))
+
+
+_TOLD_OF_ROWS = frozenset(
+    {"evaluation", "policy", "findings", "passed", "warnings", "inputs", "accepted_risk"}
+)
+"""The parts of a card that were read off real rows, outside any guarantee."""
+_CHECKS: Mapping[str | None, tuple[Callable[[Path, Mapping[str, Any]], Iterator[str]], ...]] = {
+    None: (_files, _table, _croissant, _evaluation, _guarantee, _claims, _signed_by),
+    PUBLIC: (_files, _table, _croissant, _guarantee, _public_claims, _signed_by),
+    RESTRICTED: (_files, _evaluation, _guarantee, _claims, _signed_by),
+}
+"""What is checked of each part of a release; None is a release in one part."""

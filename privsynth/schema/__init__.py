@@ -1,0 +1,27 @@
+"""The columns of a table: kinds, domains, roles, and how a schema is inferred.
+
+Import `Schema` and its nouns from here. Nothing here fits, samples or writes rows.
+"""
+
+from __future__ import annotations
+
+from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
+from privsynth.schema.inference import clipped, infer, level_values, round_numbers
+from privsynth.schema.schema import Schema, opened
+from privsynth.schema.surrogates import surrogates
+
+__all__ = [
+    "Bounds",
+    "Column",
+    "Kind",
+    "Levels",
+    "Role",
+    "Schema",
+    "Source",
+    "clipped",
+    "infer",
+    "level_values",
+    "opened",
+    "round_numbers",
+    "surrogates",
+]

@@ -1,0 +1,340 @@
+"""Columns: their kinds, domains, roles, and where each domain comes from."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from privsynth.errors import SchemaError, did_you_mean
+
+__all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Source"]
+MOST_DECIMALS = 76
+"""The digits that the widest decimal type holds."""
+_E = TypeVar("_E", bound=StrEnum)
+_WANTED: dict[str, tuple[type, str]] = {
+    "dtype": (str, "text, such as 'int64'"),
+    "nullable": (bool, "true or false"),
+    "unique": (bool, "true or false"),
+    "decimals": (int, "a whole number"),
+    "format": (str, "text"),
+    "personal": (str, "text"),
+    "determined_by": (str, "the name of a column"),
+    "why": (str, "text"),
+}
+
+
+class Kind(StrEnum):
+    """What a column's values mean, which decides how they are modelled."""
+
+    NUMERIC = "numeric"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CATEGORICAL = "categorical"
+    ORDINAL = "ordinal"
+    DATETIME = "datetime"
+    ID = "id"
+    PERSONAL = "personal"
+    TEXT = "text"
+
+    @property
+    def surrogate(self) -> bool:
+        """Whether values are invented afresh and never modelled."""
+        return self in (Kind.ID, Kind.PERSONAL, Kind.TEXT)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether values lie on a line and are modelled in bins."""
+        return self in (Kind.NUMERIC, Kind.INTEGER, Kind.DATETIME)
+
+
+class Role(StrEnum):
+    """What a column is there for."""
+
+    TARGET = "target"
+    ID = "id"
+    WEIGHT = "weight"
+    KEY = "key"
+
+
+class Source(StrEnum):
+    """Where a domain came from: a person, the private rows, or a charged query."""
+
+    DECLARED = "declared"
+    INFERRED = "inferred"
+    DISCOVERED = "discovered"
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The values that a column may take, in order."""
+
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if not all(is_scalar(value) for value in self.values):
+            raise SchemaError(
+                "levels are wanted as text, numbers or true/false; a missing value is no level, "
+                "say 'nullable: true' instead, and quote the text \"null\""
+            )
+        if len({(type(value), value) for value in self.values}) != len(self.values):
+            raise SchemaError("levels are listed twice; list each level once")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The least and greatest value of a column; ISO 8601 text for a datetime."""
+
+    low: int | float | str
+    high: int | float | str
+
+    def __post_init__(self) -> None:
+        texts = isinstance(self.low, str), isinstance(self.high, str)
+        if any(texts) and not all(texts):
+            raise SchemaError("bounds mix numbers and text; give both in the column's own form")
+        if not any(texts) and not (_finite(self.low) and _finite(self.high)):
+            raise SchemaError("bounds are wanted as two finite numbers, or two dates")
+        if self.low > self.high:  # type: ignore[operator]
+            raise SchemaError("bounds are the wrong way round; give [low, high]")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Parameters
+    ----------
+    name : str
+        As in the table's header.
+    kind : Kind
+        What its values mean.
+    dtype : str
+        Arrow's name of the type in which values are stored, such as ``"int64"``.
+    domain : Levels or Bounds, optional
+        The values it may take; None for a column that is never modelled or not yet bounded.
+    source : Source
+        Where `domain` came from.
+    nullable : bool
+        Whether values may be missing.
+    role : Role, optional
+        What it is there for.
+    unique : bool
+        Whether no value comes twice (id and personal columns).
+    decimals : int, optional
+        Digits after the point of a numeric column; None where there is no fixed number.
+    format : str, optional
+        How a text file spells its values: ``"True/False"`` or a `strftime` pattern.
+    personal : str, optional
+        The kind of personal data (``"email"``, ``"name"``, ...) or, for an id, its pattern.
+    determined_by : str, optional
+        The column whose level decides on the value, as `mapping` says: such a column is never
+        modelled, and costs nothing under a privacy budget.
+    mapping : tuple of (level, value) pairs
+        The value that follows from each level.
+    why : str
+        Why it was given this kind, for the person who reviews the schema.
+    given : frozenset of str, optional
+        The fields that a file gave; None for a column built in Python. Neither compared nor saved.
+    """
+
+    name: str
+    kind: Kind
+    dtype: str
+    domain: Levels | Bounds | None = None
+    source: Source = Source.INFERRED
+    nullable: bool = False
+    role: Role | None = None
+    unique: bool = False
+    decimals: int | None = None
+    format: str | None = None
+    personal: str | None = None
+    determined_by: str | None = None
+    mapping: tuple[tuple[Any, Any], ...] = ()
+    why: str = ""
+    given: frozenset[str] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def stated(self) -> frozenset[str]:
+        """The fields that a person gave, in a file or since; they win over what is inferred."""
+        blank = Column("", Kind.CATEGORICAL, "string")
+        changed = {f.name for f in fields(self) if getattr(self, f.name) != getattr(blank, f.name)}
+        given = {"kind", "dtype"} if self.given is None else self.given
+        return frozenset(changed | given) - {"name", "source", "given"}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the column as YAML or JSON values, leaving out what is unset."""
+        state: dict[str, Any] = {"name": self.name, "kind": str(self.kind), "dtype": self.dtype}
+        if isinstance(self.domain, Levels):
+            state["levels"] = list(self.domain.values)
+        elif isinstance(self.domain, Bounds):
+            state["bounds"] = [self.domain.low, self.domain.high]
+        if self.domain is not None or self.source is Source.DISCOVERED:
+            state["source"] = str(self.source)
+        state["nullable"] = self.nullable
+        if self.role is not None:
+            state["role"] = str(self.role)
+        if self.unique:
+            state["unique"] = True
+        for key in ("decimals", "format", "personal"):
+            if getattr(self, key) is not None:
+                state[key] = getattr(self, key)
+        if self.determined_by is not None:
+            state["determined_by"] = self.determined_by
+            # Pairs, since JSON would make text of the keys of a mapping.
+            state["mapping"] = [list(pair) for pair in self.mapping]
+        if self.why:
+            state["why"] = self.why
+        return state
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any], where: str = "schema") -> Column:
+        """Rebuild a column; `where` names the file in messages.
+
+        Raises
+        ------
+        SchemaError
+            A key, kind, role or source is unknown, or a domain contradicts itself.
+        """
+        from privsynth.table import arrow_type
+
+        allowed = {f.name for f in fields(cls)} - {"domain", "given"} | {"levels", "bounds"}
+        name = state.get("name")
+        if not isinstance(name, str):
+            raise SchemaError(
+                f"{where}: a column has no name; give each column a 'name', in quotes where it "
+                "looks like a number"
+            )
+        place = f"{where}, column {name!r}"
+        for key in state:
+            if key not in allowed:
+                raise SchemaError(
+                    f"{place}: unknown key {key!r}{did_you_mean(key, sorted(allowed))}"
+                )
+        if "levels" in state and "bounds" in state:
+            raise SchemaError(f"{place}: has both levels and bounds; keep one of them")
+        try:
+            domain = _domain(state)
+        except SchemaError as error:
+            raise SchemaError(f"{place}: {error}") from None
+        for key, (wanted, words) in _WANTED.items():
+            if key in state and type(state[key]) is not wanted:
+                raise SchemaError(f"{place}: {key!r} is wanted as {words}")
+        if state.get("decimals", 0) < 0:
+            raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
+        if state.get("decimals", 0) > MOST_DECIMALS:
+            raise SchemaError(f"{place}: 'decimals' is above {MOST_DECIMALS}, which no type holds")
+        try:
+            arrow_type(state.get("dtype", "string"))
+        except SchemaError as error:
+            raise SchemaError(f"{place}: {error}") from None
+        kind = _member(Kind, state.get("kind", "categorical"), place, "kind")
+        _check_format(kind, state.get("format"), place)
+        column = cls(
+            name=name,
+            kind=kind,
+            dtype=state.get("dtype", "string"),
+            domain=domain,
+            source=_member(Source, state.get("source", "declared"), place, "source"),
+            nullable=state.get("nullable", False),
+            role=_member(Role, state["role"], place, "role") if state.get("role") else None,
+            unique=state.get("unique", False),
+            decimals=state.get("decimals"),
+            format=state.get("format"),
+            personal=state.get("personal"),
+            determined_by=state.get("determined_by"),
+            mapping=_pairs(state.get("mapping", {}), place),
+            why=state.get("why", ""),
+            given=frozenset("domain" if key in ("levels", "bounds") else key for key in state),
+        )
+        check_quoted(column, place)
+        return column
+
+
+def check_quoted(column: Column, place: str) -> None:
+    """Refuse levels that YAML, for want of quotes, has read as other than the text they are."""
+    listed = column.domain.values if isinstance(column.domain, Levels) else ()
+    values = (*listed, *(value for _, value in column.mapping))
+    dtype = None if column.given is not None and "dtype" not in column.given else column.dtype
+    if column.kind is Kind.BOOLEAN or dtype == "bool":
+        return
+    if any(isinstance(value, bool) for value in values):
+        raise SchemaError(
+            f"{place}: a level is true or false, as YAML reads yes, no, on and off; put each level "
+            'in quotes ("yes", "no"), or give \'kind: boolean\''
+        )
+    text = dtype == "string" or (dtype is None and any(isinstance(v, str) for v in values))
+    if text and not all(isinstance(value, str) for value in values):
+        raise SchemaError(
+            f"{place}: holds text, and a level of it is a number; put each level in quotes, such "
+            'as "01"'
+        )
+
+
+def _member(enum: type[_E], value: Any, place: str, key: str) -> _E:
+    try:
+        return enum(value)
+    except ValueError:
+        given = value if isinstance(value, str) else type(value).__name__
+        hint = did_you_mean(given, [str(member) for member in enum])
+        raise SchemaError(f"{place}: unknown {key} {given!r}{hint}") from None
+
+
+def _check_format(kind: Kind, form: str | None, place: str) -> None:
+    """Refuse a format by which no date can be written: it would fail once rows are."""
+    if kind is not Kind.DATETIME or form is None:
+        return
+    from privsynth.table.spelling import is_pattern
+
+    if not is_pattern(form):
+        raise SchemaError(f"{place}: its format is no strftime pattern; give one, or drop it")
+
+
+def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:
+    if "levels" in state:
+        if not isinstance(state["levels"], list):
+            raise SchemaError("levels are wanted as a list")
+        return Levels(tuple(_plain(value) for value in state["levels"]))
+    if "bounds" in state:
+        bounds = state["bounds"]
+        if not isinstance(bounds, list) or len(bounds) != 2:
+            raise SchemaError("bounds are wanted as a list [low, high]")
+        return Bounds(*(_plain(value) for value in bounds))
+    return None
+
+
+def _pairs(state: Any, place: str) -> tuple[tuple[Any, Any], ...]:
+    """Read a mapping, or a list of pairs."""
+    pairs = list(state.items()) if isinstance(state, Mapping) else state
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+    ):
+        raise SchemaError(
+            f"{place}: 'mapping' is wanted as a mapping of the other column's levels to values"
+        )
+    return tuple((_plain(level), _plain(value)) for level, value in pairs)
+
+
+def levels_of(column: Column) -> set[Any]:
+    """Give the levels that are known before any row is read; none where there are none such."""
+    values: set[Any] = set()
+    if isinstance(column.domain, Levels) and column.source is Source.DECLARED:
+        values = set(column.domain.values)
+    if column.kind is Kind.BOOLEAN and values <= {False, True}:
+        return {False, True}
+    return set() if column.kind.surrogate else values
+
+
+def _plain(value: Any) -> Any:
+    """Give a date as ISO 8601 text: YAML reads one that has no quotes as a date."""
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def is_scalar(value: Any) -> bool:
+    return isinstance(value, str | bool | int) or _finite(value)
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

@@ -1,0 +1,269 @@
+"""The columns of a table: their kinds, domains, roles, and where each domain came from."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from privsynth.errors import SchemaError, did_you_mean
+from privsynth.files import read_text, read_yaml, replacing
+from privsynth.schema.columns import Column, Role, check_quoted, is_scalar, levels_of
+
+__all__ = ["Schema", "opened"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table, in its order."""
+
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if len(set(names)) != len(names):
+            twice = min(name for name, count in Counter(names).items() if count > 1)
+            raise SchemaError(f"column {twice!r} is listed twice; list each column once")
+        targets = [column.name for column in self.columns if column.role is Role.TARGET]
+        if len(targets) > 1:
+            raise SchemaError(f"columns {targets} are all the target; keep one 'role: target'")
+        by_name = {column.name: column for column in self.columns}
+        for column in self.columns:
+            check_quoted(column, f"schema, column {column.name!r}")
+            if column.determined_by is not None or column.mapping:
+                _check_determined(column, by_name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def target(self) -> Column | None:
+        """The column to be predicted, where there is one."""
+        return next((column for column in self.columns if column.role is Role.TARGET), None)
+
+    def __getitem__(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise SchemaError(f"no column {name!r}{did_you_mean(name, self.names)}")
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def with_target(self, name: str) -> Schema:
+        """Give the schema with `name`, and no other column, as the target."""
+        self[name]
+        return Schema(
+            tuple(
+                replace(column, role=Role.TARGET)
+                if column.name == name
+                else replace(column, role=None)
+                if column.role is Role.TARGET
+                else column
+                for column in self.columns
+            )
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the schema as YAML or JSON values."""
+        return {"version": FORMAT_VERSION, "columns": [column.to_dict() for column in self.columns]}
+
+    @classmethod
+    def from_dict(cls, state: Any, where: str = "schema") -> Schema:
+        """Rebuild a schema; `where` names the file in messages.
+
+        Raises
+        ------
+        SchemaError
+            The shape is not a schema's, its version is too new, or a column is wrong.
+        """
+        if not isinstance(state, Mapping) or not isinstance(state.get("columns"), list):
+            raise SchemaError(
+                f"{where}: no list of columns; write one with 'privsynth schema DATA -o {where}'"
+            )
+        for key in state:
+            if key not in ("version", "columns"):
+                raise SchemaError(
+                    f"{where}: unknown key {key!r}{did_you_mean(key, ['version', 'columns'])}"
+                )
+        version = state.get("version", FORMAT_VERSION)
+        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+            shown = version if isinstance(version, int | str) else type(version).__name__
+            raise SchemaError(
+                f"{where}: schema version {shown!r}, but this privsynth reads up to "
+                f"{FORMAT_VERSION}; install a newer one"
+            )
+        columns = []
+        for entry in state["columns"]:
+            if not isinstance(entry, Mapping):
+                raise SchemaError(f"{where}: a column is not a mapping; give 'name' and 'kind'")
+            columns.append(Column.from_dict(entry, where))
+        try:
+            return cls(tuple(columns))
+        except SchemaError as error:
+            raise SchemaError(f"{where}: {str(error).removeprefix('schema, ')}") from None
+
+    def to_yaml(self, path: str | Path | None = None) -> str:
+        """Give the schema as YAML, and write it to `path` where one is given."""
+        state = self.to_dict()
+        for column in state["columns"]:
+            if "mapping" in column:
+                column["mapping"] = dict(column["mapping"])
+        text = yaml.dump(state, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+        if path is not None:
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return text
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Schema:
+        """Read a schema from a YAML file.
+
+        Raises
+        ------
+        SchemaError
+            The file cannot be read, is no plain YAML (tags build nothing), or is no schema.
+        """
+        try:
+            text = read_text(path, SchemaError)
+        except OSError as error:
+            raise SchemaError(
+                f"{path}: cannot be read ({error.strerror}); check the path"
+            ) from None
+        state = read_yaml(text, str(path), SchemaError)
+        schema = cls.from_dict(state, str(path))
+        _check_spelled(text, str(path))
+        return schema
+
+
+_ODD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$")
+"""What YAML 1.1 reads as octal, or as a number of minutes or seconds."""
+
+
+def _check_spelled(text: str, where: str) -> None:
+    """Refuse what YAML reads as another value than is written: 010 is 8 to it, and 12:30 is 750."""
+    try:
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        raise SchemaError(f"{where}: is not plain YAML; give plain text and values") from None
+    for column in _entries(root, "columns"):
+        dtype = getattr(_entry(column, "dtype"), "value", None)
+        for key in ("levels", "bounds", "mapping"):
+            for node in _leaves(_entry(column, key)):
+                tag = node.tag.removeprefix("tag:yaml.org,2002:")
+                moment = tag == "timestamp" and dtype in (None, "string") and len(node.value) > 10
+                if moment or (tag in ("int", "float") and _ODD_NUMBER.match(node.value)):
+                    name = getattr(_entry(column, "name"), "value", "")
+                    raise SchemaError(
+                        f"{where}, line {node.start_mark.line + 1}, column {name!r}: YAML reads "
+                        f"one of the {key} as another value than is written, since it is a time "
+                        "or has a colon or a leading zero; quote a text, and write a number plainly"
+                    )
+
+
+def _entry(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    """Return the value of a key of a YAML mapping."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for name, value in node.value if name.value == key), None)
+
+
+def _entries(node: yaml.Node | None, key: str) -> list[yaml.Node]:
+    """Return the entries of a sequence that is the value of a key."""
+    value = _entry(node, key)
+    return value.value if isinstance(value, yaml.SequenceNode) else []
+
+
+def _leaves(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Yield the scalars of a sequence, a mapping or a sequence of pairs."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from (part for part in pair if isinstance(part, yaml.ScalarNode))
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            inner = part.value if isinstance(part, yaml.SequenceNode) else [part]
+            yield from (leaf for leaf in inner if isinstance(leaf, yaml.ScalarNode))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML that escapes what is not printable: PyYAML breaks lines at NEL and loses it."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted)
+
+
+def opened(given: Schema | str | Path | None) -> Schema | None:
+    """Give a schema, read from its YAML file where a path is given."""
+    return Schema.from_yaml(given) if isinstance(given, str | Path) else given
+
+
+def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
+    """Refuse a dependency that contradicts itself or the rest of the schema."""
+    place, by = f"schema, column {column.name!r}", column.determined_by
+    if by is None or not column.mapping:
+        raise SchemaError(f"{place}: give both 'determined_by' and 'mapping', or neither")
+    if by == column.name:
+        raise SchemaError(f"{place}: is determined by itself; name another column")
+    if by not in columns:
+        raise SchemaError(
+            f"{place}: is determined by {by!r}, which the schema has no column for"
+            f"{did_you_mean(by, list(columns))}"
+        )
+    other = columns[by]
+    if other.determined_by is not None:
+        raise SchemaError(
+            f"{place}: is determined by {by!r}, which is determined itself; name the column that "
+            "the others follow from"
+        )
+    if column.role is Role.TARGET:
+        raise SchemaError(
+            f"{place}: is the target, which is modelled; drop 'determined_by' and 'mapping'"
+        )
+    if column.kind.surrogate or column.unique or column.domain is not None:
+        raise SchemaError(
+            f"{place}: its values follow from 'mapping'; drop levels, bounds and 'unique', and "
+            "give a kind such as categorical or integer"
+        )
+    if not all(is_scalar(entry) for pair in column.mapping for entry in pair):
+        raise SchemaError(
+            f"{place}: 'mapping' is wanted of text, numbers or true/false; a level without a "
+            "value is left out of it, and the column said to be 'nullable: true'"
+        )
+    levels = [level for level, _ in column.mapping]
+    if len(set(levels)) < len(levels):
+        raise SchemaError(f"{place}: 'mapping' lists a level twice; list each level once")
+    listed = levels_of(other)
+    if not listed:
+        raise SchemaError(
+            f"{place}: is determined by {by!r}, of which no levels are declared; list them, with "
+            "'source: declared'"
+        )
+    if not set(levels) <= listed:
+        raise SchemaError(
+            f"{place}: 'mapping' names what is no level of {by!r}; mend it, and put texts such as "
+            '"yes" and "01" in quotes'
+        )
+    if not column.nullable and not listed <= set(levels):
+        raise SchemaError(
+            f"{place}: 'mapping' has no value for a level of {by!r}; add it, or say 'nullable: "
+            "true'"
+        )
