@@ -1,6 +1,6 @@
 """``python -m privsynth``."""
 
-from privsynth.cli.program import main
+from privsynth.cli import main
 
 if __name__ == "__main__":
     main()

@@ -17,7 +17,7 @@ from privsynth.errors import ArtefactError
 from privsynth.files import flag, number, text, whole
 from privsynth.privacy import Disclosure, Ledger
 from privsynth.schema import Schema
-from privsynth.table.storage import FRAMES
+from privsynth.table import FRAMES
 
 __all__ = ["check_card", "check_parts"]
 

@@ -7,19 +7,22 @@ the package is light: Arrow and DuckDB are imported when a table is first read o
 from __future__ import annotations
 
 from privsynth.table.counting import count
+from privsynth.table.formulas import escape_names
 from privsynth.table.identity import check_distinct, only_places
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
-from privsynth.table.storage import arrow_type, to_frame
+from privsynth.table.storage import FRAMES, arrow_type, to_frame
 from privsynth.table.writing import Writer, check_output, open_writer, write
 
 __all__ = [
+    "FRAMES",
     "Table",
     "Writer",
     "arrow_type",
     "check_distinct",
     "check_output",
     "count",
+    "escape_names",
     "only_places",
     "open_writer",
     "read",
