@@ -75,7 +75,7 @@ _HOMES = {
     "Budget": "privsynth.privacy",
     "FittedModel": "privsynth.artefact",
     "MinoritySampler": "privsynth.minority.sampler",
-    "Report": "privsynth.pipeline",
+    "Report": "privsynth.report",
     "Schema": "privsynth.schema",
     "augment": "privsynth.pipeline",
     "evaluate": "privsynth.pipeline",

@@ -14,17 +14,18 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.card import Card
 from privsynth.coding import Codec
-from privsynth.consistency import check_card, check_parts
-from privsynth.engines import Model, engine
+from privsynth.consistency import check_parts
+from privsynth.engines import Model, Progress, engine
 from privsynth.errors import (
     ArtefactError,
     PrivsynthError,
@@ -32,11 +33,16 @@ from privsynth.errors import (
     StorageError,
     UsageError,
 )
-from privsynth.files import read_json, replacing
+from privsynth.files import replacing
+from privsynth.files.documents import read_json
 from privsynth.privacy import Ledger
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema
 from privsynth.table import check_distinct, to_frame
+from privsynth.task import FitTask
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["FittedModel", "load", "packed", "save"]
 
@@ -85,8 +91,10 @@ class FittedModel:
         The engine's own model, in codes.
     ledger : Ledger
         What was asked of the training rows.
-    card : mapping of str to JSON value
-        Engine, settings, seed, versions, disclosure control.
+    card : Card
+        What was fitted, to how many rows, by which versions, under which disclosure control.
+    cautions : tuple of (kind, text)
+        What a user should know of the fit; the verbs warn of it. They are not saved.
     sources : mapping of str to Any
         What `fit` was given; nothing is written over a file among them. They are not saved.
     """
@@ -95,11 +103,12 @@ class FittedModel:
     codec: Codec
     model: Model
     ledger: Ledger
-    card: Mapping[str, Any]
+    card: Card
+    cautions: Sequence[tuple[str, str]] = field(default=(), repr=False)
     sources: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
-        engine, target = self.card["engine"], self.card["target"]
+        engine, target = self.card.engine, self.card.target
         aim = "" if target is None else f", target {target!r}"
         columns, guarantee = len(self.schema), self.ledger.guarantee()
         return f"FittedModel({engine}, {columns} columns{aim}, {guarantee})"
@@ -143,12 +152,44 @@ class FittedModel:
         """
         import pyarrow as pa
 
-        chosen = chosen_seed(seed)
-        classes = self.weights(balance, where)
-        table = pa.concat_tables(
-            rows(self.codec, self.model, n, seed=chosen, where=where, classes=classes)
+        table = pa.concat_tables(self.chunks(n, seed=seed, where=where, balance=balance))
+        return to_frame(table.cast(self.codec.schema), self.card.frame)
+
+    def chunks(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        where: Mapping[str, Any] | None = None,
+        balance: float | None = None,
+        progress: Progress | None = None,
+    ) -> Generator[pa.Table]:
+        """Draw synthetic rows, a chunk at a time; see `sample`.
+
+        Yields
+        ------
+        pyarrow.Table
+        """
+        return rows(
+            self.codec,
+            self.model,
+            n,
+            seed=chosen_seed(seed),
+            where=where,
+            classes=self.weights(balance, where),
+            progress=progress,
         )
-        return to_frame(table.cast(self.codec.schema), self.card["frame"])
+
+    @property
+    def task(self) -> FitTask:
+        """Return the task that made the model, so that it can be replayed.
+
+        Raises
+        ------
+        UsageError
+            The model was saved by a version that did not keep all of the task.
+        """
+        return self.card.task(self.schema, self.ledger.budget)
 
     def weights(
         self, balance: float | None = None, where: Mapping[str, Any] | None = None
@@ -163,14 +204,14 @@ class FittedModel:
             `balance` is given, and `where` asks for one class.
         """
         if balance is not None:
-            if self.card["target"] in (where or {}):
+            if self.card.target in (where or {}):
                 raise UsageError(
                     f"a balance sets the shares of all classes, and a condition on "
-                    f"{self.card['target']!r} asks for one class; leave one of them out"
+                    f"{self.card.target!r} asks for one class; leave one of them out"
                 )
             return self.balanced(balance)
-        shares = self.card.get("class_shares")
-        if not (shares and self.card.get("minority") and self.ledger.budget is not None):
+        shares = self.card.class_shares
+        if not (shares and self.card.minority and self.ledger.budget is not None):
             return None
         rare = {c: share for c, share in enumerate(shares) if share > 0}
         del rare[max(rare, key=rare.__getitem__)]
@@ -199,8 +240,8 @@ class FittedModel:
         """
         if not 0 < ratio <= 1:
             raise UsageError(f"a balance of {ratio} was given; give one above 0, and at most 1")
-        shares = self.card.get("class_shares")
-        if not shares or self.card.get("minority"):
+        shares = self.card.class_shares
+        if not shares or self.card.minority:
             what = "minority classes alone" if shares else "no target of few classes"
             raise UsageError(f"the model has {what}, so there is nothing to balance")
         most = max(shares)
@@ -232,7 +273,7 @@ def save(model: FittedModel, path: str | Path, *, allow_rows: bool = False) -> N
     """
     if model.model.holds_rows and not allow_rows:
         raise UsageError(
-            f"a model of {model.card['engine']} holds training rows and is not saved; "
+            f"a model of {model.card.engine} holds training rows and is not saved; "
             "use another engine, or allow it with --allow-rows"
         )
     check_distinct(model.sources, {"path": path})
@@ -284,7 +325,7 @@ def packed(model: FittedModel) -> bytes:
     manifest = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "card": dict(model.card),
+        "card": model.card.to_dict(),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     buffer = io.BytesIO()
@@ -325,8 +366,8 @@ def _unpack(packed: bytes) -> FittedModel:
     )
     schema = Schema.from_dict(told)
     codec = Codec.from_dict(schema, codes)
-    card = check_card(manifest["card"])
-    model = engine(card["engine"]).model.from_state(meta, _arrays(members[ARRAYS]))
+    card = Card.from_dict(manifest["card"])
+    model = engine(card.engine).model.from_state(meta, _arrays(members[ARRAYS]))
     ledger = Ledger.from_dict(asked)
     check_parts(schema, codec, model, ledger, card)
     return FittedModel(schema=schema, codec=codec, model=model, ledger=ledger, card=card)

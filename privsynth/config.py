@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from privsynth.errors import ConfigError, did_you_mean
-from privsynth.files import read_text, read_yaml
+from privsynth.files.documents import read_text, read_yaml
 
 __all__ = ["RunConfig", "parse_setting", "read_settings"]
 

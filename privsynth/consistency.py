@@ -6,46 +6,21 @@ them, so that no file can show one thing and draw another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from privsynth.card import Card
 from privsynth.coding import Codec
-from privsynth.engines import ENGINES, OVERSAMPLERS, PRIVATE, ROUNDING, Model, recipe
+from privsynth.engines import ROUNDING, Model, traits
 from privsynth.errors import ArtefactError
-from privsynth.files import flag, number, text, whole
-from privsynth.privacy import Disclosure, Ledger
+from privsynth.privacy import Ledger
 from privsynth.schema import Schema
-from privsynth.table import FRAMES
 
-__all__ = ["check_card", "check_parts"]
-
-FREE = frozenset({"copula"})
-"""Engines that work with a budget and without."""
+__all__ = ["check_parts"]
 
 
-def check_card(card: Any) -> dict[str, Any]:
-    """Return a card whose entries are what others read of it.
-
-    Raises
-    ------
-    PrivsynthError
-        An entry is missing or damaged, the engine is unknown, or it refuses its settings.
-    """
-    if not isinstance(card, dict):
-        raise ArtefactError("its card is damaged; fit the model anew")
-    for key, check in _ENTRIES.items():
-        if key not in card:
-            raise ArtefactError(f"its card has no {key!r}; fit the model anew")
-        check(card[key], f"card's {key!r}")
-    recipe(card["engine"], card["settings"])
-    return dict(card)
-
-
-def check_parts(
-    schema: Schema, codec: Codec, model: Model, ledger: Ledger, card: Mapping[str, Any]
-) -> None:
+def check_parts(schema: Schema, codec: Codec, model: Model, ledger: Ledger, card: Card) -> None:
     """Refuse parts that contradict each other.
 
     Raises
@@ -55,31 +30,31 @@ def check_parts(
     """
     model.check(codec)
     target = None if schema.target is None else schema.target.name
-    if card["target"] != target:
+    if card.target != target:
         raise ArtefactError("its card and its schema name two targets; fit the model anew")
     _check_shares(codec, model, ledger, card)
-    engine, budget = card["engine"], ledger.budget
-    if engine not in FREE and (engine in PRIVATE) != (budget is not None):
+    engine, budget = traits(card.engine), ledger.budget
+    if engine.budget == ("refused" if budget is not None else "required"):
         raise ArtefactError("its ledger is not one of its engine; fit the model anew")
     if budget is not None and budget.unit not in ("row", *schema.names):
         raise ArtefactError("its privacy unit is no column of its schema; fit the model anew")
     if not ledger.events:
         raise ArtefactError("its ledger is empty, and no model is fitted without a question")
     holds_rows = model.holds_rows
-    if not holds_rows == (engine in OVERSAMPLERS) == card["holds_rows"]:
+    if not holds_rows == engine.holds_rows == card.holds_rows:
         raise ArtefactError("its card is not that of its model; fit the model anew")
     if holds_rows:
         method, settings = (getattr(model, name, None) for name in ("method", "settings"))
-        if method != engine or settings != card["settings"]:
+        if method != card.engine or settings != card.settings:
             raise ArtefactError("its card has other settings than its model; fit the model anew")
-    if card["frame"] == "pandas":
+    if card.frame == "pandas":
         _check_zones(codec)
 
 
-def _check_shares(codec: Codec, model: Any, ledger: Ledger, card: Mapping[str, Any]) -> None:
+def _check_shares(codec: Codec, model: Any, ledger: Ledger, card: Card) -> None:
     """Hold the card's shares of the classes against the classes, and against the model's."""
-    shares = card["class_shares"]
-    if (shares is not None) != codec.classes or (card["minority"] and shares is None):
+    shares = card.class_shares
+    if (shares is not None) != codec.classes or (card.minority and shares is None):
         raise ArtefactError("its card and its codec differ on the target's classes; fit anew")
     if shares is None:
         return
@@ -112,69 +87,3 @@ def _check_zones(codec: Codec) -> None:
                 raise ArtefactError(
                     f"column {entry.name!r} has a time zone that pandas does not know"
                 ) from None
-
-
-def _engine(value: Any, what: str) -> None:
-    if text(value, what) not in {**ENGINES, **PRIVATE, **OVERSAMPLERS}:
-        raise ArtefactError(f"its {what} is unknown here; install a newer privsynth")
-
-
-def _frame(value: Any, what: str) -> None:
-    if value not in FRAMES:
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
-
-
-def _optional(check: Callable[[Any, str], Any]) -> Callable[[Any, str], None]:
-    def checked(value: Any, what: str) -> None:
-        if value is not None:
-            check(value, what)
-
-    return checked
-
-
-def _shares(value: Any, what: str) -> None:
-    if not isinstance(value, list) or not value:
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
-    for share in value:
-        number(share, what, 0.0, 1.0 + 1e-6)
-
-
-def _texts(value: Any, what: str) -> None:
-    if not isinstance(value, list):
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
-    for entry in value:
-        text(entry, what)
-
-
-def _mapping(value: Any, what: str) -> None:
-    if not isinstance(value, dict):
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
-
-
-def _versions(value: Any, what: str) -> None:
-    _mapping(value, what)
-    for entry in value.values():
-        _optional(text)(entry, what)
-
-
-def _disclosure(value: Any, what: str) -> None:
-    _mapping(value, what)
-    Disclosure(whole(value.get("k"), what, 1))
-    _texts(value.get("rules"), what)
-
-
-_ENTRIES: Mapping[str, Callable[[Any, str], Any]] = {
-    "engine": _engine,
-    "settings": _mapping,
-    "seed": _optional(whole),
-    "rows": whole,
-    "target": _optional(text),
-    "class_shares": _optional(_shares),
-    "minority": flag,
-    "holdout": _optional(number),
-    "frame": _frame,
-    "disclosure": _disclosure,
-    "holds_rows": flag,
-    "versions": _versions,
-}
-"""What the card of every model holds; it may hold more."""

@@ -20,6 +20,8 @@ error or warning shows one, whoever raises it.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 from privsynth.redaction import printable
@@ -38,6 +40,7 @@ __all__ = [
     "StorageError",
     "UsageError",
     "did_you_mean",
+    "warn",
 ]
 
 
@@ -122,3 +125,11 @@ def did_you_mean(given: object, names: Iterable[object]) -> str:
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     shown = ", ".join(texts[:20]) + (f", and {len(texts) - 20} more" if len(texts) > 20 else "")
     return f"{hint} (known: {shown})"
+
+
+def warn(text: str) -> None:
+    """Warn of `text` at the line outside the package that led here."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].split(".")[0] == "privsynth":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, PrivsynthWarning, stacklevel=level)

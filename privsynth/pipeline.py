@@ -5,26 +5,34 @@ from __future__ import annotations
 import math
 import secrets
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from privsynth.artefact import FittedModel, load
-from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, OVERSAMPLERS, Progress, recipe
-from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError
+from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, Progress, cautions, recipe
+from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError, warn
 from privsynth.evaluation import Evaluation, Score
-from privsynth.files import check_writable, replacing
-from privsynth.fitting import check_private, fit_privately, refitted, set_aside
+from privsynth.fitting import (
+    check_k,
+    check_private,
+    learn,
+    refit,
+    replaying,
+    rows_to_learn,
+    split,
+    split_privately,
+)
 from privsynth.privacy import Budget, Disclosure
-from privsynth.sampler import chosen_seed, rows
-from privsynth.schema import Schema, Source, infer, opened
+from privsynth.report import Report
+from privsynth.sampler import chosen_seed
+from privsynth.schema import Schema, infer, opened
 from privsynth.table import (
     Table,
     check_distinct,
@@ -38,7 +46,7 @@ from privsynth.table import (
 from privsynth.task import FitTask
 
 if TYPE_CHECKING:
-    from privsynth.evaluation import Finding, Policy, Tables
+    from privsynth.evaluation import Policy, Tables
     from privsynth.minority import Augmentation, FitOn, Selection
 
 __all__ = [
@@ -57,7 +65,6 @@ __all__ = [
 
 K = 10
 ENCODING = "utf-8"
-MOST_STRATA = 50
 MODEL = ".psyn"
 
 
@@ -89,7 +96,7 @@ def propose_schema(
     Schema
     """
     table = read(data, encoding=encoding or ENCODING, escape=escape)
-    return infer(table, target=target, k=_fewest(k))
+    return infer(table, target=target, k=_min_rows(k))
 
 
 def fit(
@@ -194,38 +201,45 @@ def fit(
                     "the table"
                 )
         fitted = load(data) if isinstance(data, str | Path) else data
-        again = refitted(fitted, name, recipe(name, settings))
+        again = refit(fitted, name, recipe(name, settings))
         return replace(again, sources=only_places({**fitted.sources, "data": data}))
     sources = {"data": data, "schema": schema}
     check_distinct(sources, {"holdout_output": holdout_output, "ledger": ledger})
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     check_private(name, recipe(name, settings), budget, ledger, new_ledger)
-    _check_no_k(k, budget)
-    declared = opened(schema)
-    chosen = chosen_seed(seed)
+    if budget is not None:
+        check_k(k, name, budget)
     if (holdout is None) != (holdout_output is None):
         raise UsageError("a holdout wants both its share and where to write it; give both")
     if holdout_output is not None:
         check_output(holdout_output)
-    streams = np.random.SeedSequence(chosen).spawn(2)
-    task = FitTask(name, settings or {}, target, declared, _fewest(k), budget, minority)
-    encoding = encoding or ENCODING
-    if budget is not None:
-        table = _read_totally(data, encoding, declared, escape)
-        train, aside = set_aside(table, holdout, budget)
-    else:
-        table = read(data, encoding=encoding, escape=escape)
-        train, aside = _split(table, holdout, _target_name(target, declared), streams[0])
-    model = task.fit(
-        train,
-        seed=chosen,
-        stream=streams[1],
-        account=ledger,
-        new_account=new_ledger,
-        holdout=holdout,
-        progress=progress,
-        privately=fit_privately,
+    task = FitTask(
+        name,
+        settings or {},
+        opened(schema),
+        target,
+        _min_rows(k),
+        budget,
+        minority,
+        chosen_seed(seed),
+        holdout,
     )
+    splitting, fitting = np.random.SeedSequence(task.seed).spawn(2)
+    table = _read_to_fit(data, encoding or ENCODING, task, escape)
+    if budget is None:
+        train, aside = split(table, holdout, task.label, splitting)
+    else:
+        train, aside = split_privately(table, holdout, budget)
+    model = learn(
+        rows_to_learn(train, task),
+        task,
+        stream=fitting,
+        spending_file=ledger,
+        new_spending_file=new_ledger,
+        progress=progress,
+    )
+    for caution in (*cautions(name, settings), *(text for _, text in model.cautions)):
+        warn(caution)
     if aside is not None and holdout_output is not None:
         write(aside.to_arrow(), holdout_output, aside.formats, escape=escape)
     written = {"ledger": ledger, "holdout_output": holdout_output}
@@ -278,11 +292,7 @@ def sample(
         return model.sample(n, seed=seed, where=where, balance=balance)
     check_distinct(model.sources, {"output": output})
     check_output(output)
-    chosen = chosen_seed(seed)
-    classes = model.weights(balance, where)
-    drawn = rows(
-        model.codec, model.model, n, seed=chosen, where=where, classes=classes, progress=progress
-    )
+    drawn = model.chunks(n, seed=seed, where=where, balance=balance, progress=progress)
     formats = {c.name: c.format for c in model.schema if c.format is not None}
     with closing(drawn) as chunks:
         first = next(chunks)
@@ -324,9 +334,10 @@ def augmented(
     check_distinct({"data": data, "schema": schema}, {"ledger": ledger})
     declared = opened(schema)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
-    plan = Plan(name, settings, fit_on, selection, _fewest(k), declared, budget, ledger, new_ledger)
-    _check_k_of_rows(k, name)
-    _check_no_k(k, budget)
+    plan = Plan(
+        name, settings, fit_on, selection, _min_rows(k), declared, budget, ledger, new_ledger
+    )
+    check_k(k, name, budget)
     encoding = encoding or ENCODING
     if budget is not None and isinstance(data, str | Path) and str(data) == "-":
         raise UsageError(
@@ -335,7 +346,7 @@ def augmented(
         )
     learnt = None
     if budget is not None:
-        learnt = _read_totally(data, encoding, declared, escape)
+        learnt = read(data, encoding=encoding, total=True, escape=escape, columns=_names(declared))
     try:
         with warnings.catch_warnings():
             if learnt is not None:  # under a budget nothing is said or refused of what rows hold
@@ -474,13 +485,13 @@ def minority_gain(
         Beside doing nothing, class weights, moving the threshold, random over-sampling, SMOTE and
         ADASYN: PR-AUC, ROC-AUC, recall, F1, Brier score, and paired differences with intervals.
     """
-    from privsynth.evaluation.minority import minority_gain as apply_policy
+    from privsynth.evaluation.minority import minority_gain as cross_validated
     from privsynth.minority import by_label
     from privsynth.minority.sampler import MinoritySampler
 
     names = (engine,) if isinstance(engine, str) else tuple(engine or (DEFAULT,))
     for name in names:
-        _check_k_of_rows(k, name)
+        check_k(k, name, None)
     for name in names:
         recipe(name, settings)
     declared = opened(schema)
@@ -497,7 +508,7 @@ def minority_gain(
             fit_on=fit_on,
             selection=selection,
             settings=settings,
-            k=_fewest(k),
+            k=_min_rows(k),
             schema=declared,
             random_state=chosen,
         )
@@ -505,8 +516,8 @@ def minority_gain(
         return grown
 
     return Report(
-        apply_policy(
-            _frame(table),
+        cross_validated(
+            to_frame(table.to_arrow(), "pandas"),
             full,
             {name: partial(resample, name) for name in names},
             sampling_strategy=sampling_strategy,
@@ -517,66 +528,6 @@ def minority_gain(
         ),
         sources=only_places({"data": data, "schema": schema}),
     )
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `evaluate` gives: the scores, and the ways to show them.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    findings : tuple of Finding, optional
-        What the policy says of each score that it gates; without a policy, what ``"standard"``
-        says. None where no table was attacked.
-    policy : Policy, optional
-        The one that was given.
-    sources : mapping of str to Any
-        What it was made from; no report is written over a file among them.
-    """
-
-    evaluation: Evaluation
-    findings: tuple[Finding, ...] | None = None
-    policy: Policy | None = None
-    sources: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def passed(self) -> bool | None:
-        """Whether the policy that was given is met; None where none was given."""
-        if self.policy is None:
-            return None
-        return not any(finding.fails for finding in self.findings or ())
-
-    @property
-    def scores(self) -> tuple[Score, ...]:
-        """Every score."""
-        return self.evaluation.scores
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the reader must know."""
-        return self.evaluation.notes
-
-    @property
-    def verdicts(self) -> tuple[str, ...]:
-        """What `minority_gain` says of each engine in a line: gain, no gain shown, or loss."""
-        from privsynth.evaluation.minority import verdict
-
-        about = self.evaluation.about
-        judged = (*about.get("methods", ()), *about.get("not_judged", ()))
-        return tuple(verdict(self.evaluation, name) for name in dict.fromkeys(judged))
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Give the evaluation as JSON, and write it to `path` where one is given."""
-        check_distinct(self.sources, {"path": path})
-        return _written(self.evaluation.to_json(), path)
-
-    def to_html(self, path: str | Path | None = None) -> str:
-        """Give the evaluation as one HTML page, and write it to `path` where one is given."""
-        from privsynth.report.html import render
-
-        check_distinct(self.sources, {"path": path})
-        return _written(render(self.evaluation), path)
 
 
 def evaluate(
@@ -642,13 +593,11 @@ def evaluate(
     from privsynth.evaluation import (
         POLICIES,
         Policy,
-        Tables,
-        alike,
+        Sources,
         apply_policy,
-        declared_frame,
         evaluate_tables,
         policy_file,
-        texts_of,
+        read_tables,
     )
 
     sources = {
@@ -660,7 +609,7 @@ def evaluate(
         "policy": policy_file(policy),
     }
     check_distinct(sources, {"records_at_risk": records_at_risk})
-    chosen = chosen_seed(seed)
+    seed = chosen_seed(seed)
     gate = Policy.of(policy) if isinstance(policy, str | Path) else policy
     if (gate is not None or records_at_risk is not None) and not attacks:
         raise UsageError("a policy judges what attacks have shown; do not leave them out")
@@ -673,48 +622,36 @@ def evaluate(
         raise UsageError("the audit fits the model anew: it is 'deep', and needs the model")
     if audit is not None and not attacks:
         raise UsageError("the audit is an attack; do not leave the attacks out")
-    task = FitTask.of(fitted) if audit is not None and fitted is not None else None
-    declared = opened(schema)
-    if fitted is not None and fitted.ledger.budget is not None:
-        full = _restated(fitted.schema, declared, target)
-        opening = partial(_read_either, total=True, columns=full.names)
-        real = opening(train, encoding, escape)
-        framed = partial(declared_frame, schema=full)
-    else:
-        real = _read_either(train, encoding, escape)
-        known = fitted.schema if declared is None and fitted is not None else declared
-        full = infer(real, target=target, declared=known)
-        opening = partial(_read_either, texts=texts_of(real))
-        framed = partial(alike, like=real, schema=full)
-    trained, unread = framed(real)
-    lost = {"train": unread}
-    made, lost["synthetic"] = framed(opening(synthetic, encoding, escape))
-    held_out = None
-    if holdout is not None:
-        held_out, lost["holdout"] = framed(opening(holdout, encoding, escape))
-    tables = Tables.of(trained, held_out, made, full, lost)
-    found = evaluate_tables(tables, full, seed=chosen, attacks=attacks, progress=progress)
-    claim = math.inf if fitted is None else fitted.ledger.guarantee().epsilon
+    task = fitted.task if audit is not None and fitted is not None else None
+    real, tables, full = read_tables(
+        Sources(synthetic, train, holdout, encoding, escape),
+        declared=opened(schema),
+        target=target,
+        learnt=None if fitted is None else fitted.schema,
+        budgeted=fitted is not None and fitted.ledger.budget is not None,
+    )
+    scored = evaluate_tables(tables, full, seed=seed, attacks=attacks, progress=progress)
     if attacks:
-        extra = _beside(model, fitted, tables, found, full)
+        extra = _scanned(model, fitted, tables, scored, full)
         if task is not None:
-            extra += _audited(task, real, tables, full, chosen, progress)
-        found = replace(found, scores=(*found.scores, *extra))
+            extra += _audited(task, real, tables, full, seed, progress)
+        scored = replace(scored, scores=(*scored.scores, *extra))
     if records_at_risk is not None:
-        _write_at_risk(records_at_risk, real, tables, full, chosen, escape=escape)
+        _write_at_risk(records_at_risk, real, tables, full, seed, escape=escape)
     places = only_places({**sources, "records_at_risk": records_at_risk})
     if not attacks:
-        return Report(found, sources=places)
+        return Report(scored, sources=places)
     applied = POLICIES["standard"] if gate is None else gate
-    findings = apply_policy(found, applied, claim=claim)
-    told = {
+    claim = math.inf if fitted is None else fitted.ledger.guarantee().epsilon
+    findings = apply_policy(scored, applied, claim=claim)
+    verdict = {
         "policy": applied.to_dict(),
         "policy_given": gate is not None,
         "findings": [asdict(finding) for finding in findings],
     }
-    said = tuple(f"policy {applied.name}: {finding}" for finding in findings)
-    found = replace(found, about={**found.about, **told}, notes=(*found.notes, *said))
-    return Report(found, findings, gate, places)
+    notes = tuple(f"policy {applied.name}: {finding}" for finding in findings)
+    scored = replace(scored, about={**scored.about, **verdict}, notes=(*scored.notes, *notes))
+    return Report(scored, findings, gate, places)
 
 
 def release(
@@ -790,12 +727,12 @@ def release(
     releases.check_folder(output)
     if sign is not None:
         releases.private_key(sign)  # refused before minutes of work, not after
-    reason = _reason(accept_risk)
+    reason = releases.checked_reason(accept_risk)
     gate = policy if isinstance(policy, Policy) else Policy.of(policy or "standard")
     fitted = load(model) if isinstance(model, str | Path) else model
     chosen, salt = chosen_seed(seed), salt or secrets.token_hex(32)
     inputs = {name: _file(data) for name, data in (("train", train), ("holdout", holdout))}
-    with suppress(_Missed), releases.opened(output) as folder:
+    with suppress(releases.PolicyMissed), releases.opened(output) as folder:
         table = folder / "synthetic.csv"
         sample(fitted, n, seed=chosen, output=table, escape=escape, progress=progress)
         report = evaluate(
@@ -812,7 +749,7 @@ def release(
             about = {**report.evaluation.about, "accepted_risk": reason}
             report = replace(report, evaluation=replace(report.evaluation, about=about))
         elif not report.passed:
-            raise _Missed  # leaves what was there before
+            raise releases.PolicyMissed  # leaves what was there before
         releases.fill(
             folder,
             model=fitted,
@@ -829,46 +766,27 @@ def release(
     return report, salt
 
 
-def _reason(given: str | None) -> str | None:
-    """Check the reason for which a risk is accepted."""
-    if given is None:
-        return None
-    if not isinstance(given, str) or not any(character.isalnum() for character in given):
-        raise UsageError(
-            "the reason for accepting the risk is blank; say who decided and why, for it is kept "
-            "in the card"
-        )
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise UsageError("the reason for accepting the risk is not UTF-8; write it anew") from None
-    return given.strip()
-
-
-class _Missed(Exception):  # noqa: N818
-    """A policy is missed: the folder is not put in its place."""
-
-
 def _file(data: Any) -> Path | None:
-    """Give the file that a table or model was read from, where it is one."""
+    """Return the file that a table or model was read from, if it is one."""
     return Path(data) if isinstance(data, str | Path) and Path(data).is_file() else None
 
 
-def _beside(
+def _scanned(
     model: FittedModel | str | Path | None,
     fitted: FittedModel | None,
     tables: Tables,
-    found: Evaluation,
+    scored: Evaluation,
     schema: Schema,
 ) -> tuple[Score, ...]:
     """Search what would be handed on beside the table: the model, its schema, the report."""
     from privsynth.artefact import packed
+    from privsynth.evaluation import without_inferred
     from privsynth.evaluation.attacks.scan import scan
 
     artefact = Path(model) if isinstance(model, str | Path) else None
-    held = packed(fitted) if fitted is not None and artefact is None else artefact
-    searched = _kinds(schema) if fitted is None else fitted.schema
-    return scan(tables.train, tables.holdout, searched, held, {"report": found.to_json()})
+    model_file = packed(fitted) if fitted is not None and artefact is None else artefact
+    searched = without_inferred(schema) if fitted is None else fitted.schema
+    return scan(tables.train, tables.holdout, searched, model_file, {"report": scored.to_json()})
 
 
 def _audited(
@@ -879,30 +797,22 @@ def _audited(
     seed: int,
     progress: Progress | None,
 ) -> tuple[Score, ...]:
-    """Let the audit replay the fit that made the model on other rows, outside any ledger."""
+    """Let the audit replay the fit that made the model on other rows."""
     from privsynth.evaluation import declared_frame, silent
     from privsynth.evaluation.attacks.audit import audit, unable
 
-    private = task.budget is not None
+    budgeted = task.budget is not None
     # Under a budget values are read one by one, and so planted as they are spelled.
-    train = _frame(real).iloc[tables.train.index] if private else tables.train
+    spelled = to_frame(real.to_arrow(), "pandas").iloc[tables.train.index] if budgeted else None
 
     def typed(rows: Any) -> Any:
-        return declared_frame(read(rows, total=True), schema)[0] if private else rows
-
-    def refit(rows: Any, chosen: int) -> Any:
-        table = read(rows, total=private)
-        stream = np.random.SeedSequence(chosen)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PrivsynthWarning)  # of planted rows
-            model = task.fit(table, seed=chosen, stream=stream)
-        return model.sample(table.n_rows, seed=chosen)
+        return declared_frame(read(rows, total=True), schema)[0] if budgeted else rows
 
     try:
         return audit(
-            train,
+            tables.train if spelled is None else spelled,
             schema,
-            refit,
+            replaying(task),
             budget=task.budget,
             typed=typed,
             seed=seed,
@@ -910,15 +820,6 @@ def _audited(
         )
     except (DataError, SamplingError) as error:
         return unable(str(error))
-
-
-def _kinds(schema: Schema) -> Schema:
-    """Give what a schema says of the columns' kinds and roles, without what was read off rows."""
-    columns = tuple(
-        replace(column, domain=None, why="") if column.source is not Source.DECLARED else column
-        for column in schema
-    )
-    return Schema(columns)
 
 
 def _write_at_risk(
@@ -934,115 +835,17 @@ def _write_at_risk(
     write(rows.to_arrow(), out, real.formats, escape=escape)
 
 
-def _restated(schema: Schema, declared: Schema | None, target: str | None) -> Schema:
-    """Return a model's schema with what another one states of its columns."""
-    said = {column.name: column for column in declared or ()}
-    columns = [
-        replace(column, **{key: getattr(other, key) for key in other.stated})
-        if (other := said.get(column.name))
-        else column
-        for column in schema
-    ]
-    full = Schema(tuple(columns))
-    return full if target is None else full.with_target(target)
-
-
-def _read_either(
-    data: Any,
-    encoding: str,
-    escape: bool,
-    *,
-    total: bool = False,
-    columns: Sequence[str] | None = None,
-    texts: Collection[str] = (),
-) -> Table:
-    """Read a table as UTF-8, which privsynth writes, or else in the encoding that is named."""
-    reader = partial(read, escape=escape, total=total, columns=columns, texts=texts)
-    if not isinstance(data, str | Path) or str(data) == "-":  # standard input is read but once
-        return reader(data, encoding=encoding)
-    if total and encoding != ENCODING:
-        try:
-            read(data, escape=escape)
-        except DataError:
-            return reader(data, encoding=encoding)
-        return reader(data)
-    try:
-        return reader(data)
-    except DataError:
-        return reader(data, encoding=encoding)
-
-
-def _fewest(k: int | None) -> int:
+def _min_rows(k: int | None) -> int:
     return Disclosure(K if k is None else k).k
 
 
-def _check_k_of_rows(k: int | None, engine: str) -> None:
-    if k is not None and engine in OVERSAMPLERS:
-        raise UsageError(
-            f"k is given, and {engine} draws between real rows, however few they are; leave k out"
-        )
-
-
-def _check_no_k(k: int | None, budget: Budget | None) -> None:
-    if k is not None and budget is not None:
-        raise UsageError(
-            "k is disclosure control without a guarantee, and a budget is given, under which noise "
-            "takes its place; leave k out, or drop --epsilon"
-        )
-
-
-def _read_totally(data: Any, encoding: str, declared: Schema | None, escape: bool) -> Table:
-    """Read a table under a budget, so that no row decides on its columns or on how it is read."""
-    names = None if declared is None else declared.names
+def _read_to_fit(data: Any, encoding: str, task: FitTask, escape: bool) -> Table:
+    """Read a table; under a budget no row decides on its columns or on how another is read."""
+    if task.budget is None:
+        return read(data, encoding=encoding, escape=escape)
+    names = _names(task.declared)
     return read(data, encoding=encoding, total=True, escape=escape, columns=names)
 
 
-def _frame(table: Table) -> Any:
-    return to_frame(table.to_arrow(), "pandas")
-
-
-def _written(text: str, path: str | Path | None) -> str:
-    if path is not None:
-        check_writable(path)
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return text
-
-
-def _target_name(target: str | None, declared: Schema | None) -> str | None:
-    if target is not None or declared is None or declared.target is None:
-        return target
-    return declared.target.name
-
-
-def _split(
-    table: Table, share: float | None, target: str | None, seed: np.random.SeedSequence
-) -> tuple[Table, Table | None]:
-    """Set a share of the rows aside, stratified by a target of few values."""
-    if share is None:
-        return table, None
-    if not 0 < share < 1:
-        raise UsageError(f"a holdout share of {share} was given; give one between 0 and 1")
-    n = table.n_rows
-    order = np.random.default_rng(seed).permutation(n)
-    if target is not None and target in table.names:
-        values, _, _ = table.value_counts(target)
-        if len(values) <= MOST_STRATA:
-            column = table.to_arrow([target]).column(0).combine_chunks()
-            strata = _strata(column)
-            order = order[np.argsort(strata[order], kind="stable")]
-    # Every 1/share-th row of the ordered strata: each stratum gives its share, within one row.
-    marks = np.floor(np.arange(1, n + 1) * share + 0.5).astype(int)
-    chosen = np.diff(marks, prepend=0) > 0
-    if not chosen.any() or chosen.all():
-        raise DataError(
-            f"{table.name}: has {n} rows, too few to set aside {share:.0%} of them; "
-            "give a larger share or more rows"
-        )
-    return table.take(np.sort(order[~chosen])), table.take(np.sort(order[chosen]))
-
-
-def _strata(column: Any) -> npt.NDArray[np.int64]:
-    """Give each row the number of its value, null included."""
-    encoded = column.dictionary_encode(null_encoding="encode")
-    return np.asarray(encoded.indices).astype(np.int64)
+def _names(declared: Schema | None) -> Sequence[str] | None:
+    return None if declared is None else declared.names

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from privsynth.artefact import load, packed
+from privsynth.artefact import FittedModel, load, packed
 from privsynth.cli.program import main
 from privsynth.engines.registry import ENGINES, OVERSAMPLERS, PRIVATE
 from privsynth.errors import UsageError
 from privsynth.evaluation import evaluators
 from privsynth.evaluation.attacks import audit
+from privsynth.fitting import learn, replay, rows_to_learn
+from privsynth.table import Table
 from privsynth.task import FitTask
 
 NETWORKS = ("sdv-ctgan", "sdv-tvae", "sdv-copula-gan")
@@ -177,14 +180,13 @@ def audited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict, list[F
     """The audit's score, and what was fitted for it."""
     quick(monkeypatch)
     tasks: list[FitTask] = []
-    fit = FitTask.fit
 
-    def noted(self: FitTask, *args: object, **more: object) -> object:
-        tasks.append(self)
-        assert more.get("account") is None
-        return fit(self, *args, **more)
+    def noted(train: Table, task: FitTask, **more: Any) -> FittedModel:
+        tasks.append(task)
+        assert more.get("spending_file") is None
+        return learn(train, task, **more)
 
-    monkeypatch.setattr(FitTask, "fit", noted)
+    monkeypatch.setattr(replay, "learn", noted)
     result = evaluated(folder, ("--audit", "deep", "--json", "audit.json"))
     assert result.exit_code == 0, result.output
     scores = json.loads((folder / "audit.json").read_text())["scores"]
@@ -230,7 +232,7 @@ def test_a_fit_is_replayed_as_it_was_declared(tmp_path: Path) -> None:
         minority=True,
     )
     model.save(tmp_path / "m.psyn")
-    again = FitTask.of(load(tmp_path / "m.psyn"))
+    again = load(tmp_path / "m.psyn").task
     assert (again.engine, again.k, again.minority, again.budget) == ("copula", 7, True, None)
     assert again.target == "Class"
     assert again.declared is not None
@@ -240,7 +242,7 @@ def test_a_fit_is_replayed_as_it_was_declared(tmp_path: Path) -> None:
     }
     from privsynth.table import read
 
-    same = again.fit(read(frame), seed=0, stream=np.random.SeedSequence(0).spawn(2)[1])
+    same = learn(rows_to_learn(read(frame), again), again)
     assert packed(same) == packed(model)
 
 
@@ -253,13 +255,13 @@ def test_a_model_that_was_fitted_to_measurements_is_measured_anew(tmp_path: Path
         frame, target="Class", schema=tmp_path / "s.yaml", budget=face.Budget(3, 1e-5), seed=0
     )
     second = face.fit(face.fit(first, engine="mst"), engine="independent")
-    task = FitTask.of(second)
-    assert task.engine == "marginals"
-    assert task.refits is not None
-    assert task.refits[0] == "independent"
+    task = second.task
+    assert task.engine == "independent"
+    assert task.measured_by is not None
+    assert task.measured_by[0] == "marginals"
     from privsynth.table import read
 
-    again = task.fit(read(frame, total=True), seed=0, stream=np.random.SeedSequence(0))
+    again = learn(read(frame, total=True), task)
     assert again.card["engine"] == "independent"
     assert again.ledger.budget == first.ledger.budget
 
@@ -268,9 +270,9 @@ def test_a_model_of_an_older_card_says_that_it_cannot_be_replayed(house: Path) -
     from dataclasses import replace
 
     model = load(folder_of(house, "cart") / "m.psyn")
-    old = replace(model, card={k: v for k, v in model.card.items() if k != "declared"})
+    old = replace(model, card=replace(model.card, declared=None))
     with pytest.raises(UsageError, match="fit the model anew"):
-        FitTask.of(old)
+        _ = old.task
 
 
 def test_a_fit_that_fails_on_planted_rows_is_inconclusive() -> None:

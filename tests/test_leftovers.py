@@ -31,11 +31,10 @@ columns:
 KILLED = """
 import os, sys
 from pathlib import Path
-from privsynth import storage
 def kill(*given, **named):
     os.kill(os.getpid(), 9)
 if sys.argv[1] == "release":
-    from privsynth.release import bundle
+    from privsynth.releases import bundle
     bundle.put = kill
 elif "::" in sys.argv[-1]:
     from privsynth.table import databases
@@ -133,7 +132,7 @@ def test_what_a_killed_run_leaves_is_private_and_gone_after_the_next(
 def killed_inside(folder: Path, stop: str) -> int:
     """Let a process make a temporary file and be killed; give its pid."""
     script = (
-        "import os, sys, time\nfrom pathlib import Path\nfrom privsynth.storage import *\n"
+        "import os, sys, time\nfrom pathlib import Path\nfrom privsynth.files.atomic import *\n"
         f"{stop}\nprint(os.getpid(), flush=True)\nos.kill(os.getpid(), 9)"
     )
     done = run(script, cwd=folder)
@@ -177,7 +176,7 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
 def writing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process in the middle of writing."""
     script = (
-        "import sys\nfrom privsynth.storage import *\n"
+        "import sys\nfrom privsynth.files.atomic import *\n"
         "with replacing('a.csv') as a, beside('b') as b:\n"
         "    (b / 'rows.csv').write_text('1')\n"
         "    print('ready', flush=True); sys.stdin.read()\n"
@@ -358,7 +357,7 @@ def test_an_interrupt_between_any_two_steps_leaves_nothing(tmp_path: Path) -> No
 
 def test_a_name_that_is_in_use_when_the_program_ends_is_cleared(tmp_path: Path) -> None:
     script = (
-        "from privsynth.storage import *\n"
+        "from privsynth.files.atomic import *\n"
         "kept = [replacing('t.csv'), beside('out')]\n"
         "folder = [c.__enter__() for c in kept][1]\n"
         "(folder / 'rows.csv').write_text('1')\n"

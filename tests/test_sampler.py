@@ -16,6 +16,7 @@ import pytest
 
 from privsynth import sampler
 from privsynth.artefact import FittedModel
+from privsynth.card import Card
 from privsynth.coding.codec import Codec
 from privsynth.coding.learning import learn
 from privsynth.errors import SamplingError, UsageError
@@ -146,7 +147,11 @@ def test_a_file_holds_the_types_of_the_table_that_was_learnt(
 
 
 def model_of(fitted: tuple[Schema, Codec], model: Independent, frame: str) -> FittedModel:
-    return FittedModel(*fitted, model, Ledger(), {"frame": frame})
+    disclosure = Disclosure(10)
+    card = Card(
+        "independent", {}, 0, ROWS, None, {}, None, False, None, frame, disclosure, (), False, {}
+    )
+    return FittedModel(*fitted, model, Ledger(), card)
 
 
 def test_a_frame_has_plain_columns(fitted: tuple[Schema, Codec]) -> None:

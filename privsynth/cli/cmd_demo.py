@@ -51,7 +51,7 @@ def demo(
     from sklearn.model_selection import train_test_split
 
     from privsynth import pipeline, table
-    from privsynth.files import read_yaml
+    from privsynth.files.documents import read_yaml
 
     escaped = escape is None
     output.mkdir(exist_ok=True)

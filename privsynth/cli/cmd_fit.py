@@ -137,6 +137,6 @@ def fit(
         model.save(output, allow_rows=allow_rows)
     for line in model_line(model):
         voice.say(line)
-    if run.seed is None and model.ledger.budget is None:
-        voice.say_seed(model.card["seed"])
+    if run.seed is None and model.ledger.budget is None and model.card.seed is not None:
+        voice.say_seed(model.card.seed)
     voice.say(f"{output}: saved")

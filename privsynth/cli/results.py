@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def model_line(model: FittedModel) -> Iterator[str]:
     """Say in a few lines what was learnt and what may be claimed of it."""
     card = model.card
-    target = f"; target {card['target']!r}" if card["target"] else ""
+    target = f"; target {card.target!r}" if card.target else ""
     columns = "1 column" if len(model.schema) == 1 else f"{len(model.schema)} columns"
     about = "" if model.ledger.budget is None else "about "
-    yield f"{card['engine']} learnt {columns} of {about}{card['rows']:,} rows{target}"
+    yield f"{card.engine} learnt {columns} of {about}{card.rows:,} rows{target}"
     invented = [column.name for column in model.schema if column.kind.surrogate]
     if invented:
         yield f"invented, not learnt: {', '.join(map(repr, invented))}"
     if model.ledger.budget is None:
-        yield f"disclosure control: nothing rests on fewer than {card['disclosure']['k']} rows"
+        yield f"disclosure control: nothing rests on fewer than {card.disclosure.k} rows"
     yield f"guarantee: {model.ledger.guarantee()}"
 
 
@@ -32,10 +32,10 @@ def print_card(model: FittedModel) -> dict[str, Any]:
     """Put together what a person must know of a model before using it, the claim first."""
     ledger = model.ledger.to_dict()
     return {
-        "engine": model.card["engine"],
+        "engine": model.card.engine,
         "guarantee": ledger["guarantee"],
         "not_covered": ledger["not_covered"],
-        **model.card,
+        **model.card.to_dict(),
         "columns": {column.name: str(column.kind) for column in model.schema},
         "domains": {
             column["name"]: {key: column[key] for key in ("levels", "bounds") if key in column}

@@ -27,7 +27,7 @@ from privsynth.coding.values import (
     value_type,
 )
 from privsynth.errors import ArtefactError, SamplingError
-from privsynth.files import only, whole
+from privsynth.files.documents import only, whole
 from privsynth.schema import Bounds, Column, Kind
 from privsynth.table import arrow_type
 

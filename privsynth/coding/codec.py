@@ -25,7 +25,7 @@ from privsynth.coding.determined import DeterminedCodes, mapped
 from privsynth.coding.levels import LevelCodes
 from privsynth.coding.surrogate import SurrogateCodes
 from privsynth.errors import ArtefactError, SamplingError, SchemaError, did_you_mean
-from privsynth.files import only
+from privsynth.files.documents import only
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema
 from privsynth.table import arrow_type
 

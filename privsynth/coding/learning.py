@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from bisect import bisect_left
 from dataclasses import replace
 from typing import Any
@@ -18,7 +17,7 @@ from privsynth.coding.determined import DeterminedCodes
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.surrogate import SurrogateCodes
 from privsynth.coding.values import TICKS, as_type, decoded, numbers_of, scalar_array
-from privsynth.errors import DataError, PrivsynthWarning
+from privsynth.errors import DataError, warn
 from privsynth.privacy import Disclosure
 from privsynth.schema import (
     Bounds,
@@ -76,12 +75,10 @@ def _compare(table: Table, coding: DeterminedCodes) -> None:
     both = pc.and_(told.is_null(), held.is_null())
     others = len(held) - (pc.sum(pc.or_(same, both)).as_py() or 0)
     if others:
-        warnings.warn(
+        warn(
             f"{table.name}, column {coding.name!r}: {others} of {len(held)} rows hold another "
             f"value than the one that 'mapping' gives for their {coding.by.name!r}; rows that are "
-            "drawn follow the mapping",
-            PrivsynthWarning,
-            stacklevel=4,
+            "drawn follow the mapping"
         )
 
 

@@ -24,7 +24,7 @@ from privsynth.coding.values import (
     value_type,
 )
 from privsynth.errors import ArtefactError, SamplingError, did_you_mean
-from privsynth.files import flag, only
+from privsynth.files.documents import flag, only
 from privsynth.schema import Column, Kind, Levels
 from privsynth.table import arrow_type
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from privsynth.arrays import Codes
 from privsynth.coding.values import decoded
 from privsynth.errors import ArtefactError, SamplingError
-from privsynth.files import flag, number, only, whole
+from privsynth.files.documents import flag, number, only, whole
 from privsynth.schema import Column, surrogates
 
 __all__ = ["SurrogateCodes"]

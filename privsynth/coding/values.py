@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from privsynth.arrays import Codes
 from privsynth.errors import ArtefactError, SamplingError
-from privsynth.files import flag
+from privsynth.files.documents import flag
 from privsynth.schema import Column
 from privsynth.table import arrow_type
 

@@ -7,15 +7,26 @@ business. An engine sees integer codes alone.
 from __future__ import annotations
 
 from privsynth.engines.labels import labels_to_draw
-from privsynth.engines.protocols import Model, PrivateModel, Progress, Synthesizer
+from privsynth.engines.protocols import (
+    Model,
+    PrivateModel,
+    PrivateSynthesizer,
+    Progress,
+    Refits,
+    Synthesizer,
+)
 from privsynth.engines.registry import (
     DEFAULT,
     DEFAULT_PRIVATE,
     ENGINES,
     OVERSAMPLERS,
     PRIVATE,
+    REGISTRY,
+    Engine,
+    cautions,
     engine,
     recipe,
+    traits,
 )
 from privsynth.engines.stored import ROUNDING
 
@@ -25,12 +36,18 @@ __all__ = [
     "ENGINES",
     "OVERSAMPLERS",
     "PRIVATE",
+    "REGISTRY",
     "ROUNDING",
+    "Engine",
     "Model",
     "PrivateModel",
+    "PrivateSynthesizer",
     "Progress",
+    "Refits",
     "Synthesizer",
+    "cautions",
     "engine",
     "labels_to_draw",
     "recipe",
+    "traits",
 ]

@@ -8,7 +8,6 @@ are here to be compared with and to be attacked; none of them makes rows that ma
 from __future__ import annotations
 
 import struct
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -29,11 +28,11 @@ from privsynth.errors import (
     ArtefactError,
     ConfigError,
     DataError,
-    PrivsynthWarning,
     SamplingError,
     UsageError,
+    warn,
 )
-from privsynth.files import text, whole
+from privsynth.files.documents import text, whole
 from privsynth.schema import Role
 from privsynth.table import arrow_type
 
@@ -608,11 +607,9 @@ def _tell(method: str, settings: Mapping[str, Any], held: npt.NDArray[np.intp]) 
     asked = settings.get("k_neighbors", settings.get("n_neighbors", 0))
     few = int(held.min())
     if 2 <= few <= asked:
-        warnings.warn(
+        warn(
             f"{method}: {asked} neighbours are asked for and a class has {few} rows; "
-            f"{few - 1} are used for it",
-            PrivsynthWarning,
-            stacklevel=4,
+            f"{few - 1} are used for it"
         )
 
 

@@ -1,9 +1,13 @@
-"""What an engine is: a recipe that fits, and a model that samples."""
+"""The two protocols of an engine: a recipe that fits, and a model that samples.
+
+A new engine is a module with the two, and an entry in `privsynth.engines.registry`; the contract
+tests then run over it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +17,28 @@ from privsynth.arrays import Codes
 from privsynth.coding import Codec
 from privsynth.curator import Curator, PrivateCurator
 
-__all__ = ["Model", "PrivateModel", "PrivateSynthesizer", "Progress", "Synthesizer"]
+__all__ = [
+    "Cautious",
+    "Model",
+    "PrivateModel",
+    "PrivateSynthesizer",
+    "Progress",
+    "Refits",
+    "Synthesizer",
+]
 
 Progress = Callable[[str, int, int], None]
-"""Called with a phase, the steps done and the steps in all."""
+"""Called with a phase, the steps done and the number of steps."""
 
 
 class Model(Protocol):
-    """A fitted value: parameters alone, unless `holds_rows` says otherwise."""
+    """A fitted value: parameters alone, or training rows if `holds_rows` says so."""
 
     holds_rows: ClassVar[bool]
 
     @property
     def answers(self) -> frozenset[int]:
-        """The positions of the columns that `where` may name."""
+        """Return the positions of the columns that `where` may name."""
         ...
 
     def sample(
@@ -37,28 +49,28 @@ class Model(Protocol):
         Parameters
         ----------
         n : int
-            How many rows; all of them are given.
+            How many rows; exactly so many are returned.
         rng : numpy.random.Generator
             The only source of chance.
         where : mapping of int to int, optional
-            Column position to code: holds for every row given. Positions outside `answers` may
-            not be asked for; conditions on them are met by rejection above the engine.
+            Column position to code: every row has that code there. Only positions in `answers`
+            are allowed; the sampler meets conditions on other columns by rejection.
 
         Returns
         -------
         Codes, shape (n, columns), or pyarrow.Table
-            Values, of the columns that are neither ids, personal nor text, are given by a model
-            that holds rows, since it draws between them; all others give codes.
+            A model that holds rows draws between them and returns values, of the columns that
+            are neither ids, personal nor text. All others return codes.
         """
         ...
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays from which `from_state` rebuilds the model."""
+        """Return JSON values and arrays from which `from_state` rebuilds the model."""
         ...
 
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Rebuild a model; executes nothing that the state holds.
+        """Rebuild a model; nothing in the state is executed.
 
         Raises
         ------
@@ -68,7 +80,7 @@ class Model(Protocol):
         ...
 
     def check(self, codec: Codec) -> None:
-        """Refuse a codec that the model was not fitted with, so that what it draws has values.
+        """Refuse a codec that the model was not fitted with: its codes would have no values.
 
         Raises
         ------
@@ -97,39 +109,58 @@ class Synthesizer(Protocol):
 
 
 class PrivateModel(Model, Protocol):
-    """A model that was learnt under a privacy budget: what it tells of the rows is noisy."""
+    """A model that was fitted under a privacy budget: its counts of the rows are noisy."""
 
     @property
     def n_rows(self) -> float:
-        """About how many rows were learnt from."""
+        """Return the noisy number of training rows."""
         ...
 
     def marginal(self, column: int) -> npt.NDArray[np.float64]:
-        """Give about the share of each code of a column."""
+        """Return the noisy share of each code of a column."""
         ...
 
 
+@runtime_checkable
 class PrivateSynthesizer(Protocol):
-    """A recipe that can work under a privacy budget."""
+    """A recipe that works under a privacy budget."""
 
     model: ClassVar[type[PrivateModel]]
 
     def fit_privately(
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
     ) -> PrivateModel:
-        """Learn a model from the curator's noisy answers, and from nothing else."""
+        """Learn a model from the curator's noisy answers alone."""
         ...
 
     def check_codec(self, codec: Codec) -> None:
-        """Refuse a table that is too large for this machine, before anything is spent on it.
+        """Refuse a table that is too large for this machine, before any budget is spent.
 
         Parameters
         ----------
         codec : Codec
-            Of the declared schema; columns that are to be discovered count as small.
+            Of the declared schema; columns whose domain is still to be discovered count as small.
 
         Raises
         ------
         UsageError
         """
+        ...
+
+
+@runtime_checkable
+class Refits(Protocol):
+    """A recipe that can be fitted to what another engine has measured, at no further cost."""
+
+    def refit(self, model: Any) -> PrivateModel:
+        """Fit to the noisy measurements that a model keeps."""
+        ...
+
+
+@runtime_checkable
+class Cautious(Protocol):
+    """A recipe some of whose settings a user should be warned of."""
+
+    def cautions(self) -> Iterable[str]:
+        """Yield a line for each such setting."""
         ...

@@ -1,65 +1,122 @@
-"""The one table of engines, and how a recipe is built from settings."""
+"""The registry of engines, and how a recipe is built from settings."""
 
 from __future__ import annotations
 
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from importlib import import_module
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from privsynth.engines.protocols import Synthesizer
+from privsynth.engines.protocols import Cautious, Synthesizer
 from privsynth.errors import ConfigError, UsageError, did_you_mean
 
-__all__ = ["DEFAULT", "DEFAULT_PRIVATE", "ENGINES", "OVERSAMPLERS", "PRIVATE", "engine", "recipe"]
+__all__ = [
+    "DEFAULT",
+    "DEFAULT_PRIVATE",
+    "ENGINES",
+    "OVERSAMPLERS",
+    "PRIVATE",
+    "REGISTRY",
+    "Engine",
+    "cautions",
+    "engine",
+    "recipe",
+    "traits",
+]
 
 
-ENGINES: Mapping[str, str] = {
-    "cart": "privsynth.engines.cart:Cart",
-    "copula": "privsynth.engines.copula:Copula",
-    "sdv-gaussian-copula": "privsynth.engines.sdv:GaussianCopula",
-    "sdv-ctgan": "privsynth.engines.sdv:CTGAN",
-    "sdv-tvae": "privsynth.engines.sdv:TVAE",
-    "sdv-copula-gan": "privsynth.engines.sdv:CopulaGAN",
+@dataclass(frozen=True)
+class Engine:
+    """Where an engine's recipe is, and what callers need to know of it before it is imported.
+
+    Parameters
+    ----------
+    path : str
+        ``module:class`` of the recipe.
+    holds_rows : bool
+        Whether its models are training rows. Such an engine draws rows of the minority alone.
+    budget : {"refused", "allowed", "required"}
+        Whether it works under a privacy budget.
+    copies_rows : bool
+        Whether what it draws are copies of rows, ids included.
+    needs_rows : bool
+        Whether it learns nothing from a handful of rows of one class.
+    selected : bool
+        Whether classifiers choose among the minority rows that it draws, by default.
+    for_minority : mapping of str to value
+        Settings that learn a small class more finely. They tell an attacker more of a row, which
+        does not matter where the synthetic rows stand beside the real ones.
+    """
+
+    path: str
+    holds_rows: bool = False
+    budget: Literal["refused", "allowed", "required"] = "refused"
+    copies_rows: bool = False
+    needs_rows: bool = False
+    selected: bool = False
+    for_minority: Mapping[str, Any] = field(default_factory=dict)
+
+
+REGISTRY: Mapping[str, Engine] = {
+    "cart": Engine(
+        "privsynth.engines.cart:Cart",
+        selected=True,
+        for_minority={"class_leaf": 10, "shrinkage": 1.0},
+    ),
+    "copula": Engine("privsynth.engines.copula:Copula", budget="allowed", selected=True),
+    "sdv-gaussian-copula": Engine("privsynth.engines.sdv:GaussianCopula"),
+    "sdv-ctgan": Engine("privsynth.engines.sdv:CTGAN", needs_rows=True),
+    "sdv-tvae": Engine("privsynth.engines.sdv:TVAE", needs_rows=True),
+    "sdv-copula-gan": Engine("privsynth.engines.sdv:CopulaGAN", needs_rows=True),
+    "marginals": Engine("privsynth.engines.marginal:Marginals", budget="required"),
+    "mst": Engine("privsynth.engines.marginal:MST", budget="required"),
+    "aim": Engine("privsynth.engines.marginal:AIM", budget="required"),
+    "independent": Engine("privsynth.engines.marginal:Independent", budget="required"),
+    "smote": Engine("privsynth.engines.oversample:Smote", holds_rows=True),
+    "smotenc": Engine("privsynth.engines.oversample:Smotenc", holds_rows=True),
+    "borderline-smote": Engine("privsynth.engines.oversample:BorderlineSmote", holds_rows=True),
+    "adasyn": Engine("privsynth.engines.oversample:Adasyn", holds_rows=True),
+    "random": Engine("privsynth.engines.oversample:Random", holds_rows=True, copies_rows=True),
 }
-"""Engine name to where its recipe is; a module is imported when it is first asked for."""
+"""Every engine by name; its module is imported when it is first asked for."""
 
-OVERSAMPLERS: Mapping[str, str] = {
-    "smote": "privsynth.engines.oversample:Smote",
-    "smotenc": "privsynth.engines.oversample:Smotenc",
-    "borderline-smote": "privsynth.engines.oversample:BorderlineSmote",
-    "adasyn": "privsynth.engines.oversample:Adasyn",
-    "random": "privsynth.engines.oversample:Random",
-}
-"""Engines for the minority alone: their models hold training rows."""
-
-PRIVATE: Mapping[str, str] = {
-    "marginals": "privsynth.engines.marginal:Marginals",
-    "mst": "privsynth.engines.marginal:MST",
-    "aim": "privsynth.engines.marginal:AIM",
-    "independent": "privsynth.engines.marginal:Independent",
-}
+ENGINES = tuple(n for n, e in REGISTRY.items() if not e.holds_rows and e.budget != "required")
+"""Engines that learn a whole table without a budget."""
+OVERSAMPLERS = tuple(n for n, e in REGISTRY.items() if e.holds_rows)
+"""Engines for the minority alone, whose models hold training rows."""
+PRIVATE = tuple(n for n, e in REGISTRY.items() if e.budget == "required")
 """Engines that work under a privacy budget alone."""
 
 DEFAULT = "cart"
 DEFAULT_PRIVATE = "marginals"
 
 
-def engine(name: str) -> type[Synthesizer]:
-    """Find the recipe class of an engine.
+def traits(name: str) -> Engine:
+    """Return what is known of an engine.
 
     Raises
     ------
     UsageError
         No engine has that name.
     """
-    every = {**ENGINES, **PRIVATE, **OVERSAMPLERS}
-    if name not in every:
-        raise UsageError(f"no engine {name!r}{did_you_mean(name, every)}")
-    module, attribute = every[name].split(":")
-    found: type[Synthesizer] = getattr(import_module(module), attribute)
-    return found
+    if name not in REGISTRY:
+        raise UsageError(f"no engine {name!r}{did_you_mean(name, REGISTRY)}")
+    return REGISTRY[name]
+
+
+def engine(name: str) -> type[Synthesizer]:
+    """Import the recipe class of an engine.
+
+    Raises
+    ------
+    UsageError
+        No engine has that name.
+    """
+    module, attribute = traits(name).path.split(":")
+    cls: type[Synthesizer] = getattr(import_module(module), attribute)
+    return cls
 
 
 def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Synthesizer:
@@ -94,8 +151,14 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Synthesizer:
     return built
 
 
+def cautions(name: str, settings: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """Return what a user should know of the settings that they gave."""
+    built = recipe(name, settings)
+    return tuple(built.cautions()) if isinstance(built, Cautious) else ()
+
+
 def _fitting(place: str, value: Any, hint: Any) -> Any:
-    """Give `value` as the annotated type, where it can be taken for one without loss."""
+    """Return `value` as the annotated type, if it converts without loss."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:

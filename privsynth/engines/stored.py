@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from privsynth.coding import Codec
 from privsynth.errors import ArtefactError
-from privsynth.files import whole
+from privsynth.files.documents import whole
 
 __all__ = ["check_sizes", "places", "reading", "stored", "stored_shares"]
 

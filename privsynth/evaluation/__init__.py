@@ -23,6 +23,7 @@ from privsynth.evaluation.policy import (
     passed,
     policy_file,
 )
+from privsynth.evaluation.reading import Sources, read_tables, without_inferred
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.evaluation.tables import Tables
 
@@ -34,6 +35,7 @@ __all__ = [
     "Finding",
     "Policy",
     "Score",
+    "Sources",
     "Tables",
     "Verdict",
     "alike",
@@ -47,8 +49,10 @@ __all__ = [
     "overall",
     "passed",
     "policy_file",
+    "read_tables",
     "silent",
     "smote_mirrors",
     "texts_of",
     "verdict",
+    "without_inferred",
 ]

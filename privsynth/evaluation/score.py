@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from privsynth.errors import ArtefactError
-from privsynth.files import read_json
+from privsynth.files.documents import read_json
 
 __all__ = ["Evaluation", "Score"]
 

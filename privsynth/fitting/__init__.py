@@ -1,19 +1,26 @@
-"""From a table to a fitted model: exact, under a budget, or refitted.
+"""From a table to a fitted model: exact, under a budget, or fitted to what another measured.
 
-Verbs call `fit_table` and `fit_privately`. Nothing here reads or writes files, but for the
-spending file.
+Verbs split a table, `learn` from it by a `privsynth.task.FitTask`, and warn of the model's
+`cautions`. Nothing here reads or writes a file, but for the spending file, or warns.
 """
 
 from __future__ import annotations
 
-from privsynth.fitting.exact import fit_table, minority_rows
-from privsynth.fitting.private import check_private, fit_privately, refitted, set_aside
+from privsynth.fitting.cautions import Caution
+from privsynth.fitting.checks import check_k, check_private
+from privsynth.fitting.learn import learn, rows_to_learn
+from privsynth.fitting.refit import refit
+from privsynth.fitting.replay import replaying
+from privsynth.fitting.splitting import split, split_privately
 
 __all__ = [
+    "Caution",
+    "check_k",
     "check_private",
-    "fit_privately",
-    "fit_table",
-    "minority_rows",
-    "refitted",
-    "set_aside",
+    "learn",
+    "refit",
+    "replaying",
+    "rows_to_learn",
+    "split",
+    "split_privately",
 ]

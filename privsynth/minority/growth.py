@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -36,16 +35,17 @@ from privsynth.coding import (
     declared_codec,
     numbers_of,
 )
-from privsynth.engines import Progress
-from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError, did_you_mean
+from privsynth.engines import Progress, cautions
+from privsynth.errors import DataError, SamplingError, UsageError, did_you_mean, warn
 from privsynth.evaluation import Score
-from privsynth.fitting import fit_privately, fit_table
-from privsynth.minority.plan import FINER, Plan
+from privsynth.fitting import learn
+from privsynth.minority.plan import Plan
 from privsynth.minority.selection import chosen
 from privsynth.privacy import Budget
 from privsynth.sampler import rows
 from privsynth.schema import Column, Kind, Schema, Source, infer
 from privsynth.table import Table, arrow_type, to_frame
+from privsynth.task import FitTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,6 @@ MOST_CLASSES = 100
 MOST_OTHERS = 5_000
 MOST_CANDIDATES = 30_000
 MOST_TRIES = 20
-NETWORKS = ("sdv-ctgan", "sdv-tvae", "sdv-copula-gan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +133,7 @@ class Augmentation:
         if self.model is not None and self.model.ledger.budget is not None:
             # Not a word rests on the real rows: their number is not told, and no attack reads them.
             yield f"{added} synthetic rows of {classes} behind the real ones"
-            yield f"{self.model.card['engine']} learnt about {self.model.card['rows']:,} rows"
+            yield f"{self.model.card.engine} learnt about {self.model.card.rows:,} rows"
             yield from self.notes
             yield f"guarantee of the model and what it drew: {self.model.ledger.guarantee()}"
             yield (
@@ -146,7 +145,7 @@ class Augmentation:
         if self.model is None:
             yield from self.notes
             return
-        yield f"{self.model.card['engine']} learnt {self.model.card['rows']:,} rows"
+        yield f"{self.model.card.engine} learnt {self.model.card.rows:,} rows"
         yield from self.notes
         from privsynth.evaluation import verdict
 
@@ -282,42 +281,34 @@ def grow(
         )
     _warn_of_few(least)
     if plan.selection == "classifiers" and least < ENOUGH:
-        warnings.warn(
+        warn(
             f"a class has {least} rows, too few for classifiers to learn from: its synthetic rows "
-            "are not selected",
-            PrivsynthWarning,
-            stacklevel=3,
+            "are not selected"
         )
-    alone = not plan.holds_rows and plan.engine not in NETWORKS
+    alone = not plan.holds_rows and not plan.traits.needs_rows
     if plan.fit_on == "auto" and least < ENOUGH and alone:
         plan = replace(plan, fit_on="minority")
     streams = np.random.SeedSequence(seed).spawn(2 + len(growing))
     rng = np.random.default_rng(streams[1])
     learnt, k = _learnt(table, target, counts, set(growing), plan, rng)
-    with warnings.catch_warnings():
-        # Pooled levels are put back, and what finer dials tell an attacker does not matter, since
-        # the real rows stand beside the synthetic ones.
-        warnings.filterwarnings("ignore", ".* has no level that ", PrivsynthWarning)
-        for name in FINER.get(plan.engine, {}):
-            if name not in (plan.settings or {}):
-                warnings.filterwarnings("ignore", f".*: {name} is ", PrivsynthWarning)
-        model = fit_table(
-            learnt,
-            plan.engine,
-            plan.recipe,
-            target=target,
-            declared=_declared(plan.schema, learnt, target),
-            k=k,
-            seed=seed,
-            stream=streams[0],
-            minority=plan.fit_on == "minority" or plan.holds_rows,
-            progress=progress,
-        )
+    task = FitTask(
+        plan.engine,
+        plan.all_settings,
+        _declared(plan.schema, learnt, target),
+        target,
+        k,
+        minority=plan.fit_on == "minority" or plan.holds_rows,
+        seed=seed,
+    )
+    model = learn(learnt, task, stream=streams[0], progress=progress)
+    told = (text for kind, text in model.cautions if kind != "pooled")  # those are put back
+    for caution in (*cautions(plan.engine, plan.settings), *told):
+        warn(caution)
     parts = []
     for (label, n), stream in zip(growing.items(), streams[2:], strict=True):
         own = _rows_of(table, target, label)
         real = table.take(own).to_arrow()
-        if len(own) <= HANDFUL and plan.engine != "random":
+        if len(own) <= HANDFUL and not plan.traits.copies_rows:
             rare = _apart(model, label, n, stream, real)
         elif plan.selects and len(own) >= ENOUGH:
             rare = _selected(model, label, n, stream, table, own)
@@ -325,7 +316,7 @@ def grow(
             rare = _drawn(model, label, n, stream)
         parts.append(rare if plan.holds_rows else _unpooled(rare, real, model.codec, rng))
     synthetic = model.codec.followed(pa.concat_tables(parts)).cast(made.synthetic.schema)
-    if plan.engine != "random":
+    if not plan.traits.copies_rows:
         synthetic = _identified(synthetic, table, model.codec, rng)
     return replace(made, synthetic=synthetic, model=model)
 
@@ -384,22 +375,21 @@ def grow_privately(
     classes = _declared_classes(schema, target, learnt)
     strategy = _settled(classes.to_pylist(), sampling_strategy, schema[target].format)
     fitting, drawing = np.random.SeedSequence(seed).spawn(2)
-    model = fit_privately(
+    task = FitTask(
+        plan.engine, plan.all_settings, plan.schema, target, budget=budget, minority=True, seed=seed
+    )
+    model = learn(
         learnt,
-        plan.engine,
-        plan.recipe,
-        target=target,
-        declared=plan.schema,
-        budget=budget,
-        account=plan.ledger,
-        new_account=plan.new_ledger,
-        seed=seed,
+        task,
         stream=fitting,
-        minority=True,
+        spending_file=plan.ledger,
+        new_spending_file=plan.new_ledger,
         progress=progress,
     )
-    shares = model.card["class_shares"][: len(classes)]
-    counts = [round(model.card["rows"] * share) for share in shares]
+    for _, caution in model.cautions:
+        warn(caution)
+    shares = (model.card.class_shares or ())[: len(classes)]
+    counts = [round(model.card.rows * share) for share in shares]
     held = dict(zip(classes.to_pylist(), counts, strict=True))
     wanted = _lacking(held, strategy)
     growing = {c: wanted[label] for c, label in enumerate(held) if wanted.get(label)}
@@ -614,11 +604,9 @@ def _by_class(counts: Mapping[Any, int], strategy: Mapping[Any, Any]) -> dict[An
 def _warn_of_few(least: int) -> None:
     """Say what so few rows cannot give."""
     if least <= HANDFUL:
-        warnings.warn(
+        warn(
             f"a class has {least} rows: what is drawn of it says little more than the other "
-            "classes do, and hardly any gain can be expected",
-            PrivsynthWarning,
-            stacklevel=4,
+            "classes do, and hardly any gain can be expected"
         )
 
 
@@ -664,7 +652,7 @@ def _declared(schema: Schema | None, table: Table, target: str) -> Schema:
 def _drawn(model: FittedModel, label: Any, n: int, stream: np.random.SeedSequence) -> pa.Table:
     """Draw rows of a class."""
     (seed,) = stream.generate_state(1).tolist()
-    where = {model.card["target"]: label}
+    where = {str(model.card.target): label}
     drawn = rows(model.codec, model.model, n, seed=seed, where=where)
     return pa.concat_tables(drawn).cast(model.codec.schema)
 
@@ -682,7 +670,7 @@ def _selected(
     They are chosen as codes, and values are drawn afresh for every row that is kept.
     """
     codec, rng = model.codec, np.random.default_rng(stream)
-    where = codec.conditions({model.card["target"]: label})
+    where = codec.conditions({str(model.card.target): label})
     others = np.setdiff1d(np.arange(table.n_rows), own)
     most = max(len(own), MOST_OTHERS)
     if len(others) > most:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from privsynth.engines import DEFAULT, OVERSAMPLERS, Synthesizer, recipe
+from privsynth.engines import DEFAULT, Engine, recipe, traits
 from privsynth.errors import UsageError
 from privsynth.fitting import check_private
 from privsynth.privacy import Budget
@@ -17,10 +17,6 @@ __all__ = ["FitOn", "Plan", "Selection"]
 
 FitOn = Literal["auto", "minority", "all"]
 Selection = Literal["auto", "classifiers", "none"]
-FINER: Mapping[str, Mapping[str, Any]] = {"cart": {"class_leaf": 10, "shrinkage": 1.0}}
-"""Hyper-parameters that learn a small class more finely, since its rows stay in the house."""
-SELECTED = ("cart", "copula")
-"""Engines whose rows are selected by default; the others are left as their makers made them."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +66,8 @@ class Plan:
     new_ledger: bool = False
 
     def __post_init__(self) -> None:
-        made = recipe(self.engine, self.settings)
-        check_private(self.engine, made, self.budget, self.ledger, self.new_ledger)
+        given = recipe(self.engine, self.settings)
+        check_private(self.engine, given, self.budget, self.ledger, self.new_ledger)
         if self.budget is not None and self.selection == "classifiers":
             raise UsageError(
                 "classifiers that select rows are trained on real ones outside the budget; leave "
@@ -96,16 +92,21 @@ class Plan:
     @property
     def holds_rows(self) -> bool:
         """Whether the engine is one of imbalanced-learn's."""
-        return self.engine in OVERSAMPLERS
+        return self.traits.holds_rows
 
     @property
-    def recipe(self) -> Synthesizer:
-        """The engine with its settings."""
-        return recipe(self.engine, {**FINER.get(self.engine, {}), **(self.settings or {})})
+    def traits(self) -> Engine:
+        """What is known of the engine."""
+        return traits(self.engine)
+
+    @property
+    def all_settings(self) -> dict[str, Any]:
+        """The engine's settings, with those that learn a small class more finely."""
+        return {**self.traits.for_minority, **(self.settings or {})}
 
     @property
     def selects(self) -> bool:
         """Whether classifiers choose among the rows drawn."""
         if self.selection == "auto":
-            return self.engine in SELECTED and self.fit_on == "auto"
+            return self.traits.selected and self.fit_on == "auto"
         return self.selection == "classifiers"

@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from privsynth.coding import OTHER
-from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, ENGINES, OVERSAMPLERS, PRIVATE
+from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, REGISTRY, traits
 from privsynth.errors import DataError, UsageError
 from privsynth.minority.growth import Augmentation, grow, grow_privately
 from privsynth.minority.plan import FitOn, Plan, Selection
@@ -114,7 +114,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseOverSampler._parameter_constraints,
-        "engine": [StrOptions({*ENGINES, *PRIVATE, *OVERSAMPLERS}), None],
+        "engine": [StrOptions(set(REGISTRY)), None],
         "fit_on": [StrOptions({"auto", "minority", "all"})],
         "selection": [StrOptions({"auto", "classifiers", "none"})],
         "settings": [Mapping, None],
@@ -266,7 +266,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
 
     @property
     def _takes_gaps(self) -> bool:
-        return self._engine not in OVERSAMPLERS or self._engine == "random"
+        return not traits(self._engine).holds_rows or traits(self._engine).copies_rows
 
     @property
     def _takes_text(self) -> bool:

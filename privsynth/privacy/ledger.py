@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from privsynth.errors import ArtefactError, BudgetExceeded
-from privsynth.files import number, only, text
+from privsynth.files.documents import number, only, text
 from privsynth.privacy.budget import MOST_RHO, SLACK, Budget
 from privsynth.privacy.guarantee import Guarantee, uncovered
 

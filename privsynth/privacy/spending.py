@@ -10,15 +10,15 @@ import json
 import math
 import os
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from privsynth.errors import BudgetExceeded, PrivsynthWarning, StorageError, UsageError
-from privsynth.files import read_json, read_text, replacing
+from privsynth.errors import BudgetExceeded, StorageError, UsageError, warn
+from privsynth.files import replacing
+from privsynth.files.documents import read_json, read_text
 from privsynth.privacy.budget import MOST_RHO, Budget, epsilon_of
 
 __all__ = ["check_presence", "reserve", "spent"]
@@ -190,11 +190,7 @@ def _lock(folder: int, path: Path) -> None:
             time.sleep(PATIENCE / 20)
         else:
             return
-    warnings.warn(
-        f"{path}: waiting for {_holder(folder)}, which is charging a ledger in this folder",
-        PrivsynthWarning,
-        stacklevel=5,
-    )
+    warn(f"{path}: waiting for {_holder(folder)}, which is charging a ledger in this folder")
     fcntl.flock(folder, fcntl.LOCK_EX)
 
 

@@ -10,7 +10,18 @@ from __future__ import annotations
 
 from privsynth.releases.bundle import check_folder, fill, opened
 from privsynth.releases.card import salted_hash
+from privsynth.releases.risk import PolicyMissed, checked_reason
 from privsynth.releases.signature import private_key
 from privsynth.releases.verification import remarks, verify
 
-__all__ = ["check_folder", "fill", "opened", "private_key", "remarks", "salted_hash", "verify"]
+__all__ = [
+    "PolicyMissed",
+    "check_folder",
+    "checked_reason",
+    "fill",
+    "opened",
+    "private_key",
+    "remarks",
+    "salted_hash",
+    "verify",
+]

@@ -76,7 +76,7 @@ def make_card(
                 for role, path in inputs.items()
             },
         },
-        "seeds": {"fit": model.card.get("seed"), **seeds},
+        "seeds": {"fit": model.card.seed, **seeds},
         "evaluation": json.loads(evaluation.to_json()),
         "policy": policy.to_dict(),
         "accepted_risk": evaluation.about.get("accepted_risk"),
@@ -110,9 +110,9 @@ def public_card(
     card = {
         **_facts(model, model_sha256, output, digests, signed_by),
         "part": PUBLIC,
-        "seeds": {"fit": model.card.get("seed"), "sample": seed},
-        "training_rows": model.card["rows"],
-        **public_claims(guarantee, holds_rows=bool(model.card["holds_rows"])),
+        "seeds": {"fit": model.card.seed, "sample": seed},
+        "training_rows": model.card.rows,
+        **public_claims(guarantee, holds_rows=model.card.holds_rows),
     }
     return dict(json.loads(json.dumps(card, allow_nan=False)))
 
@@ -128,10 +128,10 @@ def _facts(
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "versions": {**model.card["versions"], "privsynth": version("privsynth")},
+        "versions": {**model.card.versions, "privsynth": version("privsynth")},
         "model": {
             "sha256": model_sha256,
-            **{key: value for key, value in model.card.items() if key != "frame"},
+            **{key: value for key, value in model.card.to_dict().items() if key != "frame"},
         },
         "output": dict(output),
         "files": dict(digests),

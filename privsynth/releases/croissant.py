@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from privsynth.releases.files import TABLES
-from privsynth.table import escape_names
+from privsynth.table.formulas import escape_names
 
 __all__ = ["croissant"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.errors import ArtefactError, StorageError
-from privsynth.files import read_json
+from privsynth.files.documents import read_json
 
 __all__ = [
     "CARD",

@@ -6,4 +6,6 @@ file that says so.
 
 from __future__ import annotations
 
-__all__ = []
+from privsynth.report.report import Report
+
+__all__ = ["Report"]

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from privsynth.errors import SchemaError, did_you_mean
-from privsynth.files import read_text, read_yaml, replacing
+from privsynth.files import replacing
+from privsynth.files.documents import read_text, read_yaml
 from privsynth.schema.columns import Column, Role, check_quoted, is_scalar, levels_of
 
 __all__ = ["Schema", "opened"]

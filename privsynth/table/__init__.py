@@ -7,7 +7,6 @@ the package is light: Arrow and DuckDB are imported when a table is first read o
 from __future__ import annotations
 
 from privsynth.table.counting import count
-from privsynth.table.formulas import escape_names
 from privsynth.table.identity import check_distinct, only_places
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
@@ -22,7 +21,6 @@ __all__ = [
     "check_distinct",
     "check_output",
     "count",
-    "escape_names",
     "only_places",
     "open_writer",
     "read",

@@ -10,7 +10,6 @@ for nanoseconds; ``%:z`` is an offset such as ``+02:00``.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -20,7 +19,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth.errors import PrivsynthWarning
+from privsynth.errors import warn
 from privsynth.table.duck import connect
 
 __all__ = [
@@ -330,11 +329,9 @@ def _in_zone(spelling: Spelling, zones: set[str | None]) -> Spelling:
 
 def warn_of_zones(column: str) -> None:
     """Warn of a column whose times have several offsets from UTC."""
-    warnings.warn(
+    warn(
         f"column {column!r}: its times have several offsets from UTC; they are read, modelled and "
-        "written in UTC",
-        PrivsynthWarning,
-        stacklevel=2,
+        "written in UTC"
     )
 
 

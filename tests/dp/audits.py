@@ -22,14 +22,15 @@ from privsynth.artefact import FittedModel, packed
 from privsynth.coding.codec import Codec
 from privsynth.coding.declared import declared_codec
 from privsynth.curator.private import SCORE_PARTS, PrivateCurator
-from privsynth.engines.registry import PRIVATE, recipe
-from privsynth.fitting import private
+from privsynth.engines.registry import PRIVATE
+from privsynth.fitting import learn
 from privsynth.privacy.accountant import Accountant
 from privsynth.privacy.budget import Budget
 from privsynth.privacy.ledger import Event, Ledger
 from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
 from privsynth.schema.schema import Schema
 from privsynth.table import Table, read
+from privsynth.task import FitTask
 
 Row = tuple[str | None, ...]
 Ints = npt.NDArray[np.int64]
@@ -220,17 +221,8 @@ class Case:
 
     def fit(self, train: Table, accountant: Callable[[Any, Ledger, float], Any]) -> FittedModel:
         """Fit with an accountant; what chance does after the answers is the same each time."""
-        return private.fit_privately(
-            train,
-            self.name,
-            recipe(self.name, self.settings),
-            target=None,
-            declared=self.schema,
-            budget=self.budget,
-            seed=0,
-            stream=np.random.SeedSequence(0),
-            accountant=accountant,
-        )
+        task = FitTask(self.name, self.settings or {}, self.schema, budget=self.budget, seed=0)
+        return learn(train, task, stream=np.random.SeedSequence(0), accountant=accountant)
 
 
 def recorded(

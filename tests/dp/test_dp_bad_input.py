@@ -23,7 +23,7 @@ from privsynth.coding.declared import declared_codec
 from privsynth.curator.private import PrivateCurator
 from privsynth.engines.registry import ENGINES, OVERSAMPLERS, PRIVATE, engine
 from privsynth.errors import BudgetExceeded, DataError, UsageError
-from privsynth.fitting import private
+from privsynth.fitting import check_private
 from privsynth.privacy.accountant import Accountant
 from privsynth.privacy.budget import Budget
 from privsynth.privacy.ledger import Ledger
@@ -110,7 +110,7 @@ def test_an_engine_without_a_guarantee(place: Path, name: str) -> None:
 
 
 def test_the_engines_that_are_named_as_private_are() -> None:
-    result = _message(lambda: private.check_private("cart", object(), Budget(1.0)))  # type: ignore[arg-type]
+    result = _message(lambda: check_private("cart", object(), Budget(1.0)))  # type: ignore[arg-type]
     named = result.split("choose one of ")[1].split(", or drop")[0].split(", ")
     for name in named:
         assert hasattr(engine(name), "fit_privately")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,16 @@ from privsynth.coding.levels import OTHER
 from privsynth.engines.marginal.grouping import Groups, group_codes, keep_all, spread
 from privsynth.engines.registry import recipe
 from privsynth.errors import ArtefactError, SamplingError
-from privsynth.fitting import private
+from privsynth.fitting import learn, refit
+from privsynth.minority import growth
 from privsynth.minority.growth import grow_privately
 from privsynth.minority.plan import Plan
+from privsynth.privacy.accountant import Accountant
 from privsynth.privacy.budget import Budget
 from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
 from privsynth.schema.schema import Schema
 from privsynth.table import read
+from privsynth.task import FitTask
 
 Floats = npt.NDArray[np.float64]
 GIVEN = Source.DECLARED
@@ -54,16 +58,9 @@ def fitted(
     target: str | None = None,
     accountant: Any = Quiet,
 ) -> FittedModel:
-    return private.fit_privately(
-        read(frame, total=True),
-        name,
-        recipe(name, None),
-        target=target,
-        declared=schema,
-        budget=Budget(epsilon),
-        seed=0,
-        stream=np.random.SeedSequence(0),
-        accountant=accountant,
+    task = FitTask(name, {}, schema, target, budget=Budget(epsilon), seed=0)
+    return learn(
+        read(frame, total=True), task, stream=np.random.SeedSequence(0), accountant=accountant
     )
 
 
@@ -241,8 +238,7 @@ def test_what_columns_say_of_each_other_is_not_weakened_by_gaps(name: str) -> No
 def test_rows_that_are_grown_under_a_budget_have_no_gap_in_the_last_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    defaults: Any = private.fit_privately.__kwdefaults__
-    monkeypatch.setitem(defaults, "accountant", Quiet)
+    monkeypatch.setattr(growth, "learn", partial(learn, accountant=Quiet))
     table = read(people(), total=True)
     plan = Plan("marginals", schema=SCHEMA, budget=Budget(0.1))
     made = grow_privately(table, table, "y", plan, Budget(0.1), seed=0)
@@ -263,7 +259,7 @@ def test_a_model_with_doubtful_gaps_is_saved_asked_and_refitted(tmp_path: Any) -
         with pytest.raises(SamplingError):
             again.sample(5, seed=1, where=asked)
     for name in ("mst", "aim", "independent"):
-        other = private.refitted(again, name, recipe(name, None))
+        other = refit(again, name, recipe(name, None))
         assert np.allclose(share(other, "cat"), share(again, "cat"), atol=0.02), name
 
 
@@ -277,7 +273,7 @@ def test_levels_of_one_size_come_out_equal_within_the_noise() -> None:
     schema = Schema((LETTERS,))
     apart, scale = [], 0.0
     for _ in range(times):
-        model = fitted(frame, schema, "mst", 0.08, accountant=private.Accountant)
+        model = fitted(frame, schema, "mst", 0.08, accountant=Accountant)
         shares = share(model, "cat")
         apart.append((shares[2] - shares[0]) * ROWS)
         scale = model.ledger.events[0].scale
@@ -294,7 +290,7 @@ def test_the_mean_of_a_column_stays_though_some_of_its_values_are_missing() -> N
     frame, schema = people()[["num"]], Schema((DIGIT,))
     means = []
     for _ in range(times):
-        model = fitted(frame, schema, "mst", 0.08, accountant=private.Accountant)
+        model = fitted(frame, schema, "mst", 0.08, accountant=Accountant)
         shares = share(model, "num")[:11]
         means.append(float(shares @ np.arange(11) / shares.sum()))
     spread_of = float(np.std(means, ddof=1)) / math.sqrt(times)

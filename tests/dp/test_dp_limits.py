@@ -25,9 +25,9 @@ from privsynth.coding.declared import declared_codec, readable_levels
 from privsynth.curator.discovery import discovery_delta
 from privsynth.curator.private import MOST_CELLS
 from privsynth.engines.marginal.oneway import MOST_SPARE, groups_that_fit
-from privsynth.engines.registry import recipe
+from privsynth.engines.registry import engine, recipe
 from privsynth.errors import BudgetExceeded, ConfigError, PrivsynthWarning, UsageError
-from privsynth.fitting import private
+from privsynth.fitting import learn
 from privsynth.minority.sampler import MinoritySampler
 from privsynth.privacy.accountant import Accountant
 from privsynth.privacy.budget import MOST_ROWS_PER_UNIT, Budget
@@ -35,6 +35,7 @@ from privsynth.privacy.ledger import Ledger
 from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
 from privsynth.schema.schema import Schema
 from privsynth.table import read
+from privsynth.task import FitTask
 
 FOUND = Source.DISCOVERED
 GIVEN = Source.DECLARED
@@ -444,24 +445,18 @@ def test_a_table_too_large_for_memory_is_refused_before_anything_is_spent(
         with pytest.raises(UsageError, match="leave columns out"):
             recipe(name, None).check_codec(wide(20, 20))  # type: ignore[attr-defined]
 
-    class Refusing:
-        def check_codec(self, codec: Codec) -> None:
-            raise UsageError("too large")
+    def refuse(self: object, codec: Codec) -> None:
+        raise UsageError("too large")
 
+    monkeypatch.setattr(engine("marginals"), "check_codec", refuse)
     ledger = tmp_path / "l.json"
     declared = Schema((Column("y", Kind.CATEGORICAL, "string", Levels(("a", "b")), GIVEN),))
     with pytest.raises(UsageError, match="too large"):
-        private.fit_privately(
+        learn(
             read(pa.table({"y": ["a", "b"]}), total=True),
-            "marginals",
-            Refusing(),
-            target=None,
-            declared=declared,
-            budget=Budget(1.0),
-            account=ledger,
-            new_account=True,
-            seed=1,
-            stream=np.random.SeedSequence(1),
+            FitTask("marginals", declared=declared, budget=Budget(1.0), seed=1),
+            spending_file=ledger,
+            new_spending_file=True,
         )
     assert not ledger.exists()
 

@@ -38,7 +38,7 @@ from privsynth.artefact import packed
 from privsynth.cli.program import main
 from privsynth.coding.declared import declared_codec
 from privsynth.engines.registry import OVERSAMPLERS
-from privsynth.fitting import private
+from privsynth.fitting import learn
 from privsynth.minority import growth
 from privsynth.minority.growth import Augmentation
 from privsynth.minority.plan import Plan
@@ -167,11 +167,9 @@ def test_a_gap_that_a_type_cannot_hold_is_filled(
 
     def fitted(_: Any, *args: Any, **kwargs: Any) -> Any:
         """Learn a table with gaps, as noise may make them."""
-        return private.fit_privately(
-            read(pd.DataFrame(gappy, columns=["x0", "x1"]).assign(y=y)), *args, **kwargs
-        )
+        return learn(read(pd.DataFrame(gappy, columns=["x0", "x1"]).assign(y=y)), *args, **kwargs)
 
-    monkeypatch.setattr(growth, "fit_privately", fitted)
+    monkeypatch.setattr(growth, "learn", fitted)
     X: Any = kind(whole)
     if kind is pd.DataFrame:
         X.columns = ["x0", "x1"]
@@ -250,8 +248,8 @@ def replaying(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any], b
         return Replaying(made[0].answers, private_rows, ledger, delta, True)
 
     def run(call: Callable[[], Any], first: bool) -> Any:
-        fit = partial(private.fit_privately, accountant=record if first else replay)
-        monkeypatch.setattr(growth, "fit_privately", fit)
+        fit = partial(learn, accountant=record if first else replay)
+        monkeypatch.setattr(growth, "learn", fit)
         return call()
 
     return run

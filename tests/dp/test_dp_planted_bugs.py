@@ -44,7 +44,7 @@ from privsynth.curator import frequent
 from privsynth.curator import private as private_curator
 from privsynth.curator.private import PrivateCurator
 from privsynth.errors import BudgetExceeded, DataError
-from privsynth.fitting import private
+from privsynth.fitting import learn, private, splitting
 from privsynth.privacy import accountant
 from privsynth.privacy.accountant import Accountant
 from privsynth.privacy.budget import Budget
@@ -244,12 +244,13 @@ def test_the_rows_of_a_unit_are_counted_as_one(monkeypatch: Patch) -> None:
 
 
 def test_a_unit_is_not_bounded(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(private, "bounded", lambda rows, budget: rows)
+    monkeypatch.setattr(private, "at_most_per_unit", lambda rows, budget: rows)
     red(one_unit)
 
 
 def test_a_unit_is_bounded_one_row_too_late(monkeypatch: Patch) -> None:
-    plant(monkeypatch, private, "bounded", "place < budget", "place <= budget")
+    plant(monkeypatch, splitting, "at_most_per_unit", "place < budget", "place <= budget")
+    monkeypatch.setattr(private, "at_most_per_unit", splitting.at_most_per_unit)
     red(one_unit)
 
 
@@ -272,8 +273,8 @@ def test_a_sensitivity_that_is_too_small(
 
 
 def test_heaps_at_a_price_of_one_column(monkeypatch: Patch) -> None:
-    plant(monkeypatch, frequent, "heaps", "math.sqrt(len(wanted))", "1.0")
-    monkeypatch.setattr(private, "heaps", frequent.heaps)
+    plant(monkeypatch, frequent, "frequent_values", "math.sqrt(len(wanted))", "1.0")
+    monkeypatch.setattr(private, "frequent_values", frequent.frequent_values)
     red(lambda: neighbours("independent", WIDE))
 
 
@@ -287,11 +288,11 @@ def test_heaps_of_exact_counts(monkeypatch: Patch) -> None:
     plant(
         monkeypatch,
         frequent,
-        "heaps",
+        "frequent_values",
         "np.split(answer, ends)",
         "np.split(_counts(wanted, accountant.held), ends)",
     )
-    monkeypatch.setattr(private, "heaps", frequent.heaps)
+    monkeypatch.setattr(private, "frequent_values", frequent.frequent_values)
     heaped = [(*row[:4], "31337", row[5]) for row in MADE]
     case = Case("independent", Budget(4.0, 1e-5), WIDE)
     red(lambda: check_silence(case, table(heaped), [table(MADE)]))
@@ -373,7 +374,7 @@ def test_exact_errors_choose_the_pairs(monkeypatch: Patch) -> None:
 def test_exact_counts_decide_on_the_groups(monkeypatch: Patch) -> None:
     asked: list[Any] = []
     survey: Any = importlib.import_module("privsynth.engines.marginal.oneway")
-    honest_init, honest_gather = PrivateCurator.__init__, survey.gather
+    honest_init, honest_gather = PrivateCurator.__init__, survey.group_codes
 
     def init(self: Any, *given: Any) -> None:
         honest_init(self, *given)
@@ -386,20 +387,20 @@ def test_exact_counts_decide_on_the_groups(monkeypatch: Patch) -> None:
 
     keep_private(monkeypatch)
     monkeypatch.setattr(PrivateCurator, "__init__", init)
-    monkeypatch.setattr(survey, "gather", gather)
+    monkeypatch.setattr(survey, "group_codes", gather)
     red(silence)
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('"rows": max(round(model.n_rows), 0)', '"rows": train.n_rows'),
+        ("rows=max(round(model.n_rows), 0)", "rows=train.n_rows"),
         ("float(share) for share in shares", "float(share) + train.n_rows for share in shares"),
-        ('"holdout": holdout', '"holdout": train.to_arrow(["age"])[0][:1].to_pylist()'),
+        ("holdout=task.holdout", 'holdout=train.to_arrow(["age"])[0][:1].to_pylist()'),
     ],
 )
 def test_an_exact_figure_in_the_card(monkeypatch: Patch, old: str, new: str) -> None:
-    plant(monkeypatch, private, "fit_privately", old, new)
+    plant(monkeypatch, private, "_fitted", old, new)
     red(silence)
 
 
@@ -429,6 +430,9 @@ def test_a_domain_read_from_the_rows(monkeypatch: Patch, read: Any) -> None:
         "declared_codec(schema, ",
         "declared_codec(READ(schema, train), ",
         READ=read,
+    )
+    monkeypatch.setattr(
+        importlib.import_module("privsynth.fitting.learn"), "fit_privately", private.fit_privately
     )
     red(silence)
 
@@ -468,13 +472,13 @@ def test_rows_that_are_dropped_by_what_others_hold(monkeypatch: Patch) -> None:
         kept = frame[~frame.duplicated(["job", "age", "ill", "paid", "out"], keep=False)]
         return rows.take(np.sort(kept["index"].to_numpy()))
 
-    monkeypatch.setattr(private, "bounded", distinct)
+    monkeypatch.setattr(private, "at_most_per_unit", distinct)
     made: list[Row] = [(f"x{i}", "clerk", str(i % 10), "true", "1", "no") for i in range(10)]
     more: list[Row] = [*made, *[("y", *row[1:]) for row in made[:1]], made[1]]
     red(lambda: check_loss(Case("independent"), table(made), table(more)))
 
 
 def test_the_accountant_is_the_one_that_is_audited() -> None:
-    assert inspect.signature(private.fit_privately).parameters["accountant"].default is (
-        accountant.Accountant
-    )
+    for fit in (learn, private.fit_privately):
+        default = inspect.signature(fit).parameters["accountant"].default
+        assert default is accountant.Accountant

@@ -32,7 +32,8 @@ from hypothesis import strategies as st
 
 from privsynth import pipeline
 from privsynth.artefact import packed
-from privsynth.fitting import private
+from privsynth.fitting import learn, split_privately
+from privsynth.fitting.splitting import at_most_per_unit
 from privsynth.privacy.budget import Budget
 from privsynth.privacy.ledger import Ledger
 from privsynth.table import read
@@ -121,14 +122,14 @@ def test_ten_thousand_rows_of_one_person_count_as_few() -> None:
 
 def test_rows_without_a_unit_are_those_of_one() -> None:
     made: list[Row] = [*rows(20), *[(None, *row[1:]) for row in rows(40)]]
-    kept = private.bounded(table(made), KEYED).to_arrow(["who"])[0].to_pylist()
+    kept = at_most_per_unit(table(made), KEYED).to_arrow(["who"])[0].to_pylist()
     assert kept.count(None) == 2
     assert len(kept) == 22
 
 
 def test_a_unit_is_bounded_in_a_large_table_as_in_a_small_one() -> None:
     people = np.where(np.arange(150_000) % 500, np.arange(150_000), -1)
-    kept = private.bounded(read(pa.table({"who": people}), total=True), KEYED).to_arrow(["who"])
+    kept = at_most_per_unit(read(pa.table({"who": people}), total=True), KEYED).to_arrow(["who"])
     assert (np.asarray(kept["who"]) == -1).sum() == 2
     assert kept.num_rows == 2 + (people != -1).sum()
 
@@ -136,7 +137,7 @@ def test_a_unit_is_bounded_in_a_large_table_as_in_a_small_one() -> None:
 def test_who_stays_of_a_unit_is_left_to_chance() -> None:
     made: list[Row] = [("p", *row[1:]) for row in rows(400)]
     kept = {
-        tuple(private.bounded(table(made), KEYED).to_arrow()["age"].to_pylist()) for _ in range(20)
+        tuple(at_most_per_unit(table(made), KEYED).to_arrow()["age"].to_pylist()) for _ in range(20)
     }
     assert len(kept) > 3
 
@@ -160,8 +161,7 @@ def test_nothing_enters_around_the_curator_from_a_file(
     def fitted(text: str, accountant: Any) -> bytes:
         path = tmp_path / "t.csv"
         path.write_text(text)
-        fit = partial(private.fit_privately, accountant=accountant)
-        monkeypatch.setattr(pipeline, "fit_privately", fit)
+        monkeypatch.setattr(pipeline, "learn", partial(learn, accountant=accountant))
         return packed(pipeline.fit(path, schema=SCHEMA, budget=Budget(2.0), seed=5))
 
     def record(rows: Any, ledger: Ledger, delta: float) -> Recording:
@@ -213,7 +213,7 @@ def test_a_saved_release_tells_the_same_as_the_model(tmp_path: Any) -> None:
 
 
 def test_rows_are_set_aside_by_coins_of_their_own_without_a_seed() -> None:
-    sides = [private.set_aside(table(rows(200)), 0.3, Budget(1.0))[1] for _ in range(12)]
+    sides = [split_privately(table(rows(200)), 0.3, Budget(1.0))[1] for _ in range(12)]
     kept = [tuple(side.to_arrow(["who"])[0].to_pylist()) for side in sides if side is not None]
     assert len(set(kept)) == 12
     assert len({len(side) for side in kept}) > 1  # a fixed number would bind a row to the others
@@ -222,7 +222,7 @@ def test_rows_are_set_aside_by_coins_of_their_own_without_a_seed() -> None:
 def test_rows_of_a_unit_are_chosen_without_a_seed() -> None:
     crowd = [("one", *row[1:]) for row in rows(200)]
     budget = Budget(1.0, unit="who", rows_per_unit=5)
-    kept = [private.bounded(table(crowd), budget).to_arrow() for _ in range(6)]
+    kept = [at_most_per_unit(table(crowd), budget).to_arrow() for _ in range(6)]
     assert {part.num_rows for part in kept} == {5}
     assert len({str(part.to_pylist()) for part in kept}) > 1
 
@@ -231,12 +231,12 @@ def test_rows_of_a_unit_are_chosen_without_a_seed() -> None:
 def test_a_unit_is_read_from_any_type_of_column(kind: str) -> None:
     frame = table(rows(60, per_unit=3)).to_arrow().to_pandas().astype({"who": kind})
     budget = Budget(1.0, unit="who", rows_per_unit=2)
-    kept = private.bounded(read(frame, total=True), budget).to_arrow(["who"]).column(0)
+    kept = at_most_per_unit(read(frame, total=True), budget).to_arrow(["who"]).column(0)
     assert sorted(entry["counts"] for entry in kept.value_counts().to_pylist()) == [2] * 20
 
 
 def test_a_unit_is_set_aside_as_a_whole() -> None:
-    train, aside = private.set_aside(table(rows(300, per_unit=3)), 0.3, KEYED)
+    train, aside = split_privately(table(rows(300, per_unit=3)), 0.3, KEYED)
     assert aside is not None
     sides = [set(part.to_arrow(["who"])[0].to_pylist()) for part in (train, aside)]
     assert not sides[0] & sides[1]

@@ -16,7 +16,8 @@ import pytest
 import privsynth
 from privsynth.coding.reading import unit_texts
 from privsynth.errors import UsageError
-from privsynth.fitting import private
+from privsynth.fitting import splitting
+from privsynth.fitting.splitting import at_most_per_unit
 from privsynth.privacy.budget import Budget
 from privsynth.schema.columns import Bounds, Column, Kind, Source
 from privsynth.schema.schema import Schema
@@ -102,7 +103,7 @@ def test_missing_values_are_of_one_unit() -> None:
         pa.array([None, 1.0, float("nan"), 1.0]),
         pa.array([None, "a", None, "a"]),
     ):
-        units = private._numbered(read(pa.table({"u": column}), total=True), "u")
+        units = splitting._units(read(pa.table({"u": column}), total=True), "u")
         assert units[0] == units[2] != units[1] == units[3]
 
 
@@ -126,7 +127,7 @@ def test_rows_of_a_unit_are_bounded_whatever_another_row_holds(
     frame = pd.DataFrame({"u": stored(ids), "x": range(100)})
     if gap:  # which makes floats of integers, and objects of what was none
         frame = frame.reindex(range(101)).fillna({"x": 100}).astype({"x": int})
-    kept = private.bounded(read(frame, total=True), Budget(1.0, unit="u", rows_per_unit=2))
+    kept = at_most_per_unit(read(frame, total=True), Budget(1.0, unit="u", rows_per_unit=2))
     rows = kept.to_arrow(["x"]).column(0).to_numpy()
     held = np.bincount(rows[rows < 100] % 20, minlength=20)
     assert held.tolist() == [2] * 20
@@ -135,7 +136,7 @@ def test_rows_of_a_unit_are_bounded_whatever_another_row_holds(
 
 def test_a_dictionary_that_lists_a_value_twice_has_one_unit_of_it() -> None:
     column = pa.DictionaryArray.from_arrays([0, 1, 2, 0], pa.array(["a", "a", " a"]))
-    units = private._numbered(read(pa.table({"u": column}), total=True), "u")
+    units = splitting._units(read(pa.table({"u": column}), total=True), "u")
     assert len(set(units.tolist())) == 1
 
 
@@ -145,7 +146,7 @@ def test_how_a_row_is_grouped_rests_on_its_own_value() -> None:
 
     def parts(values: list[str | None]) -> list[bool]:
         table = read(pa.table({"u": pa.array(values, pa.string())}), total=True)
-        units = private._numbered(table, "u")[: len(base)]
+        units = splitting._units(table, "u")[: len(base)]
         return [bool(a == b) for a in units for b in units]
 
     for odd in ("1", "01.0", "nan", "\0", "2024-01-31", "1e400", None, "", "-0"):
@@ -155,7 +156,7 @@ def test_how_a_row_is_grouped_rests_on_its_own_value() -> None:
 def test_a_unit_that_is_no_column_is_refused() -> None:
     table = read(pa.table({"u": [1, 2]}), total=True)
     with pytest.raises(UsageError, match="'v' is none"):
-        private.bounded(table, Budget(1.0, unit="v"))
+        at_most_per_unit(table, Budget(1.0, unit="v"))
 
 
 def test_the_unit_row_is_a_row_even_where_a_column_has_that_name() -> None:
@@ -167,7 +168,7 @@ def test_the_unit_row_is_a_row_even_where_a_column_has_that_name() -> None:
         )
     )
     table = read(frame, total=True)
-    assert private.bounded(table, Budget(1.0, unit="row")).n_rows == 400
+    assert at_most_per_unit(table, Budget(1.0, unit="row")).n_rows == 400
     model = privsynth.fit(frame, schema=schema, budget=Budget(50.0, unit="row"), seed=1)
     assert 380 < model.card["rows"] < 420, "one row of the only value of 'row' would be left"
     assert model.ledger.guarantee().unit == "row"

@@ -15,7 +15,7 @@ from privsynth.engines.cart.tree import Leaves
 from privsynth.engines.labels import labels_to_draw
 from privsynth.engines.stored import check_sizes, places, reading, stored_shares
 from privsynth.errors import ArtefactError
-from privsynth.files import whole
+from privsynth.files.documents import whole
 
 __all__ = ["CartModel"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from privsynth.engines.cart.model import CartModel, groups
 from privsynth.engines.cart.tree import MOST_LEAVES, Leaves
 from privsynth.engines.labels import check_rows
 from privsynth.engines.protocols import Progress
-from privsynth.errors import ConfigError, PrivsynthWarning, did_you_mean
+from privsynth.errors import ConfigError, did_you_mean
 
 __all__ = ["Cart"]
 
@@ -102,7 +102,6 @@ class Cart:
         codec, k = curator.codec, curator.disclosure.k
         n = curator.n_rows
         check_rows("cart", n, k)
-        self._warn()
         codes = curator.codes()
         target = codec.target if codec.classes else None
         labels = np.zeros(n, dtype=np.int32) if target is None else codes[:, target]
@@ -154,16 +153,14 @@ class Cart:
             progress("growing trees", len(order), len(order))
         return CartModel(codec.sizes, target, held / n, tuple(order), tuple(shared), tuple(own))
 
-    def _warn(self) -> None:
-        """Tell of a dial that is turned from privacy to fidelity."""
+    def cautions(self) -> Iterator[str]:
+        """Yield a line for each setting that gives up privacy for fidelity."""
         for f in fields(self):
             value = getattr(self, f.name)
             if f.name in ("leaf", "class_leaf", "pruning", "shrinkage") and value < f.default:
-                warnings.warn(
+                yield (
                     f"cart: {f.name} is {value}; below {f.default} an attacker tells more training "
-                    "rows from others, so evaluate with a holdout before you share rows",
-                    PrivsynthWarning,
-                    stacklevel=4,
+                    "rows from others, so evaluate with a holdout before you share rows"
                 )
 
 

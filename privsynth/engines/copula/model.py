@@ -28,7 +28,7 @@ from privsynth.engines.copula.scores import (
 from privsynth.engines.labels import labels_to_draw
 from privsynth.engines.stored import ROUNDING, check_sizes, reading, stored, stored_shares
 from privsynth.errors import ArtefactError, SamplingError
-from privsynth.files import flag, number, whole
+from privsynth.files.documents import flag, number, whole
 
 __all__ = ["CopulaModel", "Release"]
 

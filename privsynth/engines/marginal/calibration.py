@@ -22,7 +22,7 @@ from privsynth.arrays import Floats
 from privsynth.engines.marginal.junction import Clique, Junction
 from privsynth.engines.stored import places, reading, stored
 from privsynth.errors import ArtefactError, SamplingError
-from privsynth.files import whole
+from privsynth.files.documents import whole
 
 __all__ = ["Beliefs", "along", "calibrate", "onto"]
 

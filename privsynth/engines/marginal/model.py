@@ -18,7 +18,7 @@ from privsynth.engines.marginal.drawing import draw
 from privsynth.engines.marginal.grouping import Groups
 from privsynth.engines.stored import check_sizes, places, reading, stored
 from privsynth.errors import ArtefactError, SamplingError
-from privsynth.files import number, whole
+from privsynth.files.documents import number, whole
 
 __all__ = ["MarginalModel"]
 

@@ -15,7 +15,7 @@ from privsynth.coding import Cells, Codec
 from privsynth.engines.copula.scores import bounds
 from privsynth.engines.sdv.marginals import counts_of
 from privsynth.engines.stored import stored, stored_shares
-from privsynth.files import number, whole
+from privsynth.files.documents import number, whole
 
 __all__ = ["Category", "Encoded", "Number", "Part", "encode", "gumbel", "part_of"]
 

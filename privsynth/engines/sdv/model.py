@@ -16,7 +16,7 @@ from privsynth.engines.labels import labels_to_draw
 from privsynth.engines.sdv.encoding import Category, Part, gumbel, part_of
 from privsynth.engines.stored import check_sizes, reading, stored, stored_shares
 from privsynth.errors import ArtefactError
-from privsynth.files import flag, whole
+from privsynth.files.documents import flag, whole
 
 __all__ = ["NetworkModel"]
 

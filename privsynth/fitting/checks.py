@@ -1,0 +1,121 @@
+"""What is refused before a fit: a task that promises too much, and rows that cannot be learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from privsynth.coding import MOST_CLASSES
+from privsynth.engines import ENGINES, PRIVATE, PrivateSynthesizer, Synthesizer, traits
+from privsynth.errors import DataError, UsageError
+from privsynth.privacy import Budget, check_presence
+from privsynth.schema import Column, Kind, Schema
+from privsynth.table import Table
+
+__all__ = [
+    "check_classes",
+    "check_engine",
+    "check_k",
+    "check_private",
+    "check_rows",
+    "check_target",
+]
+
+
+def check_private(
+    name: str,
+    synthesizer: Synthesizer,
+    budget: Budget | None,
+    spending_file: str | Path | None = None,
+    new_spending_file: bool = False,
+) -> None:
+    """Refuse an engine that cannot keep a promise, and what makes no sense without a budget.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not isinstance(budget, Budget | None):
+        raise UsageError(
+            f"the budget is given as {type(budget).__name__}; give one such as Budget(1.0)"
+        )
+    if budget is None and traits(name).budget == "required":
+        raise UsageError(
+            f"{name} works under a privacy budget alone; give one with --epsilon, or choose "
+            "another engine, such as cart"
+        )
+    if budget is not None and not isinstance(synthesizer, PrivateSynthesizer):
+        raise UsageError(
+            f"{name} carries no formal guarantee, and a budget is given; choose one of "
+            f"{', '.join(PRIVATE)}, copula, or drop --epsilon"
+        )
+    if budget is None and spending_file is not None:
+        raise UsageError("a ledger counts what is spent under a budget; give --epsilon too")
+    if new_spending_file and spending_file is None:
+        raise UsageError("a new ledger was asked for, and none is named; name it with --ledger")
+    if spending_file is not None:
+        check_presence(spending_file, new_spending_file)
+
+
+def check_k(k: int | None, engine: str, budget: Budget | None) -> None:
+    """Refuse a k that would change nothing.
+
+    Raises
+    ------
+    UsageError
+    """
+    if k is not None and traits(engine).holds_rows:
+        raise UsageError(
+            f"k is given, and {engine} draws between real rows, however few they are; leave k out"
+        )
+    if k is not None and budget is not None:
+        raise UsageError(
+            "k is disclosure control without a guarantee, and a budget is given, under which noise "
+            "takes its place; leave k out, or drop --epsilon"
+        )
+
+
+def check_engine(name: str, minority: bool) -> None:
+    """Refuse an engine for the minority alone where the whole table is to be learnt."""
+    if traits(name).holds_rows and not minority:
+        raise UsageError(
+            f"{name} makes rows of the minority alone: fit it with --minority, use "
+            f"'privsynth augment', or choose one of {', '.join(ENGINES)}"
+        )
+
+
+def check_rows(train: Table, k: int) -> None:
+    """Refuse a table of fewer than 2 k rows."""
+    if train.n_rows < 2 * k:
+        raise DataError(
+            f"{train.name}: has {train.n_rows} rows to train on, and at least {2 * k} are wanted "
+            f"when nothing may rest on fewer than {k}; give more rows or lower --k"
+        )
+
+
+def check_target(train: Table, schema: Schema, k: int, minority: bool) -> None:
+    """Refuse a target that is missing somewhere, has one class, or a class under k rows."""
+    target = schema.target
+    if target is None:
+        return
+    _, counts, nulls = train.value_counts(target.name)
+    check_classes(train, target.name, 2 if minority else len(counts), nulls)
+    if _discrete(target, len(counts)) and counts.min() < k:
+        raise DataError(
+            f"{train.name}, column {target.name!r}: {int((counts < k).sum())} of {len(counts)} "
+            f"classes are held by fewer than {k} rows; merge or drop them, or lower --k (the card "
+            "will say so)"
+        )
+
+
+def check_classes(train: Table, target: str, classes: int, nulls: int) -> None:
+    """Refuse a target with gaps or with one value."""
+    place = f"{train.name}, column {target!r}"
+    if nulls:
+        raise DataError(f"{place}: the target is missing in {nulls} rows; drop or fill them")
+    if classes < 2:
+        raise DataError(f"{place}: the target has one value, and two are needed; choose another")
+
+
+def _discrete(target: Column, classes: int) -> bool:
+    few = target.kind is Kind.INTEGER and classes <= MOST_CLASSES
+    return few or target.kind in (Kind.BOOLEAN, Kind.CATEGORICAL, Kind.ORDINAL)
