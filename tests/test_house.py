@@ -35,6 +35,7 @@ ORDER = (
     "config",
     "files",
     "arrays",
+    "packages",
     "errors",
     "redaction",
 )

@@ -45,6 +45,8 @@ class Engine:
         Whether it learns nothing from a handful of rows of one class.
     selected : bool
         Whether classifiers choose among the minority rows that it draws, by default.
+    needs : tuple of str
+        Packages that its fit imports and a slim installation lacks; sampling needs none of them.
     for_minority : mapping of str to value
         Settings that learn a small class more finely. They tell an attacker more of a row, which
         does not matter where the synthetic rows stand beside the real ones.
@@ -56,8 +58,12 @@ class Engine:
     copies_rows: bool = False
     needs_rows: bool = False
     selected: bool = False
+    needs: tuple[str, ...] = ()
     for_minority: Mapping[str, Any] = field(default_factory=dict)
 
+
+NETWORKS = ("ctgan", "torch", "copulas")
+"""Packages that a fit of CTGAN's networks imports."""
 
 REGISTRY: Mapping[str, Engine] = {
     "cart": Engine(
@@ -66,10 +72,10 @@ REGISTRY: Mapping[str, Engine] = {
         for_minority={"class_leaf": 10, "shrinkage": 1.0},
     ),
     "copula": Engine("privsynth.engines.copula:Copula", budget="allowed", selected=True),
-    "sdv-gaussian-copula": Engine("privsynth.engines.sdv:GaussianCopula"),
-    "sdv-ctgan": Engine("privsynth.engines.sdv:CTGAN", needs_rows=True),
-    "sdv-tvae": Engine("privsynth.engines.sdv:TVAE", needs_rows=True),
-    "sdv-copula-gan": Engine("privsynth.engines.sdv:CopulaGAN", needs_rows=True),
+    "sdv-gaussian-copula": Engine("privsynth.engines.sdv:GaussianCopula", needs=("copulas",)),
+    "sdv-ctgan": Engine("privsynth.engines.sdv:CTGAN", needs=NETWORKS, needs_rows=True),
+    "sdv-tvae": Engine("privsynth.engines.sdv:TVAE", needs=NETWORKS, needs_rows=True),
+    "sdv-copula-gan": Engine("privsynth.engines.sdv:CopulaGAN", needs=NETWORKS, needs_rows=True),
     "marginals": Engine("privsynth.engines.marginal:Marginals", budget="required"),
     "mst": Engine("privsynth.engines.marginal:MST", budget="required"),
     "aim": Engine("privsynth.engines.marginal:AIM", budget="required"),

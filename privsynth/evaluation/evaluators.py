@@ -6,7 +6,6 @@ scores. What it must tell the reader besides, it says through `note`.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from privsynth.evaluation.attacks.inference import attribute_inference
@@ -20,6 +19,7 @@ from privsynth.evaluation.frames import Note, Progress, modelled, silent
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.evaluation.tables import Tables
 from privsynth.evaluation.utility import train_synthetic_test_real
+from privsynth.packages import installed_version
 from privsynth.schema import Schema
 
 if TYPE_CHECKING:
@@ -141,5 +141,9 @@ def _about(tables: Tables, schema: Schema, seed: int) -> dict[str, Any]:
         "left_out": [name for name in schema.names if name not in compared],
         "target": None if schema.target is None else schema.target.name,
         "seed": seed,
-        "versions": {name: version(name) for name in ("privsynth", "sdmetrics", "scikit-learn")},
+        "versions": {
+            name: installed
+            for name in ("privsynth", "sdmetrics", "scikit-learn")
+            if (installed := installed_version(name))
+        },
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from privsynth.errors import MissingExtraError
 from privsynth.evaluation.bins import learn
 from privsynth.evaluation.frames import (
     Note,
@@ -21,6 +22,7 @@ from privsynth.evaluation.frames import (
     subsample,
 )
 from privsynth.evaluation.score import Score
+from privsynth.packages import need
 from privsynth.schema import Column, Kind, Role, Schema
 
 if TYPE_CHECKING:
@@ -283,6 +285,11 @@ def sdmetrics_reports(
     Datetimes are given as numbers of seconds: the metrics depend on their order alone, or
     are linear in them. Personal and text columns are left out; ids count for their uniqueness.
     """
+    try:
+        need("SDMetrics' part of fidelity", "sdmetrics")
+    except MissingExtraError as error:
+        note(f"left out: {error}")
+        return ()
     columns = modelled(schema)
     some = _some_columns(columns, seed, note)
     ids = [column for column in schema if column.kind is Kind.ID]

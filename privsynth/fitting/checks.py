@@ -7,6 +7,7 @@ from pathlib import Path
 from privsynth.coding import MOST_CLASSES
 from privsynth.engines import ENGINES, PRIVATE, PrivateSynthesizer, Synthesizer, traits
 from privsynth.errors import DataError, UsageError
+from privsynth.packages import need
 from privsynth.privacy import Budget, check_presence
 from privsynth.schema import Column, Kind, Schema
 from privsynth.table import Table
@@ -33,11 +34,16 @@ def check_private(
     Raises
     ------
     UsageError
+    MissingExtraError
+        The engine needs a package that is not installed.
     """
+    need(f"the engine {name}", *traits(name).needs)
     if not isinstance(budget, Budget | None):
         raise UsageError(
             f"the budget is given as {type(budget).__name__}; give one such as Budget(1.0)"
         )
+    if budget is not None:
+        need("a privacy budget", "opendp")
     if budget is None and traits(name).budget == "required":
         raise UsageError(
             f"{name} works under a privacy budget alone; give one with --epsilon, or choose "

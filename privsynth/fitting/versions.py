@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from privsynth.packages import installed_version
 
 __all__ = ["json_values", "versions"]
 
@@ -27,17 +28,10 @@ PACKAGES = (
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str | None]:
     """Return the version of each package that a fit may rest on; None for one that is absent."""
-    return {package: _version(package) for package in PACKAGES}
+    return {package: installed_version(package) for package in PACKAGES}
 
 
 def json_values(recipe: Any) -> dict[str, Any]:
     """Return every setting of a recipe, as JSON keeps it."""
     values: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
     return values
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.errors import BudgetExceeded
+from privsynth.packages import need
 from privsynth.privacy.budget import SLACK, Budget
 from privsynth.privacy.ledger import Event, Ledger, mispriced
 
@@ -42,6 +43,7 @@ class Accountant:
     """
 
     def __init__(self, private: Any, ledger: Ledger, delta: float = 0.0) -> None:
+        need("a privacy budget", "opendp")
         from opendp import combinators, domains, measures, metrics, mod
 
         if ledger.budget is None:

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from privsynth.errors import UsageError
+from privsynth.packages import need
 
 __all__ = ["Budget", "epsilon_of", "rho_of"]
 
@@ -149,6 +150,7 @@ def epsilon_of(rho: float, delta: float) -> float:
     -----
     OpenDP's conversion; Canonne, Kamath & Steinke (2020), Proposition 7.
     """
+    need("a privacy budget", "opendp")
     from opendp import combinators, domains, measurements, measures, metrics, mod
 
     mod.enable_features("contrib", "honest-but-curious")

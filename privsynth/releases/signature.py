@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from privsynth.errors import MissingExtraError, UsageError
+from privsynth.errors import UsageError
+from privsynth.packages import need
 from privsynth.releases.files import bounded
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def private_key(path: str | Path) -> Ed25519PrivateKey:
     MissingExtraError
         `cryptography` is not installed.
     """
-    _require()
+    need("a signature", "cryptography")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -59,7 +60,7 @@ def public_key(pem: bytes, name: str | Path) -> Ed25519PublicKey:
     MissingExtraError
         `cryptography` is not installed.
     """
-    _require()
+    need("a signature", "cryptography")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -97,13 +98,3 @@ def public_pem(key: Ed25519PublicKey) -> bytes:
 def fingerprint(key: Ed25519PublicKey) -> str:
     """Give the sha256 of a public key's 32 bytes, by which a card names it."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()
-
-
-def _require() -> None:
-    try:
-        import cryptography  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(
-            "signatures need the package 'cryptography'; install it with "
-            "pip install 'privsynth[sign]'"
-        ) from None
