@@ -19,7 +19,7 @@ from house import package_graph  # noqa: E402
 
 Graph = Mapping[str, frozenset[str]]
 
-WIDTH, LEFT_OUT = 1060, {"__main__", "arrays", "errors"}
+WIDTH, LEFT_OUT = 1060, {"__main__", "arrays", "errors", "packages", "redaction"}
 BOX, ROW, MARGIN = (112, 34), 92, 24
 STYLE = (
     "text{font:14px system-ui,sans-serif;fill:#1f2933;text-anchor:middle}"

@@ -68,8 +68,14 @@ def test_every_link_inside_the_project_leads_to_a_file(page: Path) -> None:
     assert [link for link in inside if not (page.parent / link).exists()] == []
 
 
-def test_the_architecture_names_every_module() -> None:
+def test_the_picture_of_the_house_is_the_one_that_its_imports_give() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "draw_house.py"))
+    assert (ROOT / "docs" / "house.svg").read_text(encoding="utf-8") == script["picture"]()
+
+
+def test_the_architecture_names_every_room_in_few_words() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert len(text.split()) <= 1_200
     rooms = {
         path.name if path.is_file() else f"{path.name}/"
         for path in (ROOT / "privsynth").iterdir()
