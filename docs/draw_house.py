@@ -7,8 +7,9 @@ follow from others are left out: an arrow from a to c is not drawn where a reach
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -48,22 +49,61 @@ def reduced(graph: Graph) -> dict[str, set[str]]:
     }
 
 
-def places(graph: Graph) -> dict[str, tuple[float, float]]:
-    """Place boxes floor by floor, each near the mean of those below it."""
+def waypoints(graph: Graph) -> dict[str, frozenset[str]]:
+    """Cut each long arrow into steps of one floor, so that no arrow runs behind a box.
+
+    A waypoint is called ``above>below@floor``.
+    """
     height = floors(graph)
+    steps: dict[str, frozenset[str]] = {name: frozenset() for name in graph}
+    for name, below in reduced(graph).items():
+        for other in below:
+            between = range(height[name] - 1, height[other], -1)
+            chain = [name, *(f"{name}>{other}@{floor}" for floor in between), other]
+            for above, next_one in pairwise(chain):
+                steps[above] = steps.get(above, frozenset()) | {next_one}
+    return steps
+
+
+def places(steps: Graph) -> dict[str, tuple[float, float]]:
+    """Place boxes and waypoints floor by floor, each near the mean of those below it."""
+    height = floors(steps)
     top = max(height.values())
     at: dict[str, tuple[float, float]] = {}
     for floor in range(top + 1):
         row = sorted(name for name, of in height.items() if of == floor)
-        row.sort(key=lambda name: sum(at[b][0] for b in graph[name]) / max(len(graph[name]), 1))
+        row.sort(key=lambda name: sum(at[b][0] for b in steps[name]) / max(len(steps[name]), 1))
         for i, name in enumerate(row):
             at[name] = (WIDTH * (i + 0.5) / len(row), MARGIN + ROW * (top - floor) + BOX[1] / 2)
     return at
 
 
+def curve(start: tuple[float, float], end: tuple[float, float]) -> str:
+    """Return the part of an SVG path that leads from one point down to another."""
+    (_, y), (u, v) = start, end
+    middle = (y + v) / 2
+    return f"C{start[0]:g} {middle:g} {u:g} {middle:g} {u:g} {v:g}"
+
+
+def arrows(steps: Graph, at: Mapping[str, tuple[float, float]]) -> Iterator[str]:
+    """Yield an SVG path for each arrow between two boxes, through its waypoints."""
+    half = BOX[1] / 2
+    for name in sorted(name for name in steps if ">" not in name):
+        for step in sorted(steps[name]):
+            x, y = at[name][0], at[name][1] + half
+            path, here = f"M{x:g} {y:g}", (x, y)
+            while ">" in step:  # straight past the boxes of the floor
+                for point in ((at[step][0], at[step][1] - half), (at[step][0], at[step][1] + half)):
+                    path += curve(here, point)
+                    here = point
+                (step,) = steps[step]
+            yield path + curve(here, (at[step][0], at[step][1] - half - 1))
+
+
 def drawn(graph: Graph) -> str:
     """Return the picture as SVG text."""
-    at = places(graph)
+    steps = waypoints(graph)
+    at = places(steps)
     tall = max(y for _, y in at.values()) + BOX[1] / 2 + MARGIN
     svg = Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDTH} {tall:g}")
     SubElement(svg, "title").text = "The packages of privsynth: each imports those below it"
@@ -73,15 +113,10 @@ def drawn(graph: Graph) -> str:
         markerWidth="7", markerHeight="7", orient="auto",
     )  # fmt: skip
     SubElement(tip, "path", d="M0 0L8 4L0 8z", style="fill:#8796a5;stroke:none;marker-end:none")
-    for name, below in sorted(reduced(graph).items()):
-        for other in sorted(below):
-            (x, y), (u, v) = at[name], at[other]
-            y, v = y + BOX[1] / 2, v - BOX[1] / 2 - 1
-            bend = (v - y) / 2
-            SubElement(
-                svg, "path", d=f"M{x:g} {y:g}C{x:g} {y + bend:g} {u:g} {v - bend:g} {u:g} {v:g}"
-            )
-    for name, (x, y) in sorted(at.items()):
+    for path in arrows(steps, at):
+        SubElement(svg, "path", d=path)
+    for name in sorted(graph):
+        x, y = at[name]
         SubElement(
             svg, "rect", x=f"{x - BOX[0] / 2:g}", y=f"{y - BOX[1] / 2:g}",
             width=str(BOX[0]), height=str(BOX[1]),
