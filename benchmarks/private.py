@@ -48,7 +48,7 @@ USUAL = (
 ENGINES = ("marginals", "mst", "aim", "copula", "independent")
 EPSILONS = (0.5, 1.0, 3.0, 10.0)
 SEEDS = 5
-MOST_LEVELS = 2_000
+MAX_LEVELS = 2_000
 LIMIT = 1_800.0  # seconds that a peer has
 Scores = dict[str, float | None]
 
@@ -103,7 +103,7 @@ def declared(table: pa.Table, target: str) -> Schema:
                 ends = pc.min_max(values).as_py()
                 domain = Bounds(ends["min"], ends["max"])
         else:
-            domain = Levels(tuple(sorted(pc.unique(values).to_pylist())[:MOST_LEVELS]))
+            domain = Levels(tuple(sorted(pc.unique(values).to_pylist())[:MAX_LEVELS]))
         found.append(
             replace(
                 column,

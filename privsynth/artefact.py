@@ -60,10 +60,10 @@ LARGEST: Mapping[str, int] = {
 }
 """The members of a model file, and the most bytes that each may hold."""
 DIGEST = 64
-MOST_RATIO = 500
+MAX_RATIO = 500
 """How many times its packed size a member may have: a codec of columns all alike has 270."""
-LEAST_CAP = 2**20
-MOST_EMPTY = 2**16
+MIN_CAP = 2**20
+MAX_EMPTY = 2**16
 """The most entries along an axis of an array that holds nothing, whose size no file bounds."""
 _DAMAGED = (LookupError, NotImplementedError, OverflowError, RuntimeError, ValueError)
 """What `zipfile` raises on a damaged directory, beside its own error."""
@@ -81,7 +81,7 @@ _FOREIGN = (
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """What `fit` gives: a model with all that is needed to draw rows and to account for them.
+    """A fitted model, with all that is needed to draw rows and to account for them.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class FittedModel:
     def weights(
         self, balance: float | None = None, where: Mapping[str, Any] | None = None
     ) -> dict[int, float] | None:
-        """Give the classes to draw, by code, with their weights; None for the model's own.
+        """Return the weight of each class to draw, by code; None for the model's own shares.
 
         A model of the minority that was fitted under a budget knows all classes.
 
@@ -220,7 +220,7 @@ class FittedModel:
         return rare
 
     def balanced(self, ratio: float) -> dict[int, float]:
-        """Give each class the weight that balances it against the most frequent one.
+        """Return for each class the weight that balances it against the most frequent one.
 
         Parameters
         ----------
@@ -311,7 +311,7 @@ def load(path: str | Path) -> FittedModel:
 
 
 def packed(model: FittedModel) -> bytes:
-    """Give the bytes that `save` writes."""
+    """Return the bytes that `save` writes."""
     from safetensors.numpy import save as pack_arrays
 
     meta, arrays = model.model.state()
@@ -374,7 +374,7 @@ def _unpack(packed: bytes) -> FittedModel:
 
 
 def _members(packed: bytes) -> dict[str, bytes]:
-    """Read the archive's members, after their names and sizes are found in order."""
+    """Read the archive's members, after checking their names and sizes."""
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             entries = archive.infolist()
@@ -406,12 +406,12 @@ def _members(packed: bytes) -> dict[str, bytes]:
 
 
 def _unpacked(entry: zipfile.ZipInfo) -> int:
-    """Return how large a member of its packed size may be."""
-    return max(MOST_RATIO * entry.compress_size, LEAST_CAP)
+    """Return the largest size that a member may unpack to."""
+    return max(MAX_RATIO * entry.compress_size, MIN_CAP)
 
 
 def _bounded(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Read a member, and no more than the archive says that it holds."""
+    """Read a member, and at most as many bytes as the archive states."""
     with archive.open(entry) as member:
         return member.read(entry.file_size)
 
@@ -424,7 +424,7 @@ def _arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
         arrays = unpack_arrays(data)
     except (SafetensorError, KeyError):  # the key is a type that numpy does not have
         raise ArtefactError("its parameters are damaged; copy the file again or fit anew") from None
-    if any(array.size == 0 and max(array.shape) > MOST_EMPTY for array in arrays.values()):
+    if any(array.size == 0 and max(array.shape) > MAX_EMPTY for array in arrays.values()):
         raise ArtefactError("its parameters have a shape that no model has; fit the model anew")
     return arrays
 

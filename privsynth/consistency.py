@@ -1,7 +1,7 @@
-"""Whether the parts of a model file fit each other: schema, codec, model, ledger and card.
+"""Check that the parts of a model file agree: schema, codec, model, ledger and card.
 
-Each part has been checked by itself when it was rebuilt. What is checked here is said in two of
-them, so that no file can show one thing and draw another.
+Each part was checked by itself when it was rebuilt. Here, what two parts both state is compared, so
+that no file can show one thing and draw another.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def check_parts(schema: Schema, codec: Codec, model: Model, ledger: Ledger, card
 
 
 def _check_shares(codec: Codec, model: Any, ledger: Ledger, card: Card) -> None:
-    """Hold the card's shares of the classes against the classes, and against the model's."""
+    """Compare the card's class shares with the codec's classes and the model's shares."""
     shares = card.class_shares
     if (shares is not None) != codec.classes or (card.minority and shares is None):
         raise ArtefactError("its card and its codec differ on the target's classes; fit anew")

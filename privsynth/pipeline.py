@@ -322,7 +322,7 @@ def augmented(
     flag: bool = True,
     progress: Progress | None = None,
 ) -> Augmentation:
-    """Draw rows of the minority classes, and tell what was done; see `augment`.
+    """Draw rows of the minority classes; see `augment`.
 
     Returns
     -------
@@ -436,7 +436,7 @@ def augment(
 
 
 def _as_given(frame: Any, data: Any) -> Any:
-    """Give the columns of a pandas frame the types that the caller's own frame has."""
+    """Convert the columns of a pandas frame to the types of the caller's own frame."""
     if type(data).__module__.split(".")[0] != "pandas" or not hasattr(data, "dtypes"):
         return frame
     for name, dtype in data.dtypes.items():
@@ -778,7 +778,7 @@ def _scanned(
     scored: Evaluation,
     schema: Schema,
 ) -> tuple[Score, ...]:
-    """Search what would be handed on beside the table: the model, its schema, the report."""
+    """Search what would be shared beside the table: the model, its schema, the report."""
     from privsynth.artefact import packed
     from privsynth.evaluation import without_inferred
     from privsynth.evaluation.attacks.scan import scan

@@ -31,11 +31,11 @@ __all__ = ["chosen_seed", "rows"]
 
 CHUNK = 50_000
 DRAWS_A_ROW = 1_000
-LEAST_DRAWS = 500_000
+MIN_DRAWS = 500_000
 
 
 def chosen_seed(seed: int | None = None) -> int:
-    """Give the seed that is given, or draw a fresh one, short enough to be typed again.
+    """Return the seed that was given, or draw one that is short enough to type.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def chosen_seed(seed: int | None = None) -> int:
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if seed < 0:
-        raise UsageError(f"the seed is {seed}; 0 or more is wanted")
+        raise UsageError(f"the seed is {seed}; expected 0 or more")
     return seed
 
 
@@ -139,7 +139,7 @@ def _cores() -> int:
 def _in_order(
     tasks: Iterator[Callable[[], pa.Table]], workers: int, stop: Event
 ) -> Generator[pa.Table]:
-    """Run tasks on threads, no further ahead than needed to keep them at it; give each in turn.
+    """Run tasks on threads, a few ahead of the caller; yield results in order.
 
     However it ends, no thread is left running: `stop` tells those at work to give up.
     """
@@ -188,7 +188,7 @@ def _by_class(
 
 
 def _whole(codec: Codec, drawn: pa.Table, rng: np.random.Generator, start: int) -> pa.Table:
-    """Put in what a model which holds rows does not give: what is invented, or determined."""
+    """Add the columns that a model which holds rows does not draw: invented and determined ones."""
     there = np.zeros(drawn.num_rows, dtype=np.int32)
 
     def given(coding: Coding) -> pa.Array | pa.ChunkedArray:
@@ -220,7 +220,7 @@ def _meeting(
     kept: list[Codes] = []
     have = drawn = 0
     while have < n and not stop.is_set():
-        if drawn >= LEAST_DRAWS and have * DRAWS_A_ROW < drawn:
+        if drawn >= MIN_DRAWS and have * DRAWS_A_ROW < drawn:
             names = ", ".join(repr(codec.codings[j].name) for j in others)
             raise SamplingError(
                 f"{have} of {drawn} rows drawn meet the condition on {names}, and {n} are wanted; "
@@ -237,7 +237,7 @@ def _meeting(
 
 
 def _exact(codec: Codec, chunk: pa.Table, where: Mapping[str, Any]) -> pa.Table:
-    """Put the very value that was asked for where its cell is wider than that value."""
+    """Put the exact value of a condition where its cell is wider than the value."""
     for j, coding in enumerate(codec.codings):
         if coding.name in where and isinstance(coding, Cells):
             value = coding.value(where[coding.name])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import privsynth
 from privsynth.coding.cells import Cells
-from privsynth.coding.codec import MOST_CELLS, Codec
+from privsynth.coding.codec import MAX_CELLS, Codec
 from privsynth.coding.learning import learn
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.surrogate import SurrogateCodes
@@ -188,7 +188,7 @@ def test_every_integer_cell_holds_k_rows_and_survives_json(
     assert codes.max() < coding.size
     if isinstance(coding, Cells):
         assert (np.bincount(codes, minlength=coding.size) >= k).all()
-        assert len(coding.low) <= 2 * MOST_CELLS + 1
+        assert len(coding.low) <= 2 * MAX_CELLS + 1
         drawn = coding.decode(codes, np.random.default_rng(0))
         assert np.array_equal(coding.encode(drawn), codes)
 

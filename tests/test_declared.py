@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privsynth.coding.cells import Cells
-from privsynth.coding.codec import MOST_CELLS, Codec
+from privsynth.coding.codec import MAX_CELLS, Codec
 from privsynth.coding.declared import check_declared, declared_codec, readable_levels
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.reading import numbers_in
@@ -144,7 +144,7 @@ def test_a_grid_of_any_bounds_is_sound(
     low: float, width: float, decimals: int | None, dtype: str, seed: int
 ) -> None:
     coding = coded(Kind.NUMERIC, dtype, Bounds(low, low + width), decimals=decimals)
-    assert coding.size <= MOST_CELLS
+    assert coding.size <= MAX_CELLS
     assert (coding.low <= coding.high).all()
     assert (coding.high[:-1] <= coding.low[1:]).all()
     codes = np.arange(coding.size, dtype=np.int32)

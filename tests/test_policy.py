@@ -274,7 +274,7 @@ def test_a_policy_file_changes_what_it_names(tmp_path: Path) -> None:
         ("floors: 0.9", "'floors' is wanted as"),
         ("floors: {tstr_f1: high}", "'floors' is wanted as"),
         ("name: strict", "built in"),
-        ("name: 1", "'name' is wanted as a text"),
+        ("name: 1", "expected 'name' as a text"),
         ("- strict", "is no mapping"),
         ("name: !!python/name:os.system x", "plain YAML"),
     ],

@@ -18,7 +18,7 @@ from privsynth.cli.terminal import Command, one_line
 )
 @click.pass_context
 def verify(ctx: click.Context, /, folder: Path, key: Path | None, model: Path | None) -> None:
-    """Hold the hashes, claims and signature of a release against its files.
+    """Check the hashes, claims and signature of a release against its files.
 
     Exit 1 where one does not hold, or where a policy is missed and no one accepted the risk.
     Without --key nobody vouches for the signer: whoever makes every file anew is not found out.

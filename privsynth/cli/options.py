@@ -127,7 +127,7 @@ def parsed_conditions(texts: tuple[str, ...]) -> dict[str, str | None] | None:
 
 
 def budget_of(run: RunConfig) -> Budget | None:
-    """Give the budget that a run asks for."""
+    """Return the budget that a run asks for."""
     from privsynth.privacy import Budget
 
     if run.epsilon is not None:

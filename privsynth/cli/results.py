@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def model_line(model: FittedModel) -> Iterator[str]:
-    """Say in a few lines what was learnt and what may be claimed of it."""
+    """Yield a few lines: what was learnt, and which guarantee it carries."""
     card = model.card
     target = f"; target {card.target!r}" if card.target else ""
     columns = "1 column" if len(model.schema) == 1 else f"{len(model.schema)} columns"
@@ -29,7 +29,7 @@ def model_line(model: FittedModel) -> Iterator[str]:
 
 
 def print_card(model: FittedModel) -> dict[str, Any]:
-    """Put together what a person must know of a model before using it, the claim first."""
+    """Return what a person must know of a model before using it, the guarantee first."""
     ledger = model.ledger.to_dict()
     return {
         "engine": model.card.engine,

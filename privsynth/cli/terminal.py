@@ -53,7 +53,7 @@ class Voice:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Draw bars on a terminal; elsewhere name each phase, where --verbose asks for it."""
+        """Draw progress bars on a terminal; elsewhere print each phase if --verbose is given."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -93,14 +93,14 @@ class Voice:
 
 
 def one_line(text: str) -> str:
-    """Give a message as one line that no control character can upset, without passwords."""
+    """Return a message as one line, without control characters or passwords."""
     text = printable(text)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 @contextlib.contextmanager
 def _own_warnings(quiet: bool) -> Iterator[None]:
-    """Show each of our own warnings once; other libraries' may quote cells, so none is shown."""
+    """Show each of our own warnings once. Other libraries' may quote cells, so they are hidden."""
     shown = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -127,7 +127,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _diagnose(error: BaseException, verbose: bool = False) -> int:
-    """Say in one line what went wrong, and give the exit code for it."""
+    """Print in one line what went wrong, and return the exit code."""
     # Some libraries turn an interrupt into an error of theirs; what counts is what was sent.
     number = _Stop.sent or (
         signal.SIGINT if isinstance(error, KeyboardInterrupt | click.Abort) else None
@@ -172,14 +172,14 @@ def _bug(error: BaseException, verbose: bool) -> int:
 
 
 class _Stop(KeyboardInterrupt):
-    """A signal that ends the run, raised where the program stands, so that it cleans up."""
+    """A signal that ends the run, raised as an exception so that the program cleans up."""
 
     sent: signal.Signals | None = None
     """The one that was sent first."""
 
     @classmethod
     def heed(cls) -> None:
-        """Let each signal end the run, unless whoever started it has them ignored."""
+        """Let each signal end the run, unless the parent process ignores it."""
         cls.sent = None
         for number in _STOPPED:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -188,7 +188,7 @@ class _Stop(KeyboardInterrupt):
 
     @classmethod
     def stop(cls, number: int, frame: FrameType | None) -> None:
-        """Raise the interrupt, or ask again a little later where it would be lost."""
+        """Raise the interrupt, or try again later if it would be lost."""
         if _called_back(frame):
             later = threading.Timer(0.05, os.kill, (os.getpid(), number))
             later.daemon = True
@@ -199,7 +199,7 @@ class _Stop(KeyboardInterrupt):
 
 
 def _called_back(frame: FrameType | None) -> bool:
-    """Say whether OpenDP is waiting for an answer of ours: what is raised there gets lost."""
+    """Return whether OpenDP is calling us back: an exception raised there would be lost."""
     while frame is not None:
         if str(frame.f_globals.get("__name__")).startswith("opendp."):
             return True

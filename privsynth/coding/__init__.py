@@ -7,7 +7,7 @@ nothing here asks the curator or knows an engine.
 from __future__ import annotations
 
 from privsynth.coding.cells import Cells
-from privsynth.coding.codec import MOST_CLASSES, Codec, Coding, spare
+from privsynth.coding.codec import MAX_INTEGER_CLASSES, Codec, Coding, spare
 from privsynth.coding.declared import (
     Units,
     check_declared,
@@ -23,7 +23,7 @@ from privsynth.coding.surrogate import SurrogateCodes
 from privsynth.coding.values import as_type, numbers_of, typed
 
 __all__ = [
-    "MOST_CLASSES",
+    "MAX_INTEGER_CLASSES",
     "OTHER",
     "Cells",
     "Codec",

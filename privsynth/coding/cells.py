@@ -33,7 +33,7 @@ from privsynth.table import arrow_type
 
 __all__ = ["Cells"]
 
-BLOCK = 8_192
+VALUES_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Cells:
         return np.asarray(self.low == self.high)
 
     def encode(self, values: pa.Array) -> Codes:
-        """Give the code of each value: its cell, or the nearest one."""
+        """Return the code of each value: its cell, or the nearest one."""
         if self.total:
             numbers, valid = readings(self.column, values, self.low.dtype)
         else:
@@ -116,7 +116,7 @@ class Cells:
         return _pieces(self)
 
     def _drawn(self, codes: Codes, rng: np.random.Generator) -> npt.NDArray[Any]:
-        """Draw a number of the type that `low` has for each code; 0 for that of null."""
+        """Draw a number for each code, of the type of `low`; 0 for the code of null."""
         pieces = self._pieces
         at = codes.astype(np.intp)
         chance = rng.random(len(at))
@@ -138,11 +138,11 @@ class Cells:
         return drawn
 
     def value(self, named: Any) -> pa.Scalar:
-        """Give a value that a person named as one of the storage type."""
+        """Convert a value that a user named to the storage type."""
         return scalar_array(self.column, named)[0]
 
     def code_of(self, value: Any) -> int:
-        """Give the code of one value that a person named.
+        """Return the code of one value that a user named.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class Cells:
         return int(self.encode(named)[0])
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the cells as JSON values."""
+        """Return the cells as JSON values."""
         return {
             "low": self.low.tolist(),
             "high": self.high.tolist(),
@@ -203,7 +203,7 @@ class Cells:
         return holds_bounds(self.column, np.array([low[0], high[-1]])) and self._within()
 
     def _within(self) -> bool:
-        """Whether the cells lie within the schema's bounds; a lone one of few rows may not."""
+        """Whether the cells lie within the schema's bounds; a single cell of few rows need not."""
         domain = self.column.domain
         if not isinstance(domain, Bounds) or len(self.low) == 1:
             return True
@@ -229,7 +229,7 @@ class Cells:
 
     @cached_property
     def _switches(self) -> npt.NDArray[Any]:
-        """The least number that is nearer to each cell but the first than to the one before."""
+        """For each cell but the first, the least number nearer to it than to the one before."""
         high, low = self.high[:-1], self.low[1:]
         if self.low.dtype == np.int64:
             # A gap may be wider than half of all integers.
@@ -238,7 +238,7 @@ class Cells:
         return np.asarray(np.minimum(np.nextafter(high / 2 + low / 2, np.inf), low))
 
     def _nearest(self, numbers: npt.NDArray[Any]) -> Codes:
-        """Give the nearest cell of each number.
+        """Return the nearest cell of each number.
 
         The switches are searched by halves, in step for all numbers of a block that the
         processor's cache holds: a search for one after another would guess a branch at each half.
@@ -250,25 +250,25 @@ class Cells:
         padded[: len(switches)] = switches
         halves = [padded[(1 << d) - 1 :: 2 << d].copy() for d in reversed(range(depth))]
         codes = np.empty(len(numbers), dtype=np.int32)
-        for start in range(0, len(numbers), BLOCK):
-            block = numbers[start : start + BLOCK]
+        for start in range(0, len(numbers), VALUES_AT_ONCE):
+            block = numbers[start : start + VALUES_AT_ONCE]
             at = np.zeros(len(block), dtype=np.intp)
             for half in halves:
                 above = block >= half.take(at, mode="clip")
                 at += at
                 at += above
-            codes[start : start + BLOCK] = np.minimum(at, len(switches))
+            codes[start : start + VALUES_AT_ONCE] = np.minimum(at, len(switches))
         return codes
 
     def _spans(self, values: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-        """Give the nearest cell of each of many numbers that ascend."""
+        """Return the nearest cell of each of many numbers that ascend."""
         ends = np.searchsorted(values, self._switches)
         return np.repeat(np.arange(len(self.low)), np.diff(ends, prepend=0, append=len(values)))
 
 
 @dataclass(frozen=True, eq=False)
 class _Pieces:
-    """The two uniform pieces of every cell as straight lines over one chance in [0, 1).
+    """The two uniform pieces of every cell, as linear functions of one uniform number in [0, 1).
 
     Below `share` a chance falls in the left piece of its cell, else in the right one, and the
     number is ``start + slope * chance`` of piece ``2 * cell`` or ``2 * cell + 1``. For integers

@@ -30,8 +30,8 @@ from privsynth.schema import Bounds, Column, Kind, Levels, Schema
 from privsynth.table import arrow_type
 
 __all__ = ["Codec", "Coding", "spare", "with_determined"]
-MOST_CELLS = 256
-MOST_CLASSES = 10
+MAX_CELLS = 256
+MAX_INTEGER_CLASSES = 10
 
 
 Coding: TypeAlias = Cells | LevelCodes | SurrogateCodes | DeterminedCodes
@@ -44,13 +44,13 @@ DETERMINED = "determined"
 
 
 def spare(coding: Coding) -> int:
-    """Count the last codes, which stand for unknown and for missing values."""
+    """Return the number of codes at the end that stand for unknown and for missing values."""
     return (isinstance(coding, LevelCodes) and coding.pooled) + bool(coding.nullable)
 
 
 @dataclass(frozen=True, eq=False)
 class Codec:
-    """How a whole table becomes codes and comes back.
+    """One coding for each column: encodes a whole table, and decodes it.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Codec:
             return False
         coding = self.codings[self.target]
         if isinstance(coding, Cells):
-            most = MOST_CLASSES if coding.low.dtype == np.int64 else 2
+            most = MAX_INTEGER_CLASSES if coding.low.dtype == np.int64 else 2
             return bool(coding.atoms.all()) and len(coding.low) <= most
         return isinstance(coding, LevelCodes)
 
@@ -89,7 +89,7 @@ class Codec:
     def encode(
         self, rows: pa.Table | pa.RecordBatch, dtype: npt.DTypeLike = np.int32
     ) -> npt.NDArray[Any]:
-        """Give the codes of rows that hold at least the codec's columns.
+        """Return the codes of rows that hold at least the codec's columns.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class Codec:
         return codes
 
     def decode(self, codes: Codes, rng: np.random.Generator, *, start: int = 0) -> pa.Table:
-        """Give values for codes.
+        """Return values for codes.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class Codec:
         return asked
 
     def followed(self, rows: pa.Table) -> pa.Table:
-        """Look up once more what follows from other columns, in rows that have the codec's columns.
+        """Recompute the determined columns of decoded rows.
 
         For whoever puts other levels in rows than those that were decoded.
         """
@@ -178,7 +178,7 @@ class Codec:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the codec as JSON values; the schema is saved beside it."""
+        """Return the codec as JSON values; the schema is saved beside it."""
         kinds: dict[type, str] = {kind: name for name, kind in CODINGS.items()}
         kinds[DeterminedCodes] = DETERMINED
         return {
@@ -226,7 +226,7 @@ class Codec:
 
 
 def _fits(column: Column, entry: Mapping[str, Any]) -> bool:
-    """Whether a coding is of the type that the schema asks for; see `learn`, `declared_codec`."""
+    """Whether a coding has the type that the schema asks for; see `learn` and `declared_codec`."""
     given = entry.get("type")
     if column.determined_by is not None:
         return entry == {"type": DETERMINED}
@@ -246,7 +246,7 @@ def _untyped(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_determined(schema: Schema, modelled: Mapping[str, Coding]) -> tuple[Coding, ...]:
-    """Give the codings of all columns, where those of the columns that are modelled are known.
+    """Return the codings of all columns, given those of the modelled ones.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def with_determined(schema: Schema, modelled: Mapping[str, Coding]) -> tuple[Cod
 
 
 def _encoded(coding: Coding, column: pa.Array | pa.ChunkedArray) -> Codes:
-    """Give the codes of a column; of one with a dictionary by way of the dictionary's."""
+    """Encode a column; for a dictionary column, encode the dictionary and look the codes up."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if not pa.types.is_dictionary(values.type) or len(values.dictionary) >= len(values):
         return coding.encode(values)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.coding.cells import Cells
-from privsynth.coding.codec import MOST_CELLS, Codec, Coding, with_determined
+from privsynth.coding.codec import MAX_CELLS, Codec, Coding, with_determined
 from privsynth.coding.determined import mapped
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.reading import comparable, readings
@@ -37,8 +37,8 @@ FINEST = 1e-4
 LEAST = 5
 """Cells kept for zero, both bounds and what lies between them and the rest."""
 EXACT = 2**53
-MOST_DIGITS = 15
-MOST_FLOAT = 1e290
+MAX_DIGITS = 15
+MAX_FLOAT = 1e290
 """So far out the width of a cell, and a number rounded to its digits, are still finite."""
 SHOWN = 10
 
@@ -51,7 +51,7 @@ _USUAL = {
 
 
 def check_declared(schema: Schema | None, names: Sequence[str], where: str) -> Schema:
-    """Refuse a schema that leaves anything to be found out from the rows.
+    """Refuse a schema that would need the rows to be completed.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def declared_codec(schema: Schema, heaps: Mapping[str, Sequence[int]] | None = N
 
 
 def _closed(column: Column) -> bool:
-    """Say whether the rows are not needed to know what a column may hold."""
+    """Return whether a column's domain is known without the rows."""
     if column.kind.surrogate or column.determined_by or column.source is Source.DISCOVERED:
         return True
     given = column.domain is not None or column.kind is Kind.BOOLEAN
@@ -143,7 +143,7 @@ def _closed(column: Column) -> bool:
 
 
 def _settled(column: Column) -> Column:
-    """Give a column the usual storage type of its kind where a file names none."""
+    """Return the column with its kind's usual storage type, if the file names none."""
     if column.given is not None and "dtype" not in column.given:
         return replace(column, dtype=_USUAL.get(column.kind) or _level_type(column.domain))
     return column
@@ -185,8 +185,8 @@ def _check_type(column: Column) -> None:
             f"is {column.kind} and stored as {dtype}; give a dtype such as "
             f"{_USUAL[column.kind]!r}, or another kind"
         )
-    if column.decimals is not None and column.decimals > MOST_DIGITS:
-        raise SchemaError(f"has {column.decimals} decimals; give {MOST_DIGITS} at most, or none")
+    if column.decimals is not None and column.decimals > MAX_DIGITS:
+        raise SchemaError(f"has {column.decimals} decimals; give {MAX_DIGITS} at most, or none")
     if column.kind is Kind.DATETIME and column.format is not None:
         import duckdb
 
@@ -203,9 +203,9 @@ def _check_bounds(column: Column, bounds: Bounds) -> None:
     ends = (bounds.low, bounds.high)
     if any(isinstance(end, str) is not dates for end in ends):
         wanted = "two dates or times in ISO 8601" if dates else "two numbers"
-        raise SchemaError(f"is {column.kind}, so its bounds are wanted as {wanted}")
+        raise SchemaError(f"is {column.kind}, so its expected bounds as {wanted}")
     if column.kind is Kind.INTEGER and any(end != int(end) for end in ends):
-        raise SchemaError("is integer, so its bounds are wanted as whole numbers")
+        raise SchemaError("is integer, so its bounds are expected as whole numbers")
     if dates and not readings(column, pa.array(ends), np.int64)[1].all():
         raise SchemaError("a bound is no date or time in ISO 8601, such as 2024-01-31")
     low, high = _ends(column, bounds)
@@ -258,7 +258,7 @@ def _levels(column: Column) -> LevelCodes:
 
 
 def readable_levels(column: Column, keys: Sequence[str]) -> tuple[Any, ...]:
-    """Return discovered levels, in order, without those that the storage type does not hold.
+    """Return discovered levels in order, without those that the storage type cannot hold.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def readable_levels(column: Column, keys: Sequence[str]) -> tuple[Any, ...]:
 
 
 def _named(number: float, dtype: pa.DataType) -> int | float | str | None:
-    """Return a number as a level of a storage type: a tick as ISO 8601; None if it holds none."""
+    """Return a number as a level of the storage type (a tick as ISO 8601), or None."""
     if not math.isfinite(number):
         return None
     try:
@@ -295,7 +295,7 @@ def _named(number: float, dtype: pa.DataType) -> int | float | str | None:
 
 
 def _grid(column: Column, bounds: Bounds, heaps: Sequence[int]) -> Cells:
-    """Cut the line between two bounds into cells, of which zero and both bounds are their own."""
+    """Cut the line between two bounds into cells; zero and both bounds are cells of their own."""
     units = units_of(column)
     if units is None:
         low, high = _ends(column, bounds)
@@ -327,13 +327,13 @@ class Units:
     @property
     def few(self) -> bool:
         """Whether every value has a cell of its own."""
-        return self.most - self.least < MOST_CELLS - 1
+        return self.most - self.least < MAX_CELLS - 1
 
     def starts(self, heaps: Sequence[int] = ()) -> list[int]:
-        """Give the first unit of each cell; `heaps` are cells of their own."""
+        """Return the first unit of each cell; `heaps` are cells of their own."""
         if self.few:
             return list(range(self.least, self.most + 1))
-        edges = _edges(self.column, self.least, self.most, MOST_CELLS - 1 - LEAST)
+        edges = _edges(self.column, self.least, self.most, MAX_CELLS - 1 - LEAST)
         starts = {min(max(round(float(edge)), self.least), self.most) for edge in edges}
         starts |= {self.least, self.least + 1, self.most}
         if self.least < 0 < self.most and self.column.kind is not Kind.DATETIME:
@@ -343,7 +343,7 @@ class Units:
         return sorted(starts)
 
     def cells(self, starts: Sequence[int]) -> Cells:
-        """Give the cells that begin where `starts` say; the last ends at the upper bound."""
+        """Return the cells that begin where `starts` say; the last ends at the upper bound."""
         ends = [*(start - 1 for start in starts[1:]), self.most]
         if self.digits is None:
             first, last = ([at * self.step for at in ats] for ats in (starts, ends))
@@ -355,7 +355,7 @@ class Units:
 
 
 def units_of(column: Column) -> Units | None:
-    """Give the units of a continuous column with bounds; None where its values lie on none."""
+    """Return the units of a bounded continuous column; None if its values lie on no grid."""
     if not isinstance(column.domain, Bounds):
         return None
     low, high = _ends(column, column.domain)
@@ -376,7 +376,7 @@ def units_of(column: Column) -> Units | None:
 
 def _real_cells(column: Column, low: float, high: float) -> Cells:
     store = _storage(column)
-    edges = _edges(column, low, high, MOST_CELLS - 1 - LEAST).astype(store)
+    edges = _edges(column, low, high, MAX_CELLS - 1 - LEAST).astype(store)
     atoms = np.array([low, high, *([0.0] if low < 0 < high else [])]).astype(store)
     starts = np.unique(np.concatenate([edges, atoms, np.nextafter(atoms, store(np.inf))]))
     starts = starts[(atoms[0] <= starts) & (starts <= atoms[1])] + store(0.0)
@@ -392,7 +392,7 @@ def _cells(column: Column, low: npt.NDArray[Any], high: npt.NDArray[Any]) -> Cel
 
 
 def _edges(column: Column, low: float, high: float, most: int) -> npt.NDArray[np.float64]:
-    """Spread edges over a range: some evenly, and some the closer the nearer to zero.
+    """Spread edges over a range: some evenly, and some denser towards zero.
 
     Far from zero a cell is then at most ``1 / (EVEN * most)`` of the range wide; near to it, a
     small part of the numbers that it holds.
@@ -418,7 +418,7 @@ def _edges(column: Column, low: float, high: float, most: int) -> npt.NDArray[np
 
 
 def _ends(column: Column, bounds: Bounds) -> tuple[Any, Any]:
-    """Give both bounds as numbers that the storage type holds; ticks for a datetime."""
+    """Return both bounds as numbers that the storage type holds; ticks for a datetime."""
     least, most = _reach(column)
     if column.kind is Kind.DATETIME:
         ticks, valid = readings(column, pa.array([bounds.low, bounds.high]), np.int64)
@@ -433,7 +433,7 @@ def _ends(column: Column, bounds: Bounds) -> tuple[Any, Any]:
 
 
 def _reach(column: Column) -> tuple[Any, Any]:
-    """Give the least and greatest number that the storage type holds."""
+    """Return the least and greatest number that the storage type holds."""
     dtype = _value_type(column)
     if pa.types.is_decimal(dtype):
         # A float may lie above the decimal that it stands for, so one digit is left.
@@ -443,7 +443,7 @@ def _reach(column: Column) -> tuple[Any, Any]:
         if column.kind is Kind.INTEGER:
             exact = 2**24 if dtype == pa.float32() else EXACT
             return -exact, exact
-        most = float(np.finfo(np.float32).max) / 2 if dtype == pa.float32() else MOST_FLOAT
+        most = float(np.finfo(np.float32).max) / 2 if dtype == pa.float32() else MAX_FLOAT
         return -most, most
     if pa.types.is_integer(dtype):
         limits = np.iinfo(str(dtype))
@@ -453,7 +453,7 @@ def _reach(column: Column) -> tuple[Any, Any]:
 
 
 def _digits(column: Column) -> int | None:
-    """Give the digits after the point on which a numeric column's values lie, where it has such."""
+    """Return the digits after the point of a numeric column's values, if they are fixed."""
     dtype = _value_type(column)
     if pa.types.is_integer(dtype):
         return 0
@@ -464,7 +464,7 @@ def _digits(column: Column) -> int | None:
 
 
 def _tick(column: Column) -> int:
-    """Give the step of a column's grid: a second, unless its format tells of more or of less."""
+    """Return the step of a column's grid: a second, unless its format is coarser or finer."""
     dtype, form = _value_type(column), column.format or ""
     if not pa.types.is_timestamp(dtype) or any(part in form for part in ("%f", "%g", "%n")):
         return 1
@@ -475,7 +475,7 @@ def _tick(column: Column) -> int:
 
 
 def _storage(column: Column) -> type[np.float32] | type[np.float64]:
-    """Give the floats that the storage type holds, so that none is rounded out of its cell."""
+    """Round to floats of the storage type, so that no value leaves its cell."""
     return np.float32 if _value_type(column) == pa.float32() else np.float64
 
 

@@ -22,7 +22,7 @@ __all__ = ["DeterminedCodes", "mapped"]
 
 @dataclass(frozen=True, eq=False)
 class DeterminedCodes:
-    """A column whose value follows from another column's level: nothing is learnt of it.
+    """A column that another column's level determines; nothing is learnt of it.
 
     Parameters
     ----------
@@ -56,20 +56,20 @@ class DeterminedCodes:
         return self._places(pa.concat_arrays([levels, pa.nulls(self.by.nullable, levels.type)]))
 
     def _places(self, levels: pa.Array) -> pa.Array:
-        """Give the position of the value that follows from each level; null where none does."""
+        """Return the position of the value that follows from each level; null where none does."""
         listed = as_type([level for level, _ in self.column.mapping], levels.type)
         return self._follows.indices.take(pc.index_in(levels, value_set=listed))
 
     def encode(self, values: pa.Array) -> Codes:
-        """Give 0: a value tells nothing that the other column does not."""
+        """Return 0 for every row: the other column already determines the value."""
         return np.zeros(len(values), dtype=np.int32)
 
     def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
-        """Give the value that follows from each code of the other column."""
+        """Return the value that follows from each code of the other column."""
         return self._valued(self._of.take(pa.array(codes)))
 
     def follow(self, levels: pa.Array | pa.ChunkedArray) -> pa.Array:
-        """Give the value that follows from each level of the other column."""
+        """Return the value that follows from each level of the other column."""
         return self._valued(self._places(decoded(levels)))
 
     def _valued(self, places: pa.Array) -> pa.Array:
@@ -79,7 +79,7 @@ class DeterminedCodes:
         return codes_of(there, self._follows.dictionary, missing, dtype)
 
     def code_of(self, value: Any) -> int:
-        """Give the other column's code from which alone a value follows.
+        """Return the only code of the other column that leads to a value.
 
         Raises
         ------
@@ -98,12 +98,12 @@ class DeterminedCodes:
         return int(given[0])
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the coding as JSON values: the schema says it all."""
+        """Return the coding as JSON values; the schema holds the mapping."""
         return {}
 
 
 def mapped(column: Column) -> pa.Array:
-    """Give the values of a determined column's mapping, as its storage type holds them.
+    """Return the values of a determined column's mapping, as its storage type holds them.
 
     Raises
     ------

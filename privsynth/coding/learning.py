@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.coding.cells import Cells
-from privsynth.coding.codec import MOST_CELLS, Codec, Coding, with_determined
+from privsynth.coding.codec import MAX_CELLS, Codec, Coding, with_determined
 from privsynth.coding.determined import DeterminedCodes
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.surrogate import SurrogateCodes
@@ -68,7 +68,7 @@ def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
 
 
 def _compare(table: Table, coding: DeterminedCodes) -> None:
-    """Warn of rows that hold another value than the one which a mapping gives."""
+    """Warn when rows contradict a mapping."""
     rows = table.to_arrow([coding.by.name, coding.name])
     told, held = decoded(coding.follow(rows.column(0))), decoded(rows.column(1))
     same = pc.fill_null(pc.equal(told, held), False)
@@ -110,7 +110,7 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
 
 
 def _beyond(column: Column, values: pa.Array) -> int:
-    """Give the first power of ten above every id that is a whole number, where it has room."""
+    """Return the first power of ten above every integer id, if the storage type can hold it."""
     if column.kind is not Kind.ID or not pa.types.is_integer(values.type):
         return 0
     above = 10 ** len(str(abs(pc.max(values).as_py())))
@@ -163,8 +163,8 @@ def _cells(
     values, held = within[first], np.add.reduceat(counts, first)
     # Rows clipped to a bound fall in the cell there, but do not make an atom of the bound.
     own = np.add.reduceat(counts * inner, first)
-    per = max(k, -(-int(held.sum()) // MOST_CELLS))
-    atom = own >= (k if len(values) <= MOST_CELLS else per)
+    per = max(k, -(-int(held.sum()) // MAX_CELLS))
+    atom = own >= (k if len(values) <= MAX_CELLS else per)
     starts, ends = _runs(atom, held, k, per)
     single = (starts == ends) & (own[starts] >= k)
     lows, highs = _edges(values, starts, ends, single)
@@ -174,7 +174,7 @@ def _cells(
 
 
 def _few(numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> npt.NDArray[Any]:
-    """Give the atoms of fewer than 2k rows; without any, one round number near their middle."""
+    """Return the atoms of fewer than 2k rows; without any, one round number near their middle."""
     if (counts >= k).any():
         return numbers[counts >= k]
     first, middle, last = np.repeat(numbers, counts)[
@@ -187,7 +187,7 @@ def _few(numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> np
 def _limits(
     column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int
 ) -> tuple[Any, Any]:
-    """Give the bounds to clip to: the schema's, and never wider than k rows from each end allow."""
+    """Return the bounds to clip to: the schema's, narrowed to the k-th value from each end."""
     low, high = clipped(numbers, counts, k, round_numbers)
     if not isinstance(column.domain, Bounds):
         return low, high
@@ -202,7 +202,7 @@ def _limits(
 def _runs(
     atom: npt.NDArray[np.bool_], held: npt.NDArray[np.int64], k: int, per: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give the first and last value of each cell; a run of fewer than k rows gets no cell."""
+    """Return the first and last value of each cell; runs of fewer than k rows get none."""
     rows = [0, *np.cumsum(held).tolist()]
     cells: list[tuple[int, int]] = []
     start = 0
@@ -226,7 +226,7 @@ def _edges(
     ends: npt.NDArray[np.intp],
     single: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Put the ends of intervals at the roundest numbers near by, and so at no row's own value.
+    """Move the ends of intervals to the roundest numbers nearby, so that none is a row's own value.
 
     An end may move by an eighth of the cell beside it, or as far as to the atom there.
     """
@@ -248,7 +248,7 @@ def _on_grid(
     step: int,
     decimals: int | None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Draw intervals in to the column's own grid, where they hold a point of it.
+    """Shrink intervals to the column's grid, if they contain a point of it.
 
     Neighbours may not share a number of the grid: it would come back as the other's.
     """
@@ -266,7 +266,7 @@ def _on_grid(
 
 
 def _settled(cells: Cells, values: npt.NDArray[Any], held: npt.NDArray[np.int64], k: int) -> Cells:
-    """Drop the cells that are left with fewer than k rows when each value goes to the nearest."""
+    """Drop cells that hold fewer than k rows once each value goes to its nearest cell."""
     while True:
         codes = cells._spans(values)
         rows = np.bincount(codes, weights=held, minlength=len(cells.low))
@@ -280,7 +280,7 @@ def _settled(cells: Cells, values: npt.NDArray[Any], held: npt.NDArray[np.int64]
 def _balance(
     cells: Cells, values: npt.NDArray[Any], own: npt.NDArray[np.int64], k: int
 ) -> npt.NDArray[np.float64]:
-    """Give each cell's mean, to a hundredth of its width, which says no more than the width does.
+    """Return each cell's mean, rounded to a hundredth of its width so that it reveals no row.
 
     Rows clipped to a bound say nothing of where in the cell there they would lie.
     """
@@ -295,7 +295,7 @@ def _balance(
 
 
 def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Give the roundest number in each gap: above `left`, and below `right` (or at it, for int)."""
+    """Return the roundest number in each gap: above `left`, below `right` (or at it, for int)."""
     if left.dtype == np.int64:
         powers = 10 ** np.arange(19, dtype=np.int64)[:, None]
         coarse = right // powers * powers
@@ -313,7 +313,7 @@ def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArr
 
 
 def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> int:
-    """Give the coarsest usual grid on which all but fewer than k integers or datetimes lie."""
+    """Return the coarsest usual grid on which all but fewer than k integers or datetimes lie."""
     if numbers.dtype != np.int64:
         return 1
     steps: tuple[int, ...] = (1000, 500, 100, 50, 25, 10, 5)

@@ -62,7 +62,7 @@ class LevelCodes:
 
     @property
     def ordered(self) -> bool:
-        """Whether the levels lie on a line."""
+        """Whether the levels have an order."""
         return not self.pooled and self.column.kind not in (Kind.CATEGORICAL, Kind.TEXT)
 
     @property
@@ -77,7 +77,7 @@ class LevelCodes:
         return as_type(levels, dtype)
 
     def encode(self, values: pa.Array) -> Codes:
-        """Give the code of each value; an unknown level is pooled, or else the most frequent."""
+        """Return the code of each value; an unknown level is pooled, or the most frequent."""
         levels = self._values.slice(0, len(self.levels))
         rest = len(self.levels) if self.pooled or self.total else 0
         if self.total:
@@ -91,7 +91,7 @@ class LevelCodes:
         return codes
 
     def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
-        """Give the level of each code, as a dictionary array unless they are booleans."""
+        """Return the level of each code, as a dictionary array unless they are booleans."""
         dtype = arrow_type(self.column.dtype)
         if not len(self._values):
             return pa.nulls(len(codes), dtype)
@@ -99,7 +99,7 @@ class LevelCodes:
         return codes_of(codes, self._values, missing, dtype)
 
     def code_of(self, value: Any) -> int:
-        """Give the code of one value that a person named.
+        """Return the code of one value that a user named.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class LevelCodes:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the levels as JSON values."""
+        """Return the levels as JSON values."""
         return {
             "levels": list(self.levels),
             "pooled": self.pooled,

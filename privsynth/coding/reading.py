@@ -1,4 +1,4 @@
-"""Values of any storage type read as those of a declared column: a total map.
+"""Read values of any storage type as those of a declared column.
 
 Whatever a row holds has a reading, and what cannot be read as the column's kind is missing. What
 a value is read as depends on that value alone, never on the rows beside it, and nothing is raised:
@@ -99,7 +99,7 @@ def as_declared(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Read values as those of a discrete column, in a form in which equal ones compare equal.
+    """Read values as those of a discrete column, normalised so that equal ones compare equal.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def unit_texts(values: pa.Array) -> pa.Array:
-    """Read values as the text by which privacy units are told apart.
+    """Read values as the text that identifies a privacy unit.
 
     A value is read by itself, however its column is stored: a whole number is the same unit as an
     integer, a float, a decimal and as text (`1`, `1.0`, `1.00`, `" 1 "`), and a moment the same
@@ -147,7 +147,7 @@ def unit_texts(values: pa.Array) -> pa.Array:
 
 
 def _by_value(values: pa.Array | pa.ChunkedArray, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
-    """Read text by way of its distinct values, since reading it is slow."""
+    """Read each distinct text once, since reading is slow."""
     plain = _plain(values)
     if not pa.types.is_string(plain.type):
         return read(plain)
@@ -156,7 +156,7 @@ def _by_value(values: pa.Array | pa.ChunkedArray, read: Callable[[pa.Array], pa.
 
 
 def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Give one array without dictionary, and its text as plain strings."""
+    """Return one array without dictionary, and its text as plain strings."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -170,7 +170,7 @@ def _value_type(dtype: pa.DataType) -> pa.DataType:
 
 
 def _floats(plain: pa.Array) -> pa.Array:
-    """Give float64 values, of which none is NaN; true is 1 and false is 0."""
+    """Return float64 values, of which none is NaN; true is 1 and false is 0."""
     kind = plain.type
     if pa.types.is_boolean(kind):
         return plain.cast(pa.int8()).cast(pa.float64())
@@ -187,7 +187,7 @@ def _floats(plain: pa.Array) -> pa.Array:
 
 
 def _integers(plain: pa.Array) -> pa.Array:
-    """Give int64 values: the nearest to each number, as far as a float tells it.
+    """Return the nearest int64 to each number.
 
     A missing value in another row may turn a column of integers into one of floats, so beyond
     2**53 no integer may be told from the others that the nearest float stands for.
@@ -220,7 +220,7 @@ def _where(holds: pa.Array, values: pa.Array) -> pa.Array:
 
 
 def _ticks(plain: pa.Array, dtype: pa.DataType, form: str | None) -> pa.Array:
-    """Give moments in the unit of a date or timestamp type, as int64, within the years 1 to 9999.
+    """Return moments in the unit of a date or timestamp type, as int64, within the years 1 to 9999.
 
     A typed moment is read by way of its text where there is a format that may read that text, as
     it would be if its column held Python objects. So are numbers such as 20240131.
@@ -229,7 +229,7 @@ def _ticks(plain: pa.Array, dtype: pa.DataType, form: str | None) -> pa.Array:
     typed = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
     if not typed or form is not None:
         distinct = texts(plain).dictionary_encode()
-        told = _told(distinct.dictionary, _unit(dtype), _zone(dtype) is not None, form)
+        told = _parsed_times(distinct.dictionary, _unit(dtype), _zone(dtype) is not None, form)
         return told.take(distinct.indices)
     moments = in_calendar(plain)
     kind = moments.type
@@ -239,7 +239,7 @@ def _ticks(plain: pa.Array, dtype: pa.DataType, form: str | None) -> pa.Array:
 
 
 def _in_unit(ticks: npt.NDArray[np.int64], given: int, wanted: int) -> npt.NDArray[np.int64]:
-    """Change the unit of ticks, to the earlier one where it gets coarser."""
+    """Convert ticks to another unit, rounding down."""
     if given < wanted:
         return ticks // (wanted // given)
     ratio = given // wanted
@@ -247,7 +247,7 @@ def _in_unit(ticks: npt.NDArray[np.int64], given: int, wanted: int) -> npt.NDArr
 
 
 def _unit(dtype: pa.DataType) -> int:
-    """Give the nanoseconds of a tick."""
+    """Return the nanoseconds of a tick."""
     if pa.types.is_date32(dtype):
         return _DAY
     return 10**6 if pa.types.is_date64(dtype) else _NANOSECONDS[dtype.unit]
@@ -257,8 +257,8 @@ def _zone(dtype: pa.DataType) -> str | None:
     return dtype.tz if pa.types.is_timestamp(dtype) else None
 
 
-def _told(texts: pa.Array, unit: int, zoned: bool, form: str | None) -> pa.Array:
-    """Read dates and times as text tells them: in the column's format, or as ISO 8601.
+def _parsed_times(texts: pa.Array, unit: int, zoned: bool, form: str | None) -> pa.Array:
+    """Parse dates and times: in the column's format, or as ISO 8601.
 
     Without an offset they are those of UTC.
     """

@@ -21,7 +21,7 @@ __all__ = ["SurrogateCodes"]
 
 @dataclass(frozen=True, eq=False)
 class SurrogateCodes:
-    """A column whose values are invented: it is only there or missing.
+    """A column whose values are invented; a code says only whether a value is present.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class SurrogateCodes:
         return 1 + self.nullable
 
     def encode(self, values: pa.Array) -> Codes:
-        """Give 1 where a value is missing, and 0 elsewhere."""
+        """Return 1 where a value is missing, and 0 elsewhere."""
         if not self.nullable:
             return np.zeros(len(values), dtype=np.int32)
         return np.asarray(decoded(values).is_null()).astype(np.int32)
@@ -75,13 +75,13 @@ class SurrogateCodes:
         return pc.if_else(pa.array(codes == 0), invented, pa.scalar(None, invented.type))
 
     def code_of(self, value: Any) -> int:
-        """Refuse: no row can be asked for by a value that is invented."""
+        """Refuse: a condition cannot name an invented value."""
         raise SamplingError(
             f"column {self.name!r}: its values are invented; ask for a value of another column"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the coding as JSON values."""
+        """Return the coding as JSON values."""
         return {
             "distinct": self.distinct,
             "share": self.share,

@@ -62,14 +62,14 @@ def holds_bounds(column: Column, ends: npt.NDArray[Any]) -> bool:
 
 
 def grain(column: Column) -> float:
-    """Give how far a number of a column may move when it is rounded to its digits."""
+    """Return how far a number of a column may move when it is rounded to its digits."""
     return 0.0 if column.decimals is None else 10.0**-column.decimals
 
 
 def numbers_of(
     values: pa.Array | pa.ChunkedArray, dtype: np.dtype[Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Give numbers (0 where missing) and which are there; datetimes as ticks of their type."""
+    """Return numbers (0 where missing) and a mask of those present; datetimes as ticks."""
     plain = decoded(values)
     valid = np.ones(len(plain), dtype=bool)
     if plain.null_count:
@@ -83,7 +83,7 @@ def numbers_of(
 def typed(
     numbers: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None, dtype: pa.DataType
 ) -> pa.Array:
-    """Store numbers, and what is missing, as a column's own type."""
+    """Convert numbers and a mask of missing ones to a column's storage type."""
     plain = value_type(dtype)
     if pa.types.is_temporal(plain):
         width = np.int32 if plain.bit_width == 32 else np.int64
@@ -99,7 +99,7 @@ def codes_of(
     missing: npt.NDArray[np.bool_] | None,
     dtype: pa.DataType,
 ) -> pa.Array:
-    """Give the value of each code, as a dictionary array that shares its values with all others."""
+    """Return the value of each code, as a dictionary array that shares its values."""
     indices = pa.array(codes.astype(np.int32, copy=False), mask=missing)
     ordered = pa.types.is_dictionary(dtype) and dtype.ordered
     coded = pa.DictionaryArray.from_arrays(indices, values, ordered=ordered)
@@ -107,7 +107,7 @@ def codes_of(
 
 
 def total_mark(total: bool) -> dict[str, bool]:
-    """Give the mark of a total coding; one that is learnt has none."""
+    """Return the JSON mark of a total coding; a learnt coding has none."""
     return {"total": True} if total else {}
 
 
@@ -116,14 +116,14 @@ def value_type(dtype: pa.DataType) -> pa.DataType:
 
 
 def decoded(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Give one array of the values themselves, without dictionary or chunks."""
+    """Return one array of the values themselves, without dictionary or chunks."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     return values.cast(value_type(values.type))
 
 
 def as_type(levels: list[Any], dtype: pa.DataType) -> pa.Array:
-    """Give levels, as YAML or JSON hold them, as values of a storage type.
+    """Convert levels as read from YAML or JSON to a storage type.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def as_type(levels: list[Any], dtype: pa.DataType) -> pa.Array:
 
 
 def scalar_array(column: Column, value: Any) -> pa.Array:
-    """Give a value that a person named as an array of one of the column's type.
+    """Convert a value that a user named to an array of length 1, of the column's type.
 
     Raises
     ------

@@ -9,10 +9,10 @@ from __future__ import annotations
 from privsynth.curator.discovery import discover, discovery_delta
 from privsynth.curator.exact import CodeScores, Curator
 from privsynth.curator.frequent import frequent_values
-from privsynth.curator.private import MOST_CELLS, SCORE_PARTS, Measurement, PrivateCurator
+from privsynth.curator.private import MAX_CELLS, SCORE_PARTS, Measurement, PrivateCurator
 
 __all__ = [
-    "MOST_CELLS",
+    "MAX_CELLS",
     "SCORE_PARTS",
     "CodeScores",
     "Curator",

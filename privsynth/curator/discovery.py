@@ -1,4 +1,4 @@
-"""Domains that are discovered: levels and bounds by charged queries of the private rows."""
+"""Discover domains: levels and bounds, by charged queries of the private rows."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Ask = Callable[[Floats], tuple[npt.NDArray[np.int64], float]]
 
 DISCOVERY_DELTA = 0.1
 """The part of delta for levels that are discovered."""
-LEAST_DELTA = 2.0**-51
+MIN_DELTA = 2.0**-51
 """The least delta of a threshold on the counts of one row a unit that OpenDP can tell from 0."""
 SHARE = 0.02
-MOST_SHARE = 0.2
+MAX_SHARE = 0.2
 SURE, LIKELY = 5.0, 1.5
 """How many standard deviations of noise a count is to lie above 0 to be believed, and not to be
 left out."""
@@ -42,7 +42,7 @@ MARGIN = 1 / 8
 
 
 def to_discover(schema: Schema) -> tuple[Column, ...]:
-    """Give the columns whose domain is to be discovered."""
+    """Return the columns whose domain is to be discovered."""
     return tuple(
         c
         for c in schema
@@ -51,7 +51,7 @@ def to_discover(schema: Schema) -> tuple[Column, ...]:
 
 
 def discovery_delta(schema: Schema, budget: Budget) -> float:
-    """Return the part of a budget's delta that levels which are to be discovered spend.
+    """Return the part of a budget's delta that discovering levels spends.
 
     Raises
     ------
@@ -62,11 +62,11 @@ def discovery_delta(schema: Schema, budget: Budget) -> float:
     if not columns:
         return 0.0
     delta = DISCOVERY_DELTA * budget.delta
-    if delta / columns < LEAST_DELTA * budget.rows_per_unit:
+    if delta / columns < MIN_DELTA * budget.rows_per_unit:
         raise UsageError(
             f"delta {budget.delta:g} is too small to discover the levels of {columns} columns with "
             f"up to {budget.rows_per_unit} rows a unit; declare levels, or give a delta of "
-            f"{columns * LEAST_DELTA * budget.rows_per_unit / DISCOVERY_DELTA:.2g} or more"
+            f"{columns * MIN_DELTA * budget.rows_per_unit / DISCOVERY_DELTA:.2g} or more"
         )
     return delta
 
@@ -95,7 +95,7 @@ def discover(accountant: Accountant, schema: Schema) -> Schema:
     wanted = to_discover(schema)
     if not wanted:
         return schema
-    rho = accountant.rho * min(SHARE, MOST_SHARE / len(wanted))
+    rho = accountant.rho * min(SHARE, MAX_SHARE / len(wanted))
     by_keys = [column for column in wanted if not column.kind.continuous]
     delta = accountant.budget.delta * DISCOVERY_DELTA / max(len(by_keys), 1) * (1 - 1e-9)
     found: dict[str, Levels | Bounds] = {}
@@ -117,7 +117,7 @@ def _levels(accountant: Accountant, column: Column, rho: float, delta: float) ->
 
 
 def _spelled(column: Column, table: Table) -> Mapping[str, int]:
-    """Count the rows of each level, as text; spellings that are read as one are one level."""
+    """Count the rows of each level, as text; spellings with one reading are one level."""
     values, counts, _ = table.value_counts(column.name)
     levels = comparable(column, values).cast(pa.string()).cast(pa.binary())
     held: dict[str, int] = {}
@@ -144,7 +144,7 @@ def _bounds(accountant: Accountant, column: Column, rho: float) -> Bounds:
 
 
 def _moments(dtype: pa.DataType, ticks: Sequence[int]) -> list[str]:
-    """Give ticks as dates and times in ISO 8601, of UTC; those of no calendar as its ends."""
+    """Format ticks as ISO 8601 in UTC, clipped to the years 1 to 9999."""
     unit = "D" if pa.types.is_date(dtype) else dtype.unit
     a_day = int(np.timedelta64(1, "D").astype(f"timedelta64[{unit}]").astype(np.int64))
     ends = [max(a_day * YEARS[0], 1 - 2**63), min(a_day * YEARS[1], 2**63 - 1)]
@@ -163,7 +163,7 @@ def _counted(
 
 
 def _around(edges: Floats, ask: Ask) -> tuple[float, float]:
-    """Give the ends of a range that rows are surely in, and one power more on each side.
+    """Return the ends of a range that surely holds rows, widened by one power on each side.
 
     There are few rows in the powers next to it at most. Zero is not crossed for them.
     """
@@ -177,7 +177,7 @@ def _around(edges: Floats, ask: Ask) -> tuple[float, float]:
 
 
 def _trimmed(edges: Floats, ask: Ask) -> tuple[float, float]:
-    """Leave out the outer steps whose counts, all together, do not stand out of the noise."""
+    """Drop outer steps whose counts together do not exceed the noise."""
     held, scale = ask(edges)
     noise = scale * np.sqrt(np.arange(1, len(held) + 1))
     if held.sum() < SURE * noise[-1]:

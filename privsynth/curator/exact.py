@@ -28,8 +28,8 @@ CodeScores: TypeAlias = tuple[int, Floats]
 """A column's position and a value for each of its codes, shape (classes, codes); one row where
 the target is not discrete."""
 
-MOST_KEPT = 2**28
-BLOCK = 4_096
+MAX_KEPT = 2**28
+ROWS_AT_ONCE = 4_096
 FEW_CODES = 48
 
 
@@ -57,11 +57,11 @@ class Curator:
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return self._table.n_rows
 
     def codes(self) -> Codes:
-        """Give every row in codes: an exact answer, which leaves no guarantee.
+        """Return every row in codes: an exact answer, which leaves no guarantee.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class Curator:
         return codes
 
     def rows(self) -> pa.Table:
-        """Give every row with its values: for a model that holds rows, and says so."""
+        """Return every row with its values, for a model that declares that it holds rows."""
         self._ledger.charge(Event("rows", "every row, with its values"))
         return self._table.to_arrow()
 
@@ -121,11 +121,11 @@ class Curator:
         totals = {j: np.zeros((sizes[j], len(scores))) for j in by}
         few = [j for j in totals if sizes[j] <= FEW_CODES]
         ends = np.cumsum([0, *[sizes[j] for j in few]])
-        holds = np.empty((ends[-1], BLOCK), dtype=np.float32)
+        holds = np.empty((ends[-1], ROWS_AT_ONCE), dtype=np.float32)
         for codes in self._batches():
-            for start in range(0, len(codes), BLOCK):
-                block = codes[start : start + BLOCK]
-                told = self._told(scores, block)
+            for start in range(0, len(codes), ROWS_AT_ONCE):
+                block = codes[start : start + ROWS_AT_ONCE]
+                told = self._values(scores, block)
                 if few:
                     held = [
                         block[:, j] == np.arange(sizes[j], dtype=block.dtype)[:, None] for j in few
@@ -163,14 +163,16 @@ class Curator:
             ends = [len(codes)] if target is None else np.cumsum(held).tolist()
             start = 0
             for c, end in enumerate(ends):
-                for first in range(start, end, BLOCK):
-                    told = self._told([constant, *scores], codes[first : min(first + BLOCK, end)])
+                for first in range(start, end, ROWS_AT_ONCE):
+                    told = self._values(
+                        [constant, *scores], codes[first : min(first + ROWS_AT_ONCE, end)]
+                    )
                     total[c] += told @ told.T
                 start = end
         return total
 
-    def _told(self, scores: Sequence[CodeScores], codes: npt.NDArray[np.integer]) -> Floats:
-        """Give the scores of some rows, shape (scores, rows)."""
+    def _values(self, scores: Sequence[CodeScores], codes: npt.NDArray[np.integer]) -> Floats:
+        """Return the scores of some rows, shape (scores, rows)."""
         sizes = self.codec.sizes
         told = np.empty((len(scores), len(codes)))
         label = np.zeros(len(codes), dtype=np.intp)
@@ -181,7 +183,7 @@ class Curator:
         return told
 
     def _batches(self) -> Iterator[npt.NDArray[np.integer]]:
-        """Give the rows in codes, in batches and as narrow as their sizes allow.
+        """Yield the rows in codes, in batches and as narrow as their sizes allow.
 
         Those of a table of which that takes little are kept for the next question.
         """
@@ -189,7 +191,7 @@ class Curator:
             yield from self._kept
             return
         narrow = np.min_scalar_type(max(self.codec.sizes, default=1) - 1)
-        small = self.n_rows * len(self.codec.sizes) * narrow.itemsize <= MOST_KEPT
+        small = self.n_rows * len(self.codec.sizes) * narrow.itemsize <= MAX_KEPT
         kept = []
         for batch in self._table.batches():
             codes = self.codec.encode(batch, narrow)

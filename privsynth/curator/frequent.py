@@ -29,7 +29,7 @@ SHARE = 0.08
 """The part of the budget that the search costs."""
 PARTS = 64
 BEAM = 48
-MOST_ROUNDS = 4
+MAX_ROUNDS = 4
 AROUND = 4
 """How many neighbours on each side a cell is held against."""
 LIKELY, SURE = 1.5, 2.5
@@ -40,7 +40,7 @@ PROVEN = 4.0
 
 @dataclass(frozen=True, eq=False)
 class _Open:
-    """Cells of a column that may hold a heap, and how far they have stood out so far.
+    """Cells of a column that may hold a frequent value, and the evidence for each so far.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ class _Open:
 
     @property
     def widest(self) -> int:
-        """How many units the widest cell has."""
+        """The number of units of the widest cell."""
         ends: Iterable[tuple[int, int]] = zip(self.low.tolist(), self.high.tolist(), strict=True)
         return max(high - low + 1 for low, high in ends)
 
 
 def frequent_values(accountant: Accountant, schema: Schema) -> dict[str, tuple[int, ...]]:
-    """Find values that many rows share in columns whose grid does not tell single values.
+    """Find values that many rows share, in columns whose cells are wider than single values.
 
     Parameters
     ----------
@@ -88,10 +88,10 @@ def frequent_values(accountant: Accountant, schema: Schema) -> dict[str, tuple[i
     columns = [_begun(units) for units in map(units_of, schema) if units and not units.few]
     rounds_of = [1 + math.ceil(math.log(own.widest, PARTS)) for own in columns]
     # What would take more rounds is not looked at: each is paid for by all columns.
-    columns = [own for own, n in zip(columns, rounds_of, strict=True) if n <= MOST_ROUNDS]
+    columns = [own for own, n in zip(columns, rounds_of, strict=True) if n <= MAX_ROUNDS]
     if not columns:
         return {}
-    rounds = max(n for n in rounds_of if n <= MOST_ROUNDS)
+    rounds = max(n for n in rounds_of if n <= MAX_ROUNDS)
     for _ in range(rounds):
         wanted = [own for own in columns if len(own.low)]
         if not wanted:
@@ -136,7 +136,7 @@ def _held(own: _Open, table: Table) -> Ints:
 
 
 def _narrowed(own: _Open, counts: Floats, scale: float) -> _Open:
-    """Keep what stands out: single values that are proven, and the likeliest cells, cut."""
+    """Keep proven single values, and split the likeliest cells further."""
     usual = _usual(counts, own.family)
     variance = scale**2 + np.maximum(usual, 0)
     excess = own.excess + (counts - usual) / variance
@@ -166,7 +166,7 @@ def _narrowed(own: _Open, counts: Floats, scale: float) -> _Open:
 
 
 def _usual(counts: Floats, family: Ints) -> Floats:
-    """Give what a cell would hold if it were like its neighbours, or like those it was cut with."""
+    """Return a cell's expected count, from its neighbours or from the cells it was split with."""
     usual = np.empty(len(counts))
     for number in np.unique(family).tolist():
         mine = np.flatnonzero(family == number)

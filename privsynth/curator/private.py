@@ -18,19 +18,19 @@ import numpy.typing as npt
 
 from privsynth.arrays import Floats
 from privsynth.coding import Codec
-from privsynth.curator.exact import BLOCK, Clique, CodeScores
+from privsynth.curator.exact import ROWS_AT_ONCE, Clique, CodeScores
 from privsynth.errors import BudgetExceeded, UsageError
 from privsynth.privacy import Accountant, Budget
 from privsynth.table import Table, count
 
-__all__ = ["MOST_CELLS", "SCORE_PARTS", "Measurement", "PrivateCurator"]
+__all__ = ["MAX_CELLS", "SCORE_PARTS", "Measurement", "PrivateCurator"]
 RESOLUTION = 1_000
 """Into how many parts a row is cut where an answer compares counts with fractions of rows."""
-MOST_CELLS = 2**26
+MAX_CELLS = 2**26
 """Of all cliques that one answer counts; their counts take half a gigabyte."""
 SCORE_PARTS = 64
 """Into how many parts a score is cut where products of scores are summed with noise."""
-MOST_OF_A_ROW = 1.5
+MAX_OF_A_ROW = 1.5
 """A row's squared scores add up to at most so much a score; they are mostly below 1 each."""
 
 
@@ -77,26 +77,26 @@ class PrivateCurator:
 
     @property
     def budget(self) -> Budget:
-        """What the user allows."""
+        """The budget that the user allows."""
         return self._accountant.budget
 
     @property
     def rho(self) -> float:
-        """What may be spent in all."""
+        """The rho that may be spent in total."""
         return self._accountant.rho
 
     @property
     def left(self) -> float:
-        """What is left to be spent."""
+        """The rho that is still available."""
         return self._accountant.left
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many codes, or groups of them, each column has in cliques of two and more."""
+        """The number of codes, or of groups of codes, of each column in cliques of two or more."""
         return self._counts.sizes
 
     def group(self, groups: Sequence[npt.NDArray[np.integer]]) -> None:
-        """Count cliques of two and more columns in groups of codes from now on.
+        """From now on, count cliques of two or more columns in groups of codes.
 
         Parameters
         ----------
@@ -161,13 +161,13 @@ class PrivateCurator:
         return [found[i] for i in range(len(cliques))]
 
     def _check_cells(self, cliques: Iterable[Clique]) -> None:
-        """Refuse what declarations and noisy answers alone make too large."""
+        """Refuse cliques with too many cells, judged by declarations and noisy answers alone."""
         cells = {clique: math.prod(self._counts.shape(clique)) for clique in cliques}
-        if sum(cells.values()) > MOST_CELLS:
+        if sum(cells.values()) > MAX_CELLS:
             widest = max(cells, key=cells.__getitem__)
             raise UsageError(
                 f"{len(cells)} marginals have {sum(cells.values()):,} cells, of which "
-                f"{self._words(widest)} has {cells[widest]:,}, and {MOST_CELLS:,} are the most; "
+                f"{self._words(widest)} has {cells[widest]:,}, and {MAX_CELLS:,} are the most; "
                 "merge levels in the schema, leave columns out, or lower 'most_groups'"
             )
 
@@ -175,7 +175,7 @@ class PrivateCurator:
         return " x ".join(self.codec.codings[j].name for j in clique) or "rows"
 
     def errors(self, estimates: Mapping[Any, Floats], rho: float) -> tuple[Floats, float]:
-        """Tell how far expected counts lie from the exact ones, in one joint answer.
+        """Return the noisy distances between expected and exact counts, in one joint answer.
 
         Parameters
         ----------
@@ -212,7 +212,7 @@ class PrivateCurator:
         ----------
         scores : sequence of CodeScores
             Two or more. They are cut into `SCORE_PARTS` whole parts, and a row whose squared
-            scores add up to more than `MOST_OF_A_ROW` a score is drawn in.
+            scores add up to more than `MAX_OF_A_ROW` a score is drawn in.
         rho : float
             What the answer costs.
 
@@ -228,7 +228,7 @@ class PrivateCurator:
         sum(s**4) is at least sum(s**2)**2 / d: that bounds the sensitivity.
         """
         width = len(scores)
-        most = int(MOST_OF_A_ROW * width * SCORE_PARTS**2)
+        most = int(MAX_OF_A_ROW * width * SCORE_PARTS**2)
         parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
         sensitivity = most * math.sqrt((1 - 1 / width) / 2) * (1 + 1e-9)
         scale = self._accountant.scale(sensitivity, rho)
@@ -275,7 +275,7 @@ class PrivateCurator:
 
 
 class _Counts:
-    """Exact counts of one table, kept once they are taken."""
+    """Exact counts of one table, cached."""
 
     def __init__(
         self, codec: Codec, groups: Sequence[npt.NDArray[np.integer]] | None = None
@@ -287,17 +287,17 @@ class _Counts:
         self.sizes = codec.sizes if groups is None else tuple(int(g.max()) + 1 for g in groups)
 
     def shape(self, clique: Clique) -> tuple[int, ...]:
-        """Tell how many cells a clique has along each column."""
+        """Return how many cells a clique has along each column."""
         return tuple(self.sizes[j] for j in clique)
 
     def of(self, clique: Clique, table: Table) -> npt.NDArray[np.int64]:
-        """Give the counts of a clique."""
+        """Return the counts of a clique."""
         if clique not in self._taken:
             self._taken[clique] = count(self._codes(table), self.sizes, clique)
         return self._taken[clique]
 
     def joint(self, cliques: Sequence[Clique], table: Table) -> npt.NDArray[np.int64]:
-        """Give the counts of several cliques in one vector."""
+        """Return the counts of several cliques in one vector."""
         return np.concatenate([self.of(clique, table).ravel() for clique in cliques])
 
     def products(
@@ -308,8 +308,8 @@ class _Counts:
         classes = len(scores[0][1])
         target = self._codec.target if classes > 1 else None
         total = np.zeros((classes, width, width), dtype=np.int64)
-        for start in range(0, len(codes), BLOCK):
-            block = codes[start : start + BLOCK]
+        for start in range(0, len(codes), ROWS_AT_ONCE):
+            block = codes[start : start + ROWS_AT_ONCE]
             label = np.zeros(len(block), np.intp) if target is None else block[:, target]
             told = np.stack([values[label, block[:, j]] for j, values in scores]).astype(float)
             squares = (told**2).sum(axis=0)
@@ -321,7 +321,7 @@ class _Counts:
         return np.ascontiguousarray(total[:, *np.triu_indices(width, 1)]).ravel()
 
     def _codes(self, table: Table) -> npt.NDArray[np.integer]:
-        """Give every row in groups, as narrow as their sizes allow."""
+        """Return every row in groups, as narrow as their sizes allow."""
         if self._narrow is None:
             fine = np.min_scalar_type(max(self._codec.sizes, default=1) - 1)
             narrow = np.min_scalar_type(max(self.sizes, default=1) - 1)
@@ -339,7 +339,7 @@ class _Counts:
 
 
 def _parts(rows: Floats) -> npt.NDArray[np.int64]:
-    """Give fractions of rows in whole parts."""
+    """Convert fractions of rows to integer parts."""
     return np.asarray(np.rint(rows * RESOLUTION)).astype(np.int64)
 
 

@@ -32,7 +32,7 @@ def labels_to_draw(
     rng: np.random.Generator,
     where: Mapping[int, int] | None,
 ) -> npt.NDArray[np.int32]:
-    """Give the class of each row to draw: the one asked for, or each by its share.
+    """Return the class of each row to draw: the requested one, or classes by their shares.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ from privsynth.table import arrow_type
 __all__ = ["Adasyn", "BorderlineSmote", "Oversampled", "Random", "Smote", "Smotenc"]
 
 
-MOST_TRIES = 20
+MAX_TRIES = 20
 NO_NEIGHBOUR = "Not any nei", "No samples will be generated"
 """How imbalanced-learn's errors begin where a class has no row among those of other classes."""
 DICTIONARY_BATCH, RECORD_BATCH = 2, 3
@@ -90,7 +90,7 @@ class Smotenc(Smote):
 
 @dataclass(frozen=True)
 class BorderlineSmote:
-    """SMOTE from those minority rows alone that lie among rows of other classes.
+    """SMOTE from only those minority rows that lie among rows of other classes.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class BorderlineSmote:
     def __post_init__(self) -> None:
         _positive(k_neighbors=self.k_neighbors, m_neighbors=self.m_neighbors)
         if self.kind not in ("borderline-1", "borderline-2"):
-            raise ConfigError("kind is wanted as borderline-1 or borderline-2")
+            raise ConfigError("expected kind as borderline-1 or borderline-2")
 
     def fit(
         self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
@@ -167,7 +167,7 @@ class Random:
 
 @dataclass(frozen=True, eq=False)
 class Oversampled:
-    """Training rows, and how new ones are made of them.
+    """Training rows, and the method that makes new ones of them.
 
     Parameters
     ----------
@@ -243,11 +243,11 @@ class Oversampled:
         return table.add_column(at, self.rows.schema.field(at), label)
 
     def _made(self, code: int, n: int, rng: np.random.Generator) -> Floats:
-        """Let imbalanced-learn make rows of one class, until there are as many as asked for."""
+        """Draw rows of one class with imbalanced-learn, repeatedly if it returns too few."""
         held = int((self.labels == code).sum())
         parts: list[Floats] = []
         have = 0
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             # ADASYN rounds the share of each row, and may give fewer than it is asked for.
             asked = held + (n - have) + (held if self.method == "adasyn" else 0)
             sampler = self._sampler({code: asked}, held, rng)
@@ -271,7 +271,7 @@ class Oversampled:
         )
 
     def _check_finite(self, made: Floats) -> None:
-        """Refuse a column in which the way from one row to the next is longer than a float64."""
+        """Refuse a column whose range overflows a float64."""
         far = ~np.isfinite(made).all(axis=0)
         if far.any():
             name = self._features.column_names[int(far.argmax())]
@@ -324,7 +324,7 @@ class Oversampled:
         return np.column_stack([columns[name].floats for name in self._features.column_names])
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays: the rows are an Arrow stream, as bytes."""
+        """Return JSON values and arrays: the rows are an Arrow stream, as bytes."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self.rows.schema) as stream:
             stream.write_table(self.rows)
@@ -519,7 +519,7 @@ class _Line:
         return np.asarray((self.values - self.values.min()).view(np.uint64))
 
     def back(self, drawn: Floats) -> pa.Array:
-        """Return the values at some distances; at that of a row, the very value of the row."""
+        """Return the values at some distances; a row's own distance returns its exact value."""
         if self.values.dtype != np.int64:
             return typed(drawn, None, self.dtype)
         exact = np.unique(self._distances)
@@ -603,7 +603,7 @@ def _check(method: str, table: pa.Table, features: list[Coding], discrete: tuple
 
 
 def _tell(method: str, settings: Mapping[str, Any], held: npt.NDArray[np.intp]) -> None:
-    """Say so where there are more neighbours than rows."""
+    """Warn when a class has fewer rows than the neighbours asked for."""
     asked = settings.get("k_neighbors", settings.get("n_neighbors", 0))
     few = int(held.min())
     if 2 <= few <= asked:

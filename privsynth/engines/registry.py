@@ -142,7 +142,7 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Synthesizer:
     """
     cls = engine(name)
     if not isinstance(settings or {}, Mapping):
-        raise ConfigError(f"settings are wanted as a mapping, not {type(settings).__name__}")
+        raise ConfigError(f"settings were given as {type(settings).__name__}; expected a mapping")
     hints = get_type_hints(cls)
     settable = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     values = {}
@@ -180,5 +180,5 @@ def _fitting(place: str, value: Any, hint: Any) -> Any:
     plain = origin or hint
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
         wanted = f"a list of {inner[0].__name__}" if origin is tuple else plain.__name__
-        raise ConfigError(f"{place} is wanted as {wanted}, not {type(value).__name__}")
+        raise ConfigError(f"{place} was given as {type(value).__name__}; expected {wanted}")
     return value

@@ -22,7 +22,7 @@ ROUNDING = 1e-6
 def stored(
     arrays: Mapping[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...], dtype: type
 ) -> npt.NDArray[Any]:
-    """Give an array of a model's state.
+    """Return an array of a model's state.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def stored(
     array = np.asarray(arrays[name])
     if array.dtype != np.dtype(dtype) or array.shape != shape:
         raise ArtefactError(
-            f"array {name!r} is {array.dtype} of shape {array.shape}, wanted is "
+            f"array {name!r} is {array.dtype} of shape {array.shape}; expected "
             f"{np.dtype(dtype)} of shape {shape}; fit the model anew"
         )
     if not np.isfinite(array).all():
@@ -59,7 +59,7 @@ def stored_shares(
 
 
 def places(values: Any, columns: int, what: str) -> tuple[int, ...]:
-    """Return positions of columns, each of which comes once.
+    """Return distinct positions of columns.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def places(values: Any, columns: int, what: str) -> tuple[int, ...]:
 def check_sizes(
     codec: Codec, sizes: tuple[int, ...], target: int | None, *, optional: bool = False
 ) -> None:
-    """Refuse a model of another table than a codec's.
+    """Refuse a model that does not fit a codec's columns.
 
     Parameters
     ----------

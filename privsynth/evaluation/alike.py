@@ -1,4 +1,4 @@
-"""Tables of one evaluation as frames that are read alike, whatever each of them holds.
+"""Read the tables of one evaluation alike, whatever each of them holds.
 
 A file's columns have types that its own cells decide: one odd cell keeps a column of numbers as
 text. Equal cells of two tables must stay equal, so the training table decides for all, or the
@@ -24,7 +24,7 @@ __all__ = ["alike", "declared_frame", "texts_of"]
 
 
 def texts_of(table: Table) -> tuple[str, ...]:
-    """Name the columns that a table stores as text."""
+    """Return the names of the columns that a table stores as text."""
     return tuple(entry.name for entry in table.schema if _is_text(entry.type))
 
 
@@ -58,7 +58,7 @@ def alike(table: Table, like: Table, schema: Schema) -> Framed:
 
 
 def declared_frame(table: Table, schema: Schema) -> Framed:
-    """Return a table each of whose columns is read as the schema declares; see `alike`."""
+    """Return a table with each column read as the schema declares; see `alike`."""
     return _read_by(table, schema, [name for name in schema.names if name in table.names])
 
 

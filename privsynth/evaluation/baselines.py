@@ -173,7 +173,7 @@ class _Filled:
 
 
 def _behind(sampler: Any, cells: Any, truth: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Give the rows that a sampler adds, which it puts behind those that it is given."""
+    """Return the rows that a sampler adds, which it puts behind those that it is given."""
     from threadpoolctl import threadpool_limits
 
     try:

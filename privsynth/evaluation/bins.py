@@ -34,7 +34,7 @@ class Cuts:
         return len(self.points) + 2
 
     def codes(self, values: pd.Series[float]) -> np.ndarray:
-        """Give the bin of each value, int64."""
+        """Return the bin of each value, int64."""
         numbers = values.to_numpy()
         bins = np.searchsorted(self.points, numbers, side="right")
         return np.where(np.isnan(numbers), self.size - 1, bins)
@@ -61,7 +61,7 @@ class TopLevels:
         return self.top + 3
 
     def codes(self, labels: pd.Series[Any]) -> np.ndarray:
-        """Give the bin of each label of a categorical series, int64."""
+        """Return the bin of each label of a categorical series, int64."""
         import pandas as pd
 
         rank = pd.Index(self.names, dtype=object).get_indexer(labels.cat.categories)

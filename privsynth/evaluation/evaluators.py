@@ -42,7 +42,7 @@ class Evaluator(Protocol):
         progress: Progress = silent,
         note: Note = silent,
     ) -> tuple[Score, ...]:
-        """Give the scores; `note` takes what a reader of them must know."""
+        """Return the scores; `note` takes what a reader of them must know."""
         ...
 
 

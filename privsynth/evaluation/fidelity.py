@@ -141,14 +141,14 @@ def marginal_agreement(
 
 
 def _alike(holdout: pd.DataFrame | None, synthetic: pd.DataFrame, most: int) -> int:
-    """Give the number of rows at which the synthetic table and the holdout are compared."""
+    """Return the number of rows at which the synthetic table and the holdout are compared."""
     return min(most, len(synthetic), most if holdout is None else len(holdout))
 
 
 def agreements(
     train: Codes, other: Codes, sizes: Sequence[int], cliques: Iterable[Clique]
 ) -> np.ndarray:
-    """Give 1 - total variation distance between two tables' marginals.
+    """Return 1 - total variation distance between two tables' marginals.
 
     Parameters
     ----------
@@ -333,7 +333,7 @@ def sdmetrics_reports(
 
 
 def _some_columns(columns: Sequence[Column], seed: int, note: Note) -> Sequence[Column]:
-    """Give the columns whose pairs are compared: all, or the target and others at random."""
+    """Return the columns whose pairs are compared: all, or the target and others at random."""
     if len(columns) <= QUALITY_COLUMNS:
         return columns
     note(
@@ -375,7 +375,7 @@ def _metadata(columns: Sequence[Column], keys: Sequence[str] = ()) -> dict[str, 
 
 
 def _numbered(train: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give both tables with levels as numbers, alike in both, which SDMetrics counts faster."""
+    """Return both tables with levels as numbers, alike in both, which SDMetrics counts faster."""
     import pandas as pd
 
     def column(mine: pd.Series[Any], levels: pd.Index[Any] | None) -> np.ndarray:

@@ -70,7 +70,7 @@ class Figures:
     unable: dict[str, str]
 
     def of(self, metric: str, method: str) -> np.ndarray:
-        """Give the figures of one method, shape (folds, learners)."""
+        """Return the figures of one method, shape (folds, learners)."""
         return np.array([by_method[method] for by_method in self.figures[metric].values()]).T
 
 
@@ -195,7 +195,7 @@ class _Split:
         )
 
     def chances(self, method: Method, seed: int) -> dict[str, np.ndarray]:
-        """Give the chances of the test rows, shape (rows, classes), by learner."""
+        """Return the chances of the test rows, shape (rows, classes), by learner."""
         added = method(self.rows, seed)
         truth, train_as = self.truth[self.rows], self.train_as
         if added.features is not None and added.truth is not None and len(added.truth):

@@ -30,7 +30,7 @@ def silent(*_: object) -> None:
 
 
 def modelled(schema: Schema) -> tuple[Column, ...]:
-    """Give the columns that are modelled: neither id, key, personal nor text."""
+    """Return the columns that are modelled: neither id, key, personal nor text."""
     return tuple(
         column
         for column in schema
@@ -41,7 +41,7 @@ def modelled(schema: Schema) -> tuple[Column, ...]:
 def subsample(
     frame: pd.DataFrame, rows: int, seed: int, name: str = "", note: Note = silent
 ) -> pd.DataFrame:
-    """Give at most `rows` rows, drawn without replacement, in their own order.
+    """Return at most `rows` rows, drawn without replacement, in their own order.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def subsample(
 
 
 def canonical(frame: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
-    """Give the columns named, each in the one dtype of its kind.
+    """Return the columns named, each in the one dtype of its kind.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def canonical(frame: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
 
 
 def plain(frame: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
-    """Give the columns named by how they are stored: numbers as float64, all others as objects.
+    """Return the columns named by how they are stored: numbers as float64, all others as objects.
 
     Unlike `canonical` it leaves a number that is stored as text as text, so that a difference
     in storage can be seen.

@@ -55,7 +55,7 @@ class Features:
         )
 
     def linear(self, frame: pd.DataFrame) -> csr_matrix:
-        """Give a constant, standardised numbers, flags of missing ones, and a column a level."""
+        """Return a constant, standardised numbers, flags of missing ones, and a column a level."""
         import pandas as pd
         from scipy.sparse import csr_matrix, hstack
 
@@ -71,7 +71,7 @@ class Features:
         return hstack(blocks, format="csr")
 
     def coded(self, frame: pd.DataFrame) -> np.ndarray:
-        """Give a constant, numbers as they are or NaN, then levels as codes by frequency."""
+        """Return a constant, numbers as they are or NaN, then levels as codes by frequency."""
         numbers = frame[list(self.mean)].to_numpy().clip(-LARGEST, LARGEST)
         codes = [levels.codes(frame[name]) for name, levels in self.levels.items()]
         return np.column_stack([np.ones(len(frame)), numbers, *codes])

@@ -38,7 +38,7 @@ def draws(rows: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> np
 
 
 def interval(replicates: np.ndarray) -> tuple[float | None, float | None]:
-    """Give the 95% percentile interval of a bootstrap; None, None where it has no figures."""
+    """Return the 95% percentile interval of a bootstrap; None, None where it has no figures."""
     figures = replicates[np.isfinite(replicates)]
     if not len(figures):
         return None, None
@@ -47,7 +47,7 @@ def interval(replicates: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def corrected_interval(figures: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the 95% interval of the mean of figures from repeated cross-validation.
+    """Return the 95% interval of the mean of figures from repeated cross-validation.
 
     Parameters
     ----------

@@ -231,7 +231,7 @@ class _Task:
         return int(self.counts.min())
 
     def codes(self, labels: np.ndarray) -> np.ndarray:
-        """Give the classes of labels as they are given; above the last one if unknown."""
+        """Return the classes of labels as they are given; above the last one if unknown."""
         import pandas as pd
 
         column = pd.DataFrame({self.target.name: labels})
@@ -244,9 +244,9 @@ def _check_options(
     if folds < 2 or repeats < 1:
         raise UsageError("folds or repeats are too few; give 2 folds or more, 1 repeat or more")
     if not 0 <= seed < 2**32:
-        raise UsageError(f"the seed is {seed}; 0 or more is wanted, and less than 2**32")
+        raise UsageError(f"the seed is {seed}; expected 0 or more, and less than 2**32")
     if not 0 < precision <= 1:
-        raise UsageError(f"the precision is {precision}; above 0 and at most 1 is wanted")
+        raise UsageError(f"the precision is {precision}; expected above 0 and at most 1")
     slugs = [_slug(name) for name in (NOTHING, WEIGHTS, MOVING, RANDOM, *names)]
     for name in names:
         if not _slug(name).strip("_") or slugs.count(_slug(name)) > 1:
@@ -264,7 +264,7 @@ def _task(frame: pd.DataFrame, schema: Schema, note: Note) -> _Task:
         target = replace(target, kind=Kind.CATEGORICAL)  # whole numbers may name classes, too
     columns = tuple(column for column in modelled(schema) if column.name != target.name)
     if not columns:
-        raise DataError("the schema has no modelled column besides the target; one is wanted")
+        raise DataError("the schema has no modelled column besides the target; expected one")
     for column in (*columns, target):
         if column.name not in frame.columns:
             raise DataError(
@@ -287,7 +287,7 @@ def _task(frame: pd.DataFrame, schema: Schema, note: Note) -> _Task:
 
 
 def _possible(folds: int, task: _Task, note: Note) -> int:
-    """Give as many folds as the smallest class has rows, or those asked for if it has enough."""
+    """Return as many folds as the smallest class has rows, or those asked for if it has enough."""
     if task.positives < 2:
         raise DataError(
             f"a class of {task.target.name!r} has 1 row; cross-validation wants 2 of each class, "
@@ -301,7 +301,7 @@ def _possible(folds: int, task: _Task, note: Note) -> int:
 def _methods(
     task: _Task, resamplers: Mapping[str, Resample], strategy: Any, note: Note
 ) -> dict[str, Method]:
-    """Give the baselines, then what is to be judged."""
+    """Return the baselines, then what is to be judged."""
     if isinstance(strategy, Mapping):
         classes = task.codes(np.array(list(strategy), dtype=object)).tolist()
         if any(code >= len(task.counts) for code in classes):
@@ -433,7 +433,7 @@ def _words(gain: _Gain) -> str:
 
 
 def _reach(gain: _Gain) -> float:
-    """Give the smallest gain that the interval could have shown."""
+    """Return the smallest gain that the interval could have shown."""
     return float(gain["high"] - gain["low"]) / 2
 
 
@@ -473,7 +473,7 @@ def _curves(figures: Figures, folds: int) -> dict[str, Any]:
 def _scores(
     figures: Figures, gains: _Gains, methods: Sequence[str], judged: Sequence[str], folds: int
 ) -> Iterator[Score]:
-    """Give the headline first, then what it rests on."""
+    """Yield the headline first, then what it rests on."""
     models = f"mean over {len(CLASSIFIERS)} models"
     moved = [name for name in methods if name != MOVING]
     for method in [*judged, *(name for name in moved if name not in (*judged, NOTHING))]:

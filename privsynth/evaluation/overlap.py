@@ -46,7 +46,7 @@ class Overlap:
 
 
 def row_hashes(frame: pd.DataFrame, columns: Sequence[Column]) -> npt.NDArray[np.uint64]:
-    """Give one number a row: equal rows, however stored, have equal numbers."""
+    """Return one number a row: equal rows, however stored, have equal numbers."""
     import pandas as pd
 
     hashes = pd.util.hash_pandas_object(canonical(frame, columns), index=False)
@@ -145,7 +145,7 @@ def check_overlap(
 
 
 def _excessive(count: int, sizes: npt.NDArray[np.intp], share: float) -> bool:
-    """Say whether so many holdout rows with an equal training row are too many for chance.
+    """Return whether so many holdout rows with an equal training row are too many for chance.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ SYNTHETIC_ROWS = 100
 
 
 class Verdict(StrEnum):
-    """What is said of a score. None of them says that a table is without risk."""
+    """What a policy concludes from a score. No verdict means that a table is without risk."""
 
     FAIL = "FAIL"
     WARN = "WARN"
@@ -49,7 +49,7 @@ def _number(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Policy:
-    """The most that attacks may have shown, and the least that a table must be worth.
+    """Thresholds: the most that attacks may show, and the least that a table must be worth.
 
     A threshold is held against the lower end of a score's 95% interval: what is missed was shown,
     and is not a matter of chance.
@@ -107,24 +107,24 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise ConfigError("'name' is wanted as a text")
+            raise ConfigError("expected 'name' as a text")
         for key in ("inconclusive", "missed"):
             if getattr(self, key) not in ("warn", "fail"):
-                raise ConfigError(f"{key!r} is wanted as warn or fail")
+                raise ConfigError(f"expected {key!r} as warn or fail")
         for key in _THRESHOLDS:
             most = math.inf if key in _UNBOUNDED else 1.0
             value = getattr(self, key)
             if not _number(value) or not 0 <= value <= most:
                 wanted = "a number from 0" if most == math.inf else "a share between 0 and 1"
-                raise ConfigError(f"{key!r} is wanted as {wanted}")
+                raise ConfigError(f"expected {key!r} as {wanted}")
         if not isinstance(self.floors, Mapping) or not all(
             isinstance(name, str) and _number(least) for name, least in self.floors.items()
         ):
-            raise ConfigError("'floors' is wanted as scores' names, each with its least value")
+            raise ConfigError("expected 'floors' as names of scores, each with its least value")
 
     @classmethod
     def of(cls, given: str | Path) -> Policy:
-        """Give a built-in policy by its name, or read a file.
+        """Return a built-in policy by its name, or read a file.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class Policy:
         return policy
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the policy as JSON values."""
+        """Return the policy as JSON values."""
         return asdict(self)
 
     @classmethod
@@ -186,13 +186,13 @@ POLICIES: Mapping[str, Policy] = {
 
 
 def policy_file(given: Policy | str | Path | None) -> Path | None:
-    """Return the file that a policy is to be read from; None where it is built in or no path."""
+    """Return the file of a policy; None if it is built in or not a path."""
     return Path(given) if isinstance(given, str | Path) and given not in POLICIES else None
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the gate says of one score.
+    """The verdict on one score.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def apply_policy(
     holdout_rows: int | None = None,
     claim: float = math.inf,
 ) -> tuple[Finding, ...]:
-    """Hold an evaluation against a policy.
+    """Apply a policy to an evaluation.
 
     Parameters
     ----------
@@ -269,12 +269,12 @@ def apply_policy(
 
 
 def passed(findings: Iterable[Finding]) -> bool:
-    """Say whether nothing among the findings stops a release."""
+    """Return whether nothing among the findings stops a release."""
     return not any(finding.fails for finding in findings)
 
 
 def overall(findings: Iterable[Finding]) -> Verdict:
-    """Give the worst verdict among the findings; without any, nothing can be concluded."""
+    """Return the worst verdict among the findings; without any, nothing can be concluded."""
     verdicts = {finding.verdict for finding in findings}
     for verdict in (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE):
         if verdict in verdicts:
@@ -283,7 +283,7 @@ def overall(findings: Iterable[Finding]) -> Verdict:
 
 
 def found(evaluation: Evaluation) -> tuple[Finding, ...]:
-    """Give the findings that an evaluation carries, in its order; none where none was judged.
+    """Return the findings stored in an evaluation, in order; empty if no policy was applied.
 
     Raises
     ------
@@ -354,11 +354,12 @@ def _rule(name: str) -> _Rule | None:
 
 
 def _few(holdout: int, synthetic: int) -> str:
-    """Say which table is too small for an attack to tell anything; empty where none is."""
+    """Return which table is too small for an attack to be conclusive; empty if none is."""
     if holdout < HOLDOUT_ROWS:
-        return f"a holdout of {holdout:,} rows is too small, {HOLDOUT_ROWS:,} are wanted"
+        return f"a holdout of {holdout:,} rows is too small; at least {HOLDOUT_ROWS:,} are needed"
     if synthetic < SYNTHETIC_ROWS:
-        return f"a synthetic table of {synthetic:,} rows is too small, {SYNTHETIC_ROWS} are wanted"
+        least = SYNTHETIC_ROWS
+        return f"a synthetic table of {synthetic:,} rows is too small; at least {least} are needed"
     return ""
 
 
@@ -429,15 +430,15 @@ def _floors(evaluation: Evaluation, policy: Policy) -> Iterator[Finding]:
             fails = policy.inconclusive == "fail"
             yield Finding(name, Verdict.INCONCLUSIVE, fails, None, least, why)
         elif bound < least:
-            words = f"at least {bound:.3g} was reached, and {least:.3g} is wanted"
+            words = f"at least {bound:.3g} was reached; expected {least:.3g}"
             yield Finding(name, missed, policy.missed == "fail", bound, least, words)
         else:
-            words = f"at least {bound:.3g} was reached, and {least:.3g} is wanted"
+            words = f"at least {bound:.3g} was reached; expected {least:.3g}"
             yield Finding(name, Verdict.MET, False, bound, least, words)
 
 
 def _smallest(score: Score, rule: _Rule, threshold: float) -> str:
-    """Say how large a leak must be for its lower bound to pass the threshold."""
+    """Return how large a leak must be for its lower bound to pass the threshold."""
     members = int(score.detail.get("members", 0))
     if rule.unit == "count" and "least" in score.detail:
         return f"fewer than {score.detail['least']:,.0f} rows would have gone unseen"
@@ -452,7 +453,7 @@ def _smallest(score: Score, rule: _Rule, threshold: float) -> str:
 
 
 def _least_share(n: int, threshold: float) -> float:
-    """Give the least share of `n` whose Clopper-Pearson bound (95%) is above the threshold."""
+    """Return the least share of `n` whose Clopper-Pearson bound (95%) is above the threshold."""
     import numpy as np
     from scipy.stats import beta
 

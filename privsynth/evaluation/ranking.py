@@ -42,12 +42,12 @@ class Ranking:
         return float(self.found[-1])
 
     def recall_at(self, precision: float) -> float:
-        """Give the highest recall at a precision or above; 0 where no threshold has it."""
+        """Return the highest recall at a precision or above; 0 where no threshold has it."""
         precise = self.found >= precision * self.taken
         return float(self.found[precise].max(initial=0.0) / self.positives)
 
     def precision_at(self, recalls: np.ndarray) -> np.ndarray:
-        """Give the precision at the first threshold that reaches each recall.
+        """Return the precision at the first threshold that reaches each recall.
 
         It is not interpolated, so that the area below is the average precision.
         """
@@ -57,24 +57,24 @@ class Ranking:
         return precisions
 
     def f1_at(self, thresholds: np.ndarray) -> np.ndarray:
-        """Give the F1 of calling positive what is at or above each threshold."""
+        """Return the F1 of calling positive what is at or above each threshold."""
         places = np.searchsorted(-self.thresholds, -thresholds, side="right")
         found, taken = np.append(0.0, self.found)[places], np.append(0.0, self.taken)[places]
         scores: np.ndarray = 2 * found / (taken + self.positives)
         return scores
 
     def best_threshold(self) -> float:
-        """Give the threshold of the highest F1; the highest one where several have it."""
+        """Return the threshold of the highest F1; the highest one where several have it."""
         return float(self.thresholds[np.argmax(self.found / (self.taken + self.positives))])
 
 
 def brier(positive: np.ndarray, chances: np.ndarray) -> float:
-    """Give the mean squared difference between chance and truth."""
+    """Return the mean squared difference between chance and truth."""
     return float(np.mean((chances - positive) ** 2))
 
 
 def calibration_error(positive: np.ndarray, chances: np.ndarray) -> float:
-    """Give the expected calibration error in ten bins of about equal mass.
+    """Return the expected calibration error in ten bins of about equal mass.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class Score:
     detail: Mapping[str, float] = field(default_factory=dict)
 
     def _sound(self) -> bool:
-        """Whether each field is of its type: what is read from a file may be anything."""
+        """Whether each field has its type; a file may hold anything."""
         return (
             all(isinstance(text, str) for text in (self.family, self.name, self.meaning))
             and self.better in get_args(Better)
@@ -102,7 +102,7 @@ class Evaluation:
         raise KeyError(name)
 
     def to_json(self) -> str:
-        """Give the evaluation as JSON text, in the form that `docs/evaluation.md` lays down."""
+        """Return the evaluation as JSON text, in the form that `docs/evaluation.md` lays down."""
         state = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -149,7 +149,7 @@ class Evaluation:
         return evaluation
 
     def _sound(self) -> bool:
-        """Whether all that a report reads of it is of the type that is promised."""
+        """Whether all entries that a report reads have their types."""
         if not isinstance(self.about, Mapping):
             return False
         rows = self.about.get("rows", {})
@@ -170,7 +170,7 @@ def _is_figure(value: Any) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """Give a JSON value with null for what is no finite number, which JSON cannot hold."""
+    """Replace numbers that are not finite by null, since JSON cannot hold them."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -92,13 +92,13 @@ class Tables:
 
 def _check(frame: pd.DataFrame, schema: Schema, table: str) -> None:
     if not len(frame):
-        raise DataError(f"the {table} table has no rows; at least one is wanted")
+        raise DataError(f"the {table} table has no rows; expected at least one")
     given = [str(name) for name in frame.columns]
     for name in schema.names:
         if given.count(name) != 1:
             count = "no" if name not in given else "more than one"
             raise DataError(
-                f"the {table} table has {count} column {name!r}, and one is wanted"
+                f"the {table} table has {count} column {name!r}; expected one"
                 f"{did_you_mean(name, given)}"
             )
     for name in given:

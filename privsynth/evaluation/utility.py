@@ -24,7 +24,7 @@ __all__ = ["train_synthetic_test_real"]
 ROWS = 50_000
 CLASSES = 20
 NAMED = 10  # rows that a class must have before a report names it
-BLOCK = 25  # resamples that are scored at a time, which bounds the memory
+RESAMPLES_AT_ONCE = 25  # resamples that are scored at a time, which bounds the memory
 
 
 def train_synthetic_test_real(
@@ -146,7 +146,7 @@ class Task:
         return frame.loc[known].drop(columns=self.target), truth[known]
 
     def lacks(self, truth: np.ndarray) -> str:
-        """Say what a table lacks to be learnt from; nothing where it can be."""
+        """Return what a table lacks to be learnt from; nothing where it can be."""
         if len(truth) < 2:
             return "fewer than two rows with the target"
         if self.classes and len(np.unique(truth)) < 2:
@@ -167,7 +167,7 @@ def _obstacle(holdout: object, target: Column | None, columns: tuple[Column, ...
 
 
 def _as_predicted(target: Column, train: pd.DataFrame) -> Column:
-    """Give the target as a class where its numbers are few or listed."""
+    """Return the target as a class where its numbers are few or listed."""
     listed = isinstance(target.domain, Levels) or train[target.name].nunique() <= 2
     return replace(target, kind=Kind.CATEGORICAL) if target.kind.continuous and listed else target
 
@@ -263,8 +263,8 @@ def _score(
         reason = f"the synthetic table has {obstacle}" if obstacle else _HOLDOUT_LACKS
         return Score("utility", name, None, real=figure(real), better=metric.better, meaning=reason)
     replicates = [
-        metric.compute(draws[start : start + BLOCK], truth, mine)
-        for start in range(0, len(draws), BLOCK)
+        metric.compute(draws[start : start + RESAMPLES_AT_ONCE], truth, mine)
+        for start in range(0, len(draws), RESAMPLES_AT_ONCE)
     ]
     low, high = metrics.interval(np.concatenate(replicates))
     words = f"{metric.words}: {learner.words} trained on the synthetic rows and tested on "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from privsynth.coding import MOST_CLASSES
+from privsynth.coding import MAX_INTEGER_CLASSES
 from privsynth.engines import ENGINES, PRIVATE, PrivateSynthesizer, Synthesizer, traits
 from privsynth.errors import DataError, UsageError
 from privsynth.packages import need
@@ -93,7 +93,7 @@ def check_rows(train: Table, k: int) -> None:
     """Refuse a table of fewer than 2 k rows."""
     if train.n_rows < 2 * k:
         raise DataError(
-            f"{train.name}: has {train.n_rows} rows to train on, and at least {2 * k} are wanted "
+            f"{train.name}: has {train.n_rows} rows to train on, and at least {2 * k} are needed "
             f"when nothing may rest on fewer than {k}; give more rows or lower --k"
         )
 
@@ -123,5 +123,5 @@ def check_classes(train: Table, target: str, classes: int, nulls: int) -> None:
 
 
 def _discrete(target: Column, classes: int) -> bool:
-    few = target.kind is Kind.INTEGER and classes <= MOST_CLASSES
+    few = target.kind is Kind.INTEGER and classes <= MAX_INTEGER_CLASSES
     return few or target.kind in (Kind.BOOLEAN, Kind.CATEGORICAL, Kind.ORDINAL)

@@ -53,10 +53,10 @@ if TYPE_CHECKING:
 __all__ = ["Augmentation", "augment_table", "by_label", "grow", "grow_privately"]
 HANDFUL = 5
 ENOUGH = 20
-MOST_CLASSES = 100
-MOST_OTHERS = 5_000
-MOST_CANDIDATES = 30_000
-MOST_TRIES = 20
+MAX_CLASSES = 100
+MAX_OTHERS = 5_000
+MAX_CANDIDATES = 30_000
+MAX_TRIES = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +102,11 @@ class Augmentation:
         return smote_mirrors(real, synthetic, self.model.schema, seed=self.seed)
 
     def without_real(self) -> Augmentation:
-        """Give the same without the real rows, for what may be kept longer than they are."""
+        """Return the same without the real rows, for what may be kept longer than they are."""
         return replace(self, real=self.real.take(np.zeros(0, int)))
 
     def table(self) -> pa.Table:
-        """Give the real rows, then the synthetic ones."""
+        """Return the real rows, then the synthetic ones."""
         real = self.real.to_arrow()
         names = real.schema.names
         columns = [_joined(real.column(name), self.synthetic.column(name)) for name in names]
@@ -122,7 +122,7 @@ class Augmentation:
         return f"Augmentation({'; '.join((f'{added} synthetic rows of {classes}', *self.notes))})"
 
     def _gain(self) -> tuple[str, str]:
-        """Say how many rows were added, and of how many classes."""
+        """Return how many rows were added, and of how many classes."""
         added = sum(more for _, more in self.counts.values())
         gained = sum(1 for _, more in self.counts.values() if more)
         return f"{added:,}", f"{gained} class{'' if gained == 1 else 'es'}"
@@ -172,7 +172,7 @@ class Augmentation:
         before_after(real, labels[0], new, labels[1], schema, out, majority=most, seed=self.seed)
 
     def _minority(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Give the real and the synthetic rows of the classes that gained."""
+        """Return the real and the synthetic rows of the classes that gained."""
         synthetic = to_frame(self.synthetic, "pandas")
         real = to_frame(self.real.to_arrow(), "pandas")
         gained = [label for label, (_, more) in self.counts.items() if more]
@@ -417,7 +417,7 @@ def grow_privately(
 
 
 def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:
-    """Give the classes that the schema declares, in the storage type that it declares."""
+    """Return the classes that the schema declares, in the storage type that it declares."""
     place = f"{table.name}, column {target!r}"
     codec = declared_codec(schema) if schema[target].source is Source.DECLARED else None
     if codec is None or codec.target is None or not codec.classes:
@@ -427,9 +427,9 @@ def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:
         )
     coding = codec.codings[codec.target]
     n = len(coding.low) if isinstance(coding, Cells) else len(getattr(coding, "levels", ()))
-    if not 2 <= n <= MOST_CLASSES:
+    if not 2 <= n <= MAX_CLASSES:
         raise UsageError(
-            f"{place}: the schema declares {n} classes, and 2 to {MOST_CLASSES} are wanted; "
+            f"{place}: the schema declares {n} classes; expected 2 to {MAX_CLASSES}; "
             "choose another target"
         )
     told = coding.decode(np.arange(n, dtype=np.int32), np.random.default_rng(0))
@@ -447,7 +447,7 @@ def _settled(classes: Sequence[Any], strategy: Any, spelled: str | None) -> Any:
 
 
 def _lacking(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
-    """Give how many rows each class is to gain, by counts with noise in them."""
+    """Return how many rows each class is to gain, by counts with noise in them."""
     held = {label: n for label, n in counts.items() if n > 0}
     if isinstance(strategy, Mapping):
         return {label: max(0, n - held[label]) for label, n in strategy.items() if label in held}
@@ -465,7 +465,7 @@ def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:
             f"{place}: holds dates or times, which are no classes; store them as text or as "
             "categories, or name another target"
         )
-    if classes > MOST_CLASSES or 2 * classes > table.n_rows:
+    if classes > MAX_CLASSES or 2 * classes > table.n_rows:
         raise DataError(
             f"{place}: has {classes} different values in {table.n_rows} rows, which is too many "
             "for classes; name another target"
@@ -473,7 +473,7 @@ def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:
 
 
 def _wanted(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
-    """Give how many rows each class is to gain."""
+    """Return how many rows each class is to gain."""
     if isinstance(strategy, int | float) and not isinstance(strategy, bool):
         return _by_ratio(counts, float(strategy))
     if isinstance(strategy, Mapping):
@@ -488,7 +488,7 @@ def _wanted(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
     except (TypeError, ValueError):
         raise UsageError(
             "the sampling strategy is none that over-sampling knows; give a ratio, 'minority', "
-            "'not majority', 'all', 'auto', or the rows wanted of each class"
+            "'not majority', 'all', 'auto', or the number of rows of each class"
         ) from None
     return {classes[c]: int(n) for c, n in made.items()}
 
@@ -496,12 +496,12 @@ def _wanted(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
 def _by_ratio(counts: Mapping[Any, int], ratio: float) -> dict[Any, int]:
     if len(counts) != 2:
         raise UsageError(
-            f"a ratio is for two classes, and the target has {len(counts)}; give the rows wanted "
-            "of each class with --sampling-strategy, or leave the ratio out to fill all up"
+            f"a ratio is for two classes, and the target has {len(counts)}; give the number of "
+            "rows of each class with --sampling-strategy, or leave the ratio out to fill all up"
         )
     if not 0 < ratio <= 1:
         raise UsageError(
-            f"a ratio of {ratio:g} was given; minority rows by majority rows are wanted, above 0 "
+            f"a ratio of {ratio:g} was given; expected minority rows by majority rows, above 0 "
             "and at most 1"
         )
     most = max(counts.values())
@@ -552,7 +552,7 @@ def by_label(
 
 
 def _spellings(label: Any, spelled: str | None = None) -> Iterator[str]:
-    """Give the texts that mean a label: Python's, JSON's, and the file's."""
+    """Yield the texts that mean a label: Python's, JSON's, and the file's."""
     if isinstance(label, np.generic):
         label = label.item()
     yield str(label)
@@ -574,7 +574,7 @@ def _spellings(label: Any, spelled: str | None = None) -> Iterator[str]:
 
 
 def _loosely(label: Any) -> Iterator[str]:
-    """Give texts that mean a label where no other label is written so."""
+    """Yield texts that mean a label where no other label is written so."""
     text = str(label).strip()
     if isinstance(label, bool | np.bool_):
         yield from (("true", "yes", "y", "t") if label else ("false", "no", "n", "f"))
@@ -618,7 +618,7 @@ def _learnt(
     plan: Plan,
     rng: np.random.Generator,
 ) -> tuple[Table, int]:
-    """Give the rows to learn, and the fewest that anything learnt may rest on."""
+    """Return the rows to learn, and the fewest that anything learnt may rest on."""
     least = min(counts[label] for label in growing)
     if plan.holds_rows:
         return table, min(plan.k, *counts.values())
@@ -629,7 +629,7 @@ def _learnt(
     enough = [label for label, n in counts.items() if n >= k and label not in growing]
     others = [_rows_of(table, target, label) for label in enough]
     rest = np.concatenate([*others, np.zeros(0, np.intp)])
-    most = max(len(own), MOST_OTHERS)
+    most = max(len(own), MAX_OTHERS)
     if plan.fit_on == "auto" and len(rest) > most:
         rest = rng.choice(rest, most, replace=False)
     return table.take(np.sort(np.concatenate([own, rest]))), k
@@ -642,7 +642,7 @@ def _rows_of(table: Table, target: str, label: Any) -> npt.NDArray[np.intp]:
 
 
 def _declared(schema: Schema | None, table: Table, target: str) -> Schema:
-    """Give what is declared, and that the target is a category whatever it is stored as."""
+    """Return what is declared, and that the target is a category whatever it is stored as."""
     said = [column for column in schema or () if column.name != target]
     dtype = str(table.schema.field(target).type)
     aim = Column(target, Kind.CATEGORICAL, dtype, given=frozenset({"kind"}))
@@ -672,12 +672,12 @@ def _selected(
     codec, rng = model.codec, np.random.default_rng(stream)
     where = codec.conditions({str(model.card.target): label})
     others = np.setdiff1d(np.arange(table.n_rows), own)
-    most = max(len(own), MOST_OTHERS)
+    most = max(len(own), MAX_OTHERS)
     if len(others) > most:
         others = np.sort(rng.choice(others, most, replace=False))
     real, rest = (codec.encode(table.take(some).to_arrow()) for some in (own, others))
     with threadpool_limits(1):  # sums depend on how many threads have shared them
-        candidates = model.model.sample(min(2 * n, MOST_CANDIDATES), rng, where=where)
+        candidates = model.model.sample(min(2 * n, MAX_CANDIDATES), rng, where=where)
         if isinstance(candidates, pa.Table):
             raise UsageError("a model that holds rows gives no candidates to select from")
         kept = candidates[chosen(codec, real, rest, candidates, n, rng)]
@@ -715,7 +715,7 @@ def _unpooled(
 
 
 def _nearest(drawn: pa.ChunkedArray, real: pa.ChunkedArray, coding: Cells) -> pa.Array:
-    """Give the real category nearest to each number drawn, where categories are numbers."""
+    """Return the real category nearest to each number drawn, where categories are numbers."""
     categories = real.combine_chunks().dictionary_decode().unique().drop_null()
     if not len(categories):
         return drawn
@@ -733,7 +733,7 @@ def _nearest(drawn: pa.ChunkedArray, real: pa.ChunkedArray, coding: Cells) -> pa
 def _identified(
     synthetic: pa.Table, real: Table, codec: Codec, rng: np.random.Generator
 ) -> pa.Table:
-    """Give synthetic rows ids of their own: none is another's, and none a real row's."""
+    """Return synthetic rows ids of their own: none is another's, and none a real row's."""
     n = synthetic.num_rows
     for j, coding in enumerate(codec.codings):
         if not (isinstance(coding, SurrogateCodes) and coding.column.unique):
@@ -741,7 +741,7 @@ def _identified(
         old = synthetic.column(j).combine_chunks()
         taken = real.value_counts(coding.name)[0]
         fresh = pa.nulls(0, old.type)
-        for i in range(MOST_TRIES):
+        for i in range(MAX_TRIES):
             if len(fresh) >= n:
                 break
             made = coding.decode(np.zeros(n, np.int32), rng, i * n).cast(old.type)
@@ -762,7 +762,7 @@ def _apart(
     """
     parts: list[pa.Table] = []
     have = 0
-    for each in stream.spawn(MOST_TRIES):
+    for each in stream.spawn(MAX_TRIES):
         drawn = _drawn(model, label, n - have, each)
         rng = np.random.default_rng(each)
         deals = [pa.array(rng.permutation(drawn.num_rows)) for _ in drawn.column_names]
@@ -780,7 +780,7 @@ def _apart(
 
 
 def _copies(drawn: pa.Table, real: pa.Table, schema: Schema) -> npt.NDArray[np.bool_]:
-    """Tell which rows equal one of a few real ones in every modelled column."""
+    """Return which rows equal one of a few real ones in every modelled column."""
     found = np.zeros(drawn.num_rows, dtype=bool)
     names = [column.name for column in schema if not column.kind.surrogate]
     for i in range(real.num_rows):

@@ -295,7 +295,7 @@ def _check_objects(X: npt.NDArray[Any]) -> None:
 
 
 def _from_polars(frame: Any) -> Any:
-    """Give a polars frame to pandas with the types that it has."""
+    """Return a polars frame to pandas with the types that it has."""
     import pandas as pd
 
     objects = [name for name, kind in frame.schema.items() if str(kind) == "Object"]
@@ -353,7 +353,7 @@ def _check_classes(schema: Schema, target: str, dtype: np.dtype[Any]) -> None:
 
 
 def _labels(drawn: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Give classes the type of the real ones; text as long as it is."""
+    """Return classes the type of the real ones; text as long as it is."""
     import pyarrow as pa
 
     if dtype.kind == "U":
@@ -399,7 +399,7 @@ def _joined(X: Any, new: pd.DataFrame, rng: np.random.Generator) -> Any:
 
 
 def _typed(new: pd.DataFrame, dtypes: Iterable[Any], rng: np.random.Generator) -> Any:
-    """Give synthetic columns the types of the real ones."""
+    """Return synthetic columns the types of the real ones."""
     import pandas as pd
 
     columns = (new.iloc[:, j] for j in range(new.shape[1]))
@@ -407,7 +407,7 @@ def _typed(new: pd.DataFrame, dtypes: Iterable[Any], rng: np.random.Generator) -
 
 
 def _as(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
-    """Give a column a type; where that holds no gap, others of its values stand in for gaps.
+    """Return a column a type; where that holds no gap, others of its values stand in for gaps.
 
     Noise makes gaps, and levels outside the schema, where no real row has one.
     """

@@ -22,10 +22,10 @@ __all__ = ["chosen"]
 
 
 TILT = 1.5
-MOST_WEIGHT = 20.0
+MAX_WEIGHT = 20.0
 BOOSTED = 2
-MOST_JUDGED = 5_000
-MOST_LEVELS = 250
+MAX_JUDGED = 5_000
+MAX_LEVELS = 250
 FURTHEST = 13.0
 
 
@@ -59,11 +59,11 @@ def chosen(
     The weight of a candidate is the density ratio of the minority to the candidates, by
     classification (Sugiyama, Suzuki & Kanamori, *Density Ratio Estimation in Machine Learning*,
     2012, ch. 4), with the minority's odds to the power of `TILT`, which leaves the order of rows
-    by their odds as it is and keeps fewer of the doubtful ones. No weight is above `MOST_WEIGHT`
+    by their odds as it is and keeps fewer of the doubtful ones. No weight is above `MAX_WEIGHT`
     mean weights.
     """
     columns = [j for j in range(candidates.shape[1]) if j != codec.target]
-    judged = candidates[rng.permutation(len(candidates))[:MOST_JUDGED]]
+    judged = candidates[rng.permutation(len(candidates))[:MAX_JUDGED]]
     seed = int(rng.integers(2**31))
     real = _log_odds(codec, columns, minority, others, candidates, seed)
     made = _log_odds(codec, columns, judged, others, candidates, seed)
@@ -75,7 +75,7 @@ def chosen(
 def _log_odds(
     codec: Codec, columns: Sequence[int], these: Codes, those: Codes, at: Codes, seed: int
 ) -> Floats:
-    """Give the log density ratio of `these` to `those` at rows, as boosted trees see it."""
+    """Return the log density ratio of `these` to `those` at rows, as boosted trees see it."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     rows = np.concatenate([these, those])[:, columns]
@@ -99,14 +99,14 @@ def _log_odds(
 
 
 def _label(codec: Codec, j: int) -> bool:
-    """Tell whether a column's codes have no order; those of too many labels count as ordered."""
-    return not codec.codings[j].ordered and codec.sizes[j] <= MOST_LEVELS
+    """Return whether a column's codes have no order; those of too many labels count as ordered."""
+    return not codec.codings[j].ordered and codec.sizes[j] <= MAX_LEVELS
 
 
 def _capped(log_weights: Floats) -> Floats:
-    """Give weights that sum to 1, none above `MOST_WEIGHT` times their mean."""
+    """Return weights that sum to 1, none above `MAX_WEIGHT` times their mean."""
     weights = np.exp(log_weights - log_weights.max())
-    most = MOST_WEIGHT / len(weights)
+    most = MAX_WEIGHT / len(weights)
     for _ in range(20):
         weights = np.minimum(weights / weights.sum(), most)
     return np.asarray(weights / weights.sum())

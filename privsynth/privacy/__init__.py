@@ -1,4 +1,4 @@
-"""What may be learnt of the private rows, what was, and what that proves.
+"""Privacy as values: what may be learnt of the rows, what was learnt, and what that proves.
 
 Budgets, ledgers and guarantees are plain values; the accountant alone draws noise. Nothing
 here reads a table by itself.

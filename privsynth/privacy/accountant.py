@@ -22,7 +22,7 @@ from privsynth.privacy.ledger import Event, Ledger, mispriced
 
 __all__ = ["Accountant", "misstated"]
 
-LEAST_RHO = 1e-18
+MIN_RHO = 1e-18
 """The least that an answer may cost: the noise of a count is then about 1e9 rows."""
 
 Question = Callable[[Any], npt.NDArray[np.int64]]
@@ -47,7 +47,7 @@ class Accountant:
         from opendp import combinators, domains, measures, metrics, mod
 
         if ledger.budget is None:
-            raise ValueError("a ledger with a budget is wanted")
+            raise ValueError("expected a ledger with a budget")
         mod.enable_features("contrib", "honest-but-curious")
         self.ledger = ledger
         self.budget: Budget = ledger.budget
@@ -56,18 +56,18 @@ class Accountant:
             *self._space, measures.approximate(measures.zero_concentrated_divergence())
         )
         self.rho = self.budget.rho(delta) * (1 - SLACK)
-        """What may be spent in all."""
+        """The rho that may be spent in total."""
         self._ask = combinators.make_privacy_filter(
             odometer, d_in=self.budget.rows_per_unit, d_out=(self.budget.rho(delta), delta)
         )(private)
 
     @property
     def left(self) -> float:
-        """What is left to be spent."""
+        """The rho that is still available."""
         return max(self.rho - self.ledger.rho, 0.0)
 
     def scale(self, sensitivity: float, rho: float) -> float:
-        """Give the scale of noise at which an answer costs `rho`.
+        """Return the scale of noise at which an answer costs `rho`.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Accountant:
         BudgetExceeded
             Nothing is left to be spent, or next to nothing.
         """
-        if not rho >= LEAST_RHO:
+        if not rho >= MIN_RHO:
             raise BudgetExceeded(
                 f"an answer is to cost rho {rho:.3g}, at which noise would drown it; ask for "
                 "fewer answers, or allow a larger epsilon"
@@ -119,7 +119,7 @@ class Accountant:
     def greatest(
         self, query: str, detail: str, question: Question, sensitivity: int, scale: float
     ) -> int:
-        """Give the position of (nearly) the greatest of the whole numbers that `question` gives.
+        """Return the position of (nearly) the greatest of the integers that `question` returns.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class Accountant:
         rho: float,
         delta: float,
     ) -> dict[str, int]:
-        """Give noisy counts of the keys that enough rows hold.
+        """Return noisy counts of the keys that enough rows hold.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class Accountant:
         )
 
     def _answer(self, noise: Any, event: Event) -> Any:
-        """Charge the ledger with the price that OpenDP names, then ask."""
+        """Charge the ledger OpenDP's price, then ask."""
         from opendp import combinators
 
         price = noise.map(self.budget.rows_per_unit)
@@ -214,7 +214,7 @@ class Accountant:
 
 
 def misstated(ledger: Ledger) -> Iterator[str]:
-    """Say which answers of a ledger have a price that their noise does not have.
+    """Yield a line for each answer whose price does not follow from its noise.
 
     Parameters
     ----------
@@ -255,15 +255,15 @@ _ANSWERED_BY: Mapping[str, tuple[str, ...]] = {
     "domain": ("discrete gaussian", "gaussian threshold"),
 }
 """Which mechanisms give the answer to which query."""
-MOST_SCALE = 2.0**40
+MAX_SCALE = 2.0**40
 """No count has so much noise."""
 
 
 def _is_a_tail(delta: float, scale: float, rows: int) -> bool:
-    """Say whether there is a threshold at which the counts of keys have this delta."""
+    """Return whether there is a threshold at which the counts of keys have this delta."""
     from opendp import domains, measurements, metrics, mod
 
-    if not scale < MOST_SCALE:
+    if not scale < MAX_SCALE:
         return False
     mod.enable_features("contrib", "honest-but-curious")
     space = (
@@ -280,7 +280,7 @@ def _is_a_tail(delta: float, scale: float, rows: int) -> bool:
 
 
 def _least(delta_at: Callable[[int], float], rows: int, scale: float, delta: float) -> int:
-    """Find the least threshold whose delta is as allowed."""
+    """Find the least threshold whose delta is allowed."""
     low, high = rows, rows + int(50 * scale) + 50
     while low + 1 < high:
         middle = (low + high) // 2

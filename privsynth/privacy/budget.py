@@ -1,4 +1,4 @@
-"""The privacy loss that a fit may cause, and its two scales: epsilon and rho."""
+"""The privacy loss that a fit may cause, in epsilon and in rho."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Budget", "epsilon_of", "rho_of"]
 
 SLACK = 1e-9
 """The part of a budget that is left for the rounding of sums."""
-LEAST_DELTA, MOST_DELTA = 1e-100, 1e-3
-LEAST_EPSILON, MOST_EPSILON = 1e-4, 100.0
+MIN_DELTA, MAX_DELTA = 1e-100, 1e-3
+MIN_EPSILON, MAX_EPSILON = 1e-4, 100.0
 """Below the least epsilon nothing can be learnt; above the most, noise no longer shrinks."""
-MOST_ROWS_PER_UNIT = 10**6
-MOST_ROWS = 10**15
-MOST_NOISE = 1e9
+MAX_ROWS_PER_UNIT = 10**6
+MAX_ROWS = 10**15
+MAX_NOISE = 1e9
 """The largest standard deviation of a count's noise, in rows, when all is spent on one answer:
 every mechanism's whole numbers then fit in 64 bits."""
-MOST_RHO = 1e3
+MAX_RHO = 1e3
 """No budget allows a loss as great as this, and no fit has spent it: epsilon is above 1,000."""
-LEAST_RHO = 1e-300
+MIN_RHO = 1e-300
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("epsilon", "delta"):
             object.__setattr__(self, name, _real(name, getattr(self, name)))
-        if not LEAST_EPSILON <= self.epsilon < math.inf:
+        if not MIN_EPSILON <= self.epsilon < math.inf:
             raise UsageError(
                 f"epsilon is {self.epsilon:g}; expected a finite number above 0, and not below "
-                f"{LEAST_EPSILON:g}, such as 1"
+                f"{MIN_EPSILON:g}, such as 1"
             )
-        if not LEAST_DELTA <= self.delta < MOST_DELTA:
+        if not MIN_DELTA <= self.delta < MAX_DELTA:
             raise UsageError(
-                f"delta is {self.delta:g}; expected a number above 0, not below {LEAST_DELTA:g} "
-                f"and below {MOST_DELTA:g}, such as 1e-6"
+                f"delta is {self.delta:g}; expected a number above 0, not below {MIN_DELTA:g} "
+                f"and below {MAX_DELTA:g}, such as 1e-6"
             )
         if not isinstance(self.unit, str) or not self.unit:
             raise UsageError("the privacy unit is 'row' or the name of a column; give one of them")
-        for name, most in (("rows_per_unit", MOST_ROWS_PER_UNIT), ("n_rows", MOST_ROWS)):
+        for name, most in (("rows_per_unit", MAX_ROWS_PER_UNIT), ("n_rows", MAX_ROWS)):
             value = getattr(self, name)
             if name == "n_rows" and value is None:
                 continue
@@ -98,19 +98,19 @@ class Budget:
             raise UsageError(
                 "a row is the privacy unit, so rows_per_unit is 1; name a column as the unit"
             )
-        if self.rows_per_unit / math.sqrt(2 * _rho_at_least(self.epsilon, self.delta)) > MOST_NOISE:
+        if self.rows_per_unit / math.sqrt(2 * _rho_at_least(self.epsilon, self.delta)) > MAX_NOISE:
             raise UsageError(
                 f"epsilon {self.epsilon:g} for units of up to {self.rows_per_unit} rows drowns "
                 "every count in noise; allow a larger epsilon or fewer rows per unit"
             )
         if self.n_rows is not None and self.delta >= 1 / self.n_rows:
             raise UsageError(
-                f"delta is {self.delta}, but below one in {self.n_rows} rows is wanted: a larger "
+                f"delta is {self.delta}, expected below one in {self.n_rows} rows: a larger "
                 "one allows that a whole row is told; give a smaller one"
             )
 
     def rho(self, delta: float = 0.0) -> float:
-        """Give the zero-concentrated privacy loss that the budget allows.
+        """Return the zero-concentrated privacy loss that the budget allows.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Budget:
 
 
 def _real(name: str, value: object) -> float | int:
-    """Return a number of any type as Python's own.
+    """Convert a number of any type to Python's own.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def _rho_at_least(epsilon: float, delta: float) -> float:
 
 @lru_cache(maxsize=64)
 def epsilon_of(rho: float, delta: float) -> float:
-    """Give the epsilon that a zero-concentrated privacy loss has at a delta.
+    """Return the epsilon that a zero-concentrated privacy loss has at a delta.
 
     Notes
     -----
@@ -156,9 +156,9 @@ def epsilon_of(rho: float, delta: float) -> float:
     mod.enable_features("contrib", "honest-but-curious")
     if rho == 0:
         return 0.0
-    if rho > MOST_RHO:
+    if rho > MAX_RHO:
         return math.inf
-    rho = max(rho, LEAST_RHO)  # below it the conversion divides by zero
+    rho = max(rho, MIN_RHO)  # below it the conversion divides by zero
     lossy: Any = measurements.make_user_measurement(
         domains.atom_domain(T="bool"),
         metrics.discrete_distance(),
@@ -173,11 +173,11 @@ def epsilon_of(rho: float, delta: float) -> float:
 
 @lru_cache(maxsize=64)
 def rho_of(epsilon: float, delta: float) -> float:
-    """Give the greatest zero-concentrated privacy loss whose epsilon at `delta` is as allowed.
+    """Return the greatest zero-concentrated privacy loss whose epsilon at `delta` is as allowed.
 
     Above an epsilon of 100 it no longer grows: noise is far below one row there.
     """
-    epsilon = min(epsilon, MOST_EPSILON)
+    epsilon = min(epsilon, MAX_EPSILON)
     low, high = 0.0, 1e-12
     while epsilon_of(high, delta) <= epsilon:
         low, high = high, 4 * high

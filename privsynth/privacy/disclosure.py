@@ -28,7 +28,7 @@ class Disclosure:
 
     def __post_init__(self) -> None:
         if not isinstance(self.k, int) or self.k < 1:
-            raise UsageError(f"k is {self.k!r}, but a whole number from 1 is wanted; use --k 10")
+            raise UsageError(f"k is {self.k!r}, expected a whole number from 1; use --k 10")
 
     @property
     def rules(self) -> tuple[str, ...]:

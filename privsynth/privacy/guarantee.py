@@ -54,7 +54,7 @@ def _exact(number: float) -> str:
 
 
 def uncovered(budget: Budget) -> tuple[str, ...]:
-    """Say what the guarantee does not speak of."""
+    """Return what the guarantee does not speak of."""
     whose = "row" if budget.unit == "row" else f"value of {budget.unit!r}"
     told = [
         "what the schema declares: kinds, levels and bounds are taken as public",

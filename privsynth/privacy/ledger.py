@@ -1,4 +1,4 @@
-"""What may be taken from the private rows, what was taken, and what that proves.
+"""The ledger: what was asked of the private rows, at which price.
 
 A `Budget` is what is allowed. An `Event` is the price of one answer, as plain data; the `Ledger`
 is the list of them, in the order in which they were charged; the `Guarantee` is what the list
@@ -15,12 +15,12 @@ from typing import Any, Literal, get_args
 
 from privsynth.errors import ArtefactError, BudgetExceeded
 from privsynth.files.documents import number, only, text
-from privsynth.privacy.budget import MOST_RHO, SLACK, Budget
+from privsynth.privacy.budget import MAX_RHO, SLACK, Budget
 from privsynth.privacy.guarantee import Guarantee, uncovered
 
 __all__ = ["Event", "Ledger", "mispriced"]
-LEAST_DELTA, MOST_DELTA = 1e-100, 1e-3
-LEAST_EPSILON, MOST_EPSILON = 1e-4, 100.0
+MIN_DELTA, MAX_DELTA = 1e-100, 1e-3
+MIN_EPSILON, MAX_EPSILON = 1e-4, 100.0
 """Below the least epsilon nothing can be learnt; above the most, noise no longer shrinks."""
 
 
@@ -56,7 +56,7 @@ class Event:
     scale: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the event as JSON values."""
+        """Return the event as JSON values."""
         state = asdict(self)
         exact = {key: state[key] for key in ("query", "detail", "mechanism")}
         return exact if self.mechanism == "exact" else state
@@ -71,7 +71,7 @@ class Event:
             Its mechanism is unknown here, or a figure is no price.
         """
         what = "ledger"
-        prices = {"rho": MOST_RHO, "delta": 1.0, "sensitivity": 1e300, "scale": 1e300}
+        prices = {"rho": MAX_RHO, "delta": 1.0, "sensitivity": 1e300, "scale": 1e300}
         only(
             state,
             {"query": True, "detail": False, "mechanism": True} | dict.fromkeys(prices, False),
@@ -98,7 +98,7 @@ class Ledger:
     ----------
     events : list of Event
     budget : Budget, optional
-        What may be spent in all. Without one, every answer is allowed.
+        The rho that may be spent in total. Without one, every answer is allowed.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -122,7 +122,7 @@ class Ledger:
         return max(self.budget.rho(self.delta) * (1 - SLACK) - self.rho, 0.0)
 
     def charge(self, event: Event) -> None:
-        """Write down an answer; the curator does so before it gives it.
+        """Record an answer; the curator does so before returning it.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class Ledger:
         self.events.append(event)
 
     def guarantee(self) -> Guarantee:
-        """Give what the ledger proves.
+        """Return what the ledger proves.
 
         Returns
         -------
@@ -170,7 +170,7 @@ class Ledger:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the ledger as JSON values."""
+        """Return the ledger as JSON values."""
         guarantee = self.guarantee()
         state: dict[str, Any] = {
             "guarantee": str(guarantee),
@@ -216,7 +216,7 @@ class Ledger:
 
 
 def mispriced(event: Event, rows_per_unit: int) -> bool:
-    """Say whether the rho of a noisy answer is not that of its sensitivity and scale.
+    """Return whether the rho of a noisy answer is not that of its sensitivity and scale.
 
     Notes
     -----
@@ -234,5 +234,5 @@ def mispriced(event: Event, rows_per_unit: int) -> bool:
 
 
 def _within(budget: Budget, rho: float, delta: float) -> bool:
-    """Tell whether a privacy loss is allowed."""
+    """Return whether a privacy loss is allowed."""
     return delta < budget.delta and rho <= budget.rho(delta)

@@ -1,4 +1,4 @@
-"""The account of one table: a file in which its owner counts what every fit may spend.
+"""The spending file of a table: its owner counts there what all fits may spend.
 
 The file is JSON. It states the total that the owner allows, and one entry for each fit, written
 before the fit draws any noise: a fit that fails has spent its budget all the same.
@@ -19,7 +19,7 @@ from typing import Any
 from privsynth.errors import BudgetExceeded, StorageError, UsageError, warn
 from privsynth.files import replacing
 from privsynth.files.documents import read_json, read_text
-from privsynth.privacy.budget import MOST_RHO, Budget, epsilon_of
+from privsynth.privacy.budget import MAX_RHO, Budget, epsilon_of
 
 __all__ = ["check_presence", "reserve", "spent"]
 
@@ -32,7 +32,7 @@ PATIENCE = 1.0
 def reserve(
     path: str | Path, budget: Budget, delta: float, what: str, *, new: bool = False
 ) -> float:
-    """Write down that a fit may spend a budget, if the total allows it.
+    """Record that a fit may spend a budget, if the total allows it.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def reserve(
 
 
 def spent(account: Mapping[str, Any]) -> float:
-    """Give the epsilon that all entries of an account have together, at its delta."""
+    """Return the epsilon of all entries of a spending file together, at its delta."""
     entries = account["entries"]
     rho = math.fsum(entry["rho"] for entry in entries)
     left = account["delta"] - math.fsum(entry["delta_spent"] for entry in entries)
@@ -104,7 +104,7 @@ def spent(account: Mapping[str, Any]) -> float:
 
 
 def check_presence(path: str | Path, new: bool) -> None:
-    """Refuse to open a new account by a slip of the pen, or in place of an old one.
+    """Refuse to open a spending file by mistake, or in place of an old one.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(entries, list):
         raise UsageError(f"{path}: has no list of 'entries'; restore it from a copy")
     for at, entry in enumerate(entries, 1):
-        for key, most in (("rho", MOST_RHO), ("delta_spent", 1.0)):
+        for key, most in (("rho", MAX_RHO), ("delta_spent", 1.0)):
             value: Any = entry.get(key) if isinstance(entry, dict) else None
             if type(value) not in (int, float) or not 0 <= value <= most:
                 raise UsageError(
@@ -160,7 +160,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep other fits from the account until this one has written its entry."""
+    """Lock the spending file until this fit has written its entry."""
     try:
         folder = os.open(path.parent, os.O_RDONLY)
         try:

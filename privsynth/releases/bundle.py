@@ -75,7 +75,7 @@ def check_folder(folder: str | Path) -> None:
 
 @contextmanager
 def opened(folder: str | Path) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`, and rename it into place on success.
+    """Return a temporary folder beside `folder`, and rename it into place on success.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def _output(folder: Path, model: FittedModel, escape: bool) -> dict[str, Any]:
 
 
 def _is_release(path: Path) -> bool:
-    """Say whether a folder holds a release and nothing else, so that it may be replaced."""
+    """Return whether a folder holds a release and nothing else, so that it may be replaced."""
     entries = {entry.name: entry for entry in path.iterdir()}
     if entries.keys() <= {PUBLIC, RESTRICTED}:
         return all(

@@ -124,7 +124,7 @@ def _facts(
     digests: Mapping[str, str],
     signed_by: str | None,
 ) -> dict[str, Any]:
-    """Give what every card says: the model, its table, and what the ledger proves."""
+    """Return what every card says: the model, its table, and what the ledger proves."""
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -144,7 +144,7 @@ def _facts(
 def claims(
     evaluation: Evaluation, policy: Policy, guarantee: Guarantee, *, holds_rows: bool
 ) -> dict[str, Any]:
-    """Give the part of a card that follows from the rest of it.
+    """Return the part of a card that follows from the rest of it.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def claims(
 
 
 def public_claims(guarantee: Guarantee, *, holds_rows: bool) -> dict[str, Any]:
-    """Give the part of a public card that follows from the rest of it.
+    """Return the part of a public card that follows from the rest of it.
 
     Returns
     -------
@@ -178,19 +178,19 @@ def public_claims(guarantee: Guarantee, *, holds_rows: bool) -> dict[str, Any]:
 
 
 def finding_dict(finding: Finding) -> dict[str, Any]:
-    """Give a finding as JSON values."""
+    """Return a finding as JSON values."""
     return asdict(finding) | {"verdict": str(finding.verdict)}
 
 
 def guarantee_dict(guarantee: Guarantee) -> dict[str, Any]:
-    """Give a guarantee as JSON values, in which an infinite epsilon is null."""
+    """Return a guarantee as JSON values, in which an infinite epsilon is null."""
     state = asdict(guarantee) | {"formal": guarantee.formal, "words": str(guarantee)}
     state["epsilon"] = guarantee.epsilon if math.isfinite(guarantee.epsilon) else None
     return dict(json.loads(json.dumps(state, allow_nan=False)))
 
 
 def salted_hash(path: str | Path, salt: str) -> str:
-    """Give the sha256 of a salt, followed by a file's bytes.
+    """Return the sha256 of a salt, followed by a file's bytes.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def salted_hash(path: str | Path, salt: str) -> str:
     except ValueError:
         start = b""
     if len(start) < 32:
-        raise UsageError("the salt is wanted as 64 hexadecimal digits or more, drawn at random")
+        raise UsageError("expected the salt as 64 hexadecimal digits or more, drawn at random")
     return sha256(Path(path), start=start)
 
 
@@ -231,7 +231,7 @@ def _warnings(evaluation: Evaluation, holds_rows: bool) -> Sequence[str]:
         )
     elif held_out < HOLDOUT_ROWS:
         told.append(
-            f"the holdout has {held_out:,} rows, and {HOLDOUT_ROWS:,} are wanted: small leaks "
+            f"the holdout has {held_out:,} rows, and {HOLDOUT_ROWS:,} are needed: small leaks "
             "could not have been seen"
         )
     if holds_rows:

@@ -16,7 +16,7 @@ __all__ = [
     "CARD",
     "CROISSANT",
     "EVALUATION",
-    "MOST_BYTES",
+    "MAX_BYTES",
     "NAMES",
     "PARTS",
     "PUBLIC",
@@ -62,14 +62,14 @@ PARTS: Mapping[str | None, tuple[str, ...]] = {
 NAMES = frozenset({CARD, CROISSANT, EVALUATION, REPORT, SUMS, SIGNATURE, PUBLIC_KEY, *TABLES})
 """Every name that a file of a release may have."""
 
-MOST_BYTES = 2**26
+MAX_BYTES = 2**26
 """The most bytes of any file but the table, which is hashed piece by piece."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9.]+)")
 
 
 def sha256(path: Path, *, start: bytes = b"") -> str:
-    """Give the sha256 of a file, with `start` put before its bytes."""
+    """Return the sha256 of a file, with `start` put before its bytes."""
     digest = hashlib.sha256(start)
     try:
         with path.open("rb") as file:
@@ -81,7 +81,7 @@ def sha256(path: Path, *, start: bytes = b"") -> str:
 
 
 def sums(digests: Mapping[str, str]) -> bytes:
-    """Give the text of ``SHA256SUMS``, which ``sha256sum -c`` reads."""
+    """Return the text of ``SHA256SUMS``, which ``sha256sum -c`` reads."""
     return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
@@ -102,7 +102,7 @@ def read_sums(data: bytes) -> dict[str, str]:
     return digests
 
 
-def bounded(path: Path, most: int = MOST_BYTES) -> bytes:
+def bounded(path: Path, most: int = MAX_BYTES) -> bytes:
     """Read a file whole, unless it is larger than any that privsynth writes.
 
     Raises
@@ -123,7 +123,7 @@ def bounded(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Give JSON text: keys in order, so that the same value is the same bytes."""
+    """Return JSON text: keys in order, so that the same value is the same bytes."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)
     return text.encode() + b"\n"
 

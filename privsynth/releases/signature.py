@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fingerprint", "holds", "private_key", "public_key", "public_pem"]
 
-MOST_BYTES = 2**14
+MAX_BYTES = 2**14
 
 
 def private_key(path: str | Path) -> Ed25519PrivateKey:
@@ -39,7 +39,7 @@ def private_key(path: str | Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(bounded(Path(path), MOST_BYTES), password=None)
+        key = load_pem_private_key(bounded(Path(path), MAX_BYTES), password=None)
     except (TypeError, ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
@@ -78,7 +78,7 @@ def public_key(pem: bytes, name: str | Path) -> Ed25519PublicKey:
 
 
 def holds(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
-    """Say whether a message was signed by the owner of a key."""
+    """Return whether a message was signed by the owner of a key."""
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -89,12 +89,12 @@ def holds(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
-    """Give a public key as PEM."""
+    """Return a public key as PEM."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def fingerprint(key: Ed25519PublicKey) -> str:
-    """Give the sha256 of a public key's 32 bytes, by which a card names it."""
+    """Return the sha256 of a public key's 32 bytes, by which a card names it."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()

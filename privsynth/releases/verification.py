@@ -19,7 +19,7 @@ from privsynth.releases.files import (
     CARD,
     CROISSANT,
     EVALUATION,
-    MOST_BYTES,
+    MAX_BYTES,
     NAMES,
     PARTS,
     PUBLIC,
@@ -39,7 +39,7 @@ from privsynth.table import read
 
 __all__ = ["remarks", "verify"]
 
-MOST_SUMS = 2**14
+MAX_SUMS = 2**14
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -230,8 +230,8 @@ def _entries(path: Path) -> Iterator[str]:
             yield f"{entry.name!a}: does not belong to a release"
         elif not stat.S_ISREG(entry.lstat().st_mode):
             yield f"{entry.name}: is no plain file"
-        elif entry.name not in TABLES and entry.lstat().st_size > MOST_BYTES:
-            yield f"{entry.name}: is larger than {MOST_BYTES:,} bytes, which none should be"
+        elif entry.name not in TABLES and entry.lstat().st_size > MAX_BYTES:
+            yield f"{entry.name}: is larger than {MAX_BYTES:,} bytes, which none should be"
     regular = CARD in names and stat.S_ISREG((path / CARD).lstat().st_mode)
     part = _part_of(path) if regular else None
     for name in PARTS[part]:
@@ -250,7 +250,7 @@ def _entries(path: Path) -> Iterator[str]:
 
 def _hashes(path: Path) -> Iterator[str]:
     try:
-        listed = read_sums(bounded(path / SUMS, MOST_SUMS))
+        listed = read_sums(bounded(path / SUMS, MAX_SUMS))
     except ArtefactError as error:
         yield str(error)
         return
@@ -265,27 +265,27 @@ def _hashes(path: Path) -> Iterator[str]:
 
 
 def _signature(path: Path, key: str | Path | None) -> Iterator[str]:
-    given = None if key is None else public_key(bounded(Path(key), MOST_SUMS), key)
+    given = None if key is None else public_key(bounded(Path(key), MAX_SUMS), key)
     if not (path / SIGNATURE).exists():
         if given is not None:
             yield "the release is not signed, and a key was given"
         return
     try:
-        signer = public_key(bounded(path / PUBLIC_KEY, MOST_SUMS), PUBLIC_KEY)
-        signature = bytes.fromhex(bounded(path / SIGNATURE, MOST_SUMS).decode("ascii"))
+        signer = public_key(bounded(path / PUBLIC_KEY, MAX_SUMS), PUBLIC_KEY)
+        signature = bytes.fromhex(bounded(path / SIGNATURE, MAX_SUMS).decode("ascii"))
     except ValueError:  # a UsageError or an ArtefactError is one too
         yield f"{SIGNATURE} or {PUBLIC_KEY}: is damaged"
         return
     if given is not None and fingerprint(given) != fingerprint(signer):
         yield f"{SIGNATURE}: is of another key than the one given"
-    if not holds(signer, signature, bounded(path / SUMS, MOST_SUMS)):
+    if not holds(signer, signature, bounded(path / SUMS, MAX_SUMS)):
         yield f"{SIGNATURE}: does not sign this {SUMS}"
 
 
 def _signed_by(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     signer = None
     if (path / PUBLIC_KEY).exists():
-        signer = fingerprint(public_key(bounded(path / PUBLIC_KEY, MOST_SUMS), PUBLIC_KEY))
+        signer = fingerprint(public_key(bounded(path / PUBLIC_KEY, MAX_SUMS), PUBLIC_KEY))
     if card["signed_by"] != signer:
         yield f"{CARD}: names another signer than {PUBLIC_KEY}, or one is missing"
 

@@ -82,7 +82,7 @@ class Bar:
 
 
 def _bar(score: Score) -> Bar | None:
-    """Give the bar of a score between 0 and 1; None where it lies elsewhere."""
+    """Return the bar of a score between 0 and 1; None where it lies elsewhere."""
     shown = [score.value, score.low, score.high, score.real]
     if of_difference(score):  # it would lie elsewhere on the bar
         shown[1:3] = None, None

@@ -63,20 +63,20 @@ _SPELT = {
 
 
 def label(name: str) -> str:
-    """Give a score's name as words: ``"tstr_roc_auc_ridge"`` is ``"TSTR ROC AUC ridge"``."""
+    """Return a score's name as words: ``"tstr_roc_auc_ridge"`` is ``"TSTR ROC AUC ridge"``."""
     words = [_SPELT.get(word, word) for word in name.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def figure(value: float | None) -> str:
-    """Give a figure to three places, or to four digits where it is large."""
+    """Return a figure to three places, or to four digits where it is large."""
     if value is None:
         return DASH
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def interval(score: Score) -> str:
-    """Give a score's 95% interval."""
+    """Return a score's 95% interval."""
     if score.low is None or score.high is None:
         return DASH
     what = "difference " if of_difference(score) else ""
@@ -84,7 +84,7 @@ def interval(score: Score) -> str:
 
 
 def of_difference(score: Score) -> bool:
-    """Say whether a score's interval is that of its difference from the holdout."""
+    """Return whether a score's interval is that of its difference from the holdout."""
     return score.family == "attacks" and score.name.startswith(DIFFERENCES)
 
 
@@ -129,7 +129,7 @@ class Judgement:
 
 
 def headlines(evaluation: Evaluation) -> list[Score]:
-    """Give the scores to show first."""
+    """Return the scores to show first."""
     by_name = {score.name: score for score in evaluation}
     # an augmentation's headline comes first, one a method that is judged
     gains = [score for score in evaluation if score.name.startswith(GAIN)]
@@ -138,12 +138,12 @@ def headlines(evaluation: Evaluation) -> list[Score]:
 
 
 def of_augmentation(evaluation: Evaluation) -> bool:
-    """Say whether an augmentation is judged, rather than a synthetic table."""
+    """Return whether an augmentation is judged, rather than a synthetic table."""
     return "splits" in evaluation.about
 
 
 def risks(evaluation: Evaluation) -> list[Risk]:
-    """Give the upper bounds of the worst attack, on average and for the rare class."""
+    """Return the upper bounds of the worst attack, on average and for the rare class."""
     by_name = {score.name: score for score in evaluation}
     return [_risk(words, by_name[name]) for name, words in RISKS.items() if name in by_name]
 
@@ -156,7 +156,7 @@ def _risk(words: str, score: Score) -> Risk:
 
 
 def judgement(evaluation: Evaluation) -> Judgement | None:
-    """Give what the policy says, or "standard" where none was given; None without attacks."""
+    """Return what the policy says, or "standard" where none was given; None without attacks."""
     findings = found(evaluation)
     if not findings:
         return None
@@ -175,14 +175,14 @@ def judgement(evaluation: Evaluation) -> Judgement | None:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """Give the notes but for those that repeat a finding, which has its own place."""
+    """Return the notes but for those that repeat a finding, which has its own place."""
     name = evaluation.about.get("policy", {}).get("name")
     said = {f"policy {name}: {finding}" for finding in found(evaluation)}
     return [note for note in evaluation.notes if note not in said]
 
 
 def families(evaluation: Evaluation) -> dict[str, list[Score]]:
-    """Give the scores by family, in the order in which they came."""
+    """Return the scores by family, in the order in which they came."""
     grouped: dict[str, list[Score]] = {}
     for score in evaluation:
         grouped.setdefault(score.family, []).append(score)
@@ -190,7 +190,7 @@ def families(evaluation: Evaluation) -> dict[str, list[Score]]:
 
 
 def facts(evaluation: Evaluation) -> dict[str, str]:
-    """Give what was compared with what, in words."""
+    """Return what was compared with what, in words."""
     about = evaluation.about
     told: dict[str, str] = {}
     if isinstance(rows := about.get("rows"), Mapping):

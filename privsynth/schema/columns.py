@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from privsynth.errors import SchemaError, did_you_mean
 
 __all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Source"]
-MOST_DECIMALS = 76
+MAX_DECIMALS = 76
 """The digits that the widest decimal type holds."""
 _E = TypeVar("_E", bound=StrEnum)
 _WANTED: dict[str, tuple[type, str]] = {
@@ -47,12 +47,12 @@ class Kind(StrEnum):
 
     @property
     def continuous(self) -> bool:
-        """Whether values lie on a line and are modelled in bins."""
+        """Whether values are numbers or moments, modelled in cells."""
         return self in (Kind.NUMERIC, Kind.INTEGER, Kind.DATETIME)
 
 
 class Role(StrEnum):
-    """What a column is there for."""
+    """The purpose of a column."""
 
     TARGET = "target"
     ID = "id"
@@ -61,7 +61,7 @@ class Role(StrEnum):
 
 
 class Source(StrEnum):
-    """Where a domain came from: a person, the private rows, or a charged query."""
+    """Where a domain comes from: a person, the private rows, or a charged query."""
 
     DECLARED = "declared"
     INFERRED = "inferred"
@@ -77,7 +77,7 @@ class Levels:
     def __post_init__(self) -> None:
         if not all(is_scalar(value) for value in self.values):
             raise SchemaError(
-                "levels are wanted as text, numbers or true/false; a missing value is no level, "
+                "expected levels as text, numbers or true/false; a missing value is no level, "
                 "say 'nullable: true' instead, and quote the text \"null\""
             )
         if len({(type(value), value) for value in self.values}) != len(self.values):
@@ -96,7 +96,7 @@ class Bounds:
         if any(texts) and not all(texts):
             raise SchemaError("bounds mix numbers and text; give both in the column's own form")
         if not any(texts) and not (_finite(self.low) and _finite(self.high)):
-            raise SchemaError("bounds are wanted as two finite numbers, or two dates")
+            raise SchemaError("expected bounds as two finite numbers, or two dates")
         if self.low > self.high:  # type: ignore[operator]
             raise SchemaError("bounds are the wrong way round; give [low, high]")
 
@@ -158,14 +158,14 @@ class Column:
 
     @property
     def stated(self) -> frozenset[str]:
-        """The fields that a person gave, in a file or since; they win over what is inferred."""
+        """The fields that a person stated; they override what is inferred."""
         blank = Column("", Kind.CATEGORICAL, "string")
         changed = {f.name for f in fields(self) if getattr(self, f.name) != getattr(blank, f.name)}
         given = {"kind", "dtype"} if self.given is None else self.given
         return frozenset(changed | given) - {"name", "source", "given"}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the column as YAML or JSON values, leaving out what is unset."""
+        """Return the column as YAML or JSON values, leaving out what is unset."""
         state: dict[str, Any] = {"name": self.name, "kind": str(self.kind), "dtype": self.dtype}
         if isinstance(self.domain, Levels):
             state["levels"] = list(self.domain.values)
@@ -221,11 +221,11 @@ class Column:
             raise SchemaError(f"{place}: {error}") from None
         for key, (wanted, words) in _WANTED.items():
             if key in state and type(state[key]) is not wanted:
-                raise SchemaError(f"{place}: {key!r} is wanted as {words}")
+                raise SchemaError(f"{place}: expected {key!r} as {words}")
         if state.get("decimals", 0) < 0:
             raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
-        if state.get("decimals", 0) > MOST_DECIMALS:
-            raise SchemaError(f"{place}: 'decimals' is above {MOST_DECIMALS}, which no type holds")
+        if state.get("decimals", 0) > MAX_DECIMALS:
+            raise SchemaError(f"{place}: 'decimals' is above {MAX_DECIMALS}, which no type holds")
         try:
             arrow_type(state.get("dtype", "string"))
         except SchemaError as error:
@@ -254,7 +254,7 @@ class Column:
 
 
 def check_quoted(column: Column, place: str) -> None:
-    """Refuse levels that YAML, for want of quotes, has read as other than the text they are."""
+    """Refuse unquoted levels that YAML read as something other than text."""
     listed = column.domain.values if isinstance(column.domain, Levels) else ()
     values = (*listed, *(value for _, value in column.mapping))
     dtype = None if column.given is not None and "dtype" not in column.given else column.dtype
@@ -283,7 +283,7 @@ def _member(enum: type[_E], value: Any, place: str, key: str) -> _E:
 
 
 def _check_format(kind: Kind, form: str | None, place: str) -> None:
-    """Refuse a format by which no date can be written: it would fail once rows are."""
+    """Refuse a format that cannot write a date."""
     if kind is not Kind.DATETIME or form is None:
         return
     from privsynth.table.spelling import is_pattern
@@ -295,12 +295,12 @@ def _check_format(kind: Kind, form: str | None, place: str) -> None:
 def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:
     if "levels" in state:
         if not isinstance(state["levels"], list):
-            raise SchemaError("levels are wanted as a list")
+            raise SchemaError("expected levels as a list")
         return Levels(tuple(_plain(value) for value in state["levels"]))
     if "bounds" in state:
         bounds = state["bounds"]
         if not isinstance(bounds, list) or len(bounds) != 2:
-            raise SchemaError("bounds are wanted as a list [low, high]")
+            raise SchemaError("expected bounds as a list [low, high]")
         return Bounds(*(_plain(value) for value in bounds))
     return None
 
@@ -312,13 +312,13 @@ def _pairs(state: Any, place: str) -> tuple[tuple[Any, Any], ...]:
         isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
     ):
         raise SchemaError(
-            f"{place}: 'mapping' is wanted as a mapping of the other column's levels to values"
+            f"{place}: expected 'mapping' as a mapping of the other column's levels to values"
         )
     return tuple((_plain(level), _plain(value)) for level, value in pairs)
 
 
 def levels_of(column: Column) -> set[Any]:
-    """Give the levels that are known before any row is read; none where there are none such."""
+    """Return the levels that are known before any row is read; empty if there are none."""
     values: set[Any] = set()
     if isinstance(column.domain, Levels) and column.source is Source.DECLARED:
         values = set(column.domain.values)
@@ -328,7 +328,7 @@ def levels_of(column: Column) -> set[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Give a date as ISO 8601 text: YAML reads one that has no quotes as a date."""
+    """Return a date as ISO 8601 text: YAML reads one that has no quotes as a date."""
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 

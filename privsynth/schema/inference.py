@@ -1,4 +1,4 @@
-"""Propose a schema: what each column means, and the domain that may be told of it.
+"""Propose a schema: what each column means, and a domain under disclosure control.
 
 Every column is judged by its name and its distinct values, each counted once. What is written
 into the schema obeys the disclosure control: levels are held by k rows, bounds are those of the
@@ -66,7 +66,7 @@ _MOST_DECIMALS = 6
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is known of a column: its distinct values, and the rows that hold each."""
+    """A column's distinct values, with the number of rows that hold each."""
 
     table: str
     name: str
@@ -99,7 +99,7 @@ class _Facts:
 
     @property
     def coded(self) -> bool:
-        """Whether the caller stores the values as categories, whatever they are."""
+        """Whether the values are stored as categories."""
         return bool(pa.types.is_dictionary(self.stored))
 
     @property
@@ -125,7 +125,7 @@ class _Facts:
         return np.asarray(self.values.cast(pa.float64()))
 
     def decimals(self, k: int) -> int | None:
-        """Give the digits after the point that are enough for all but k rows, if 6 are."""
+        """Return the digits after the point that suffice for all but k rows; None beyond 6."""
         stored = np.float32 if self.type == pa.float32() else np.float64
         near = self.numbers
         some = slice(None, None, max(1, len(near) // 1000))
@@ -238,7 +238,7 @@ def _propose(facts: _Facts, k: int) -> Column:
 
 
 def _guess(facts: _Facts, k: int) -> tuple[Kind, str | None, str]:
-    """Give the kind, the kind of personal data, and why."""
+    """Return the kind, the kind of personal data, and why."""
     if pa.types.is_boolean(facts.type):
         return Kind.BOOLEAN, None, "true or false"
     if facts.order is not None:
@@ -278,7 +278,7 @@ def _personal(facts: _Facts) -> Finding | None:
 
 
 def _id_reason(facts: _Facts) -> str | None:
-    """Say why a column is an id: its name and its repeats, or values that nothing else has."""
+    """Return why a column is an id: its name and its repeats, or values that nothing else has."""
     parts = words(facts.name)
     if not (facts.textual or facts.whole) or _PLACES.intersection(parts):
         return None
@@ -373,7 +373,7 @@ def _build(facts: _Facts, kind: Kind, personal: str | None, why: str, k: int) ->
 
 
 def _with_pattern(column: Column, facts: _Facts, k: int) -> Column:
-    """Say how surrogates are to be written."""
+    """Return how surrogates are to be written."""
     if column.kind is Kind.TEXT:
         return column
     column = replace(column, role=Role.ID if column.kind is Kind.ID else None)
@@ -390,7 +390,7 @@ def _with_pattern(column: Column, facts: _Facts, k: int) -> Column:
 
 
 def _levels(facts: _Facts, kind: Kind, k: int) -> tuple[Levels, int]:
-    """Give the levels that k rows hold, and how many do not."""
+    """Return the levels held by k rows, and the number of those that are not."""
     kept = np.flatnonzero(facts.counts >= k)
     if kind is not Kind.ORDINAL:
         kept = kept[np.argsort(-facts.counts[kept], kind="stable")]
@@ -401,7 +401,7 @@ def _levels(facts: _Facts, kind: Kind, k: int) -> tuple[Levels, int]:
 
 
 def _bounds(facts: _Facts, k: int) -> Bounds | None:
-    """Give the k-th value from each end, rounded inward; None under 2k rows."""
+    """Return the k-th value from each end, rounded inward; None under 2k rows."""
     if facts.rows < max(2 * k, 1):
         return None
     if not pa.types.is_temporal(facts.type):
@@ -412,7 +412,7 @@ def _bounds(facts: _Facts, k: int) -> Bounds | None:
 
 
 def level_values(values: pa.Array) -> list[Any]:
-    """Return values as a schema lists levels: text, numbers and booleans; the rest as text.
+    """Return values as a schema lists levels: text, numbers, booleans, and anything else as text.
 
     `privsynth.coding.values.as_type` reads the text of dates, times and decimals back.
     """
@@ -429,7 +429,7 @@ def clipped(
     k: int,
     rounded: Callable[[Any, bool], Iterator[Any]],
 ) -> tuple[Any, Any]:
-    """Give bounds at or inside the k-th value from each end.
+    """Return bounds at or inside the k-th value from each end.
 
     A value that k rows hold is given as it is. Any other gives way to the roundest number inward
     of it that leaves at most 2k rows outside.
@@ -453,7 +453,7 @@ def clipped(
 
 
 def round_numbers(value: Any, up: bool) -> Iterator[Any]:
-    """Give ever finer decimal roundings of a number, upward or downward."""
+    """Yield ever finer decimal roundings of a number, upward or downward."""
     plain = value.item()
     exact = Decimal(repr(plain))
     finest = min(int(exact.as_tuple().exponent), 0)
@@ -463,7 +463,7 @@ def round_numbers(value: Any, up: bool) -> Iterator[Any]:
 
 
 def _round_times(value: Any, up: bool) -> Iterator[Any]:
-    """Give ever finer roundings of a moment: to the year, month, day, hour, ..."""
+    """Yield ever finer roundings of a moment: to the year, month, day, hour, ..."""
     finest = np.datetime_data(value.dtype)[0]
     for unit in _CLOCK[: _CLOCK.index(finest) + 1]:
         at = value.astype(f"M8[{unit}]")
@@ -475,7 +475,7 @@ def _number(value: Any, facts: _Facts) -> int | float:
 
 
 def _wall_clock(values: pa.Array) -> npt.NDArray[Any]:
-    """Give moments as the column's own zone's clock shows them; an hour may come twice."""
+    """Return moments in the column's own time zone; an hour may occur twice."""
     if pa.types.is_timestamp(values.type) and values.type.tz:
         return np.sort(np.asarray(pc.local_timestamp(values)))
     return np.asarray(values)
@@ -494,7 +494,7 @@ def _iso(moment: Any) -> str:
 
 
 def _declare(said: Column, facts: _Facts, k: int, narrow: bool) -> Column:
-    """Give the column with what is declared put over what is inferred."""
+    """Return the inferred column, overridden by what is declared."""
     place = f"schema, column {said.name!r}"
     given = said.stated
     if "dtype" in given:
@@ -522,7 +522,7 @@ def _declare(said: Column, facts: _Facts, k: int, narrow: bool) -> Column:
 def _narrowed(
     domain: Levels | Bounds, own: Levels | Bounds | None, facts: _Facts, k: int
 ) -> Levels | Bounds:
-    """Return the part of a domain that k rows hold; `own` is what the rows themselves say."""
+    """Return the part of a domain that k rows hold; `own` is inferred from these rows."""
     if isinstance(domain, Levels):
         held = set(level_values(facts.values.filter(pa.array(facts.counts >= k))))
         return Levels(tuple(level for level in domain.values if level in held))
@@ -543,7 +543,7 @@ def _found(facts: _Facts) -> str | None:
 
 
 def _kind_of_domain(said: Column, guessed: Kind, facts: _Facts) -> Kind:
-    """Give the kind that a declared domain speaks of, where no kind is declared."""
+    """Return the kind that a declared domain implies, if no kind is declared."""
     if isinstance(said.domain, Levels) and (guessed.surrogate or guessed.continuous):
         return Kind.CATEGORICAL
     if isinstance(said.domain, Bounds) and guessed.surrogate and facts.numeric:
@@ -614,7 +614,7 @@ def _declared_domain(said: Column, kind: Kind, facts: _Facts, place: str) -> Lev
         raise SchemaError(f"{place}: has bounds but is {kind}; give levels")
     if isinstance(domain.low, str) is not (kind is Kind.DATETIME):
         wanted = "dates such as '2024-01-31'" if kind is Kind.DATETIME else "numbers"
-        raise SchemaError(f"{place}: bounds are wanted as {wanted}")
+        raise SchemaError(f"{place}: expected bounds as {wanted}")
     if kind is not Kind.DATETIME:
         return domain
     return Bounds(*(_moment(str(end), facts, place) for end in (domain.low, domain.high)))
@@ -643,7 +643,7 @@ def _readable(text: str, dtype: pa.DataType) -> bool:
 
 
 def _moment(text: str, facts: _Facts, place: str) -> str:
-    """Give a bound as the column's own clock shows it."""
+    """Return a bound as the column's own clock shows it."""
     zone = getattr(facts.type, "tz", None)
     try:
         moment = datetime.datetime.fromisoformat(text)

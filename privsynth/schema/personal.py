@@ -100,7 +100,7 @@ _NATIONAL = tuple(
 
 @dataclass(frozen=True)
 class Finding:
-    """What was recognised, and why, in words that quote no value."""
+    """The kind of personal data recognised, and why, without quoting a value."""
 
     kind: str
     why: str
@@ -118,7 +118,7 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def name_kind(name: str) -> str | None:
-    """Give the kind of personal data that a column's name speaks of, or None.
+    """Return the kind of personal data that a column's name speaks of, or None.
 
     The words must end in it, but for a qualifier (``address_line_2``): what comes last in a
     name is what the column holds, so ``email_count`` is a count and ``address_change`` a change.
@@ -128,7 +128,7 @@ def name_kind(name: str) -> str | None:
 
 
 def value_kind(values: pa.Array, *, named: str | None = None) -> tuple[str, float] | None:
-    """Give the kind of personal data, or ``"uuid"``, that a clear majority of values are.
+    """Return the kind of personal data, or ``"uuid"``, that a clear majority of values are.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def value_kind(values: pa.Array, *, named: str | None = None) -> tuple[str, floa
 
 
 def mentions(values: pa.Array) -> str | None:
-    """Say what some of the distinct values contain: ``"an email address"``, ... or None."""
+    """Return what some distinct values contain, such as ``"an email address"``, or None."""
     patterns = (
         ("an email address", _EMAIL),
         ("an IP address", rf"\b{_IPV4}\b"),
@@ -286,7 +286,7 @@ _NAMED_SHAPES = {kind: pattern for kind, pattern, _ in _SHAPES} | {
 
 
 def _national(sample: list[str], fewest: int) -> tuple[str, float] | None:
-    """Try the checksums of many countries; a random number passes one in ten or fewer."""
+    """Try the checksums of many countries; a random number passes at most one in ten."""
     shaped = _matching(sample, r"(?=(?:\D*\d){6})[\dA-Za-z][\dA-Za-z .\-/+]{6,20}")
     if len(sample) < fewest or len(shaped) < MAJORITY * len(sample):
         return None
@@ -301,7 +301,7 @@ def _national(sample: list[str], fewest: int) -> tuple[str, float] | None:
 
 
 def _passes(check: Callable[[str], bool], text: str) -> bool:
-    """Say whether a checksum holds; some formats stumble over a region that they do not know."""
+    """Return whether a checksum holds; False for a region that the format does not know."""
     try:
         return bool(check(text))
     except LookupError:
@@ -310,7 +310,7 @@ def _passes(check: Callable[[str], bool], text: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _name_lists() -> tuple[pa.Array, pa.Array]:
-    """Give Faker's first and last names of some large languages, in lower case."""
+    """Return Faker's first and last names of some large languages, in lower case."""
     first: set[str] = set()
     last: set[str] = set()
     for locale in ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_BR", "sv_SE"):
@@ -321,7 +321,7 @@ def _name_lists() -> tuple[pa.Array, pa.Array]:
 
 
 def _person_names(values: pa.Array) -> bool:
-    """Say whether most values are "first last", in either order, of known names.
+    """Return whether most values are "first last", in either order, of known names.
 
     One word alone proves nothing: towns and states (Austin, Virginia) are first names too.
     """

@@ -64,7 +64,7 @@ class Schema:
         return len(self.columns)
 
     def with_target(self, name: str) -> Schema:
-        """Give the schema with `name`, and no other column, as the target."""
+        """Return the schema with `name`, and no other column, as the target."""
         self[name]
         return Schema(
             tuple(
@@ -78,7 +78,7 @@ class Schema:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the schema as YAML or JSON values."""
+        """Return the schema as YAML or JSON values."""
         return {"version": FORMAT_VERSION, "columns": [column.to_dict() for column in self.columns]}
 
     @classmethod
@@ -117,7 +117,7 @@ class Schema:
             raise SchemaError(f"{where}: {str(error).removeprefix('schema, ')}") from None
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """Give the schema as YAML, and write it to `path` where one is given."""
+        """Return the schema as YAML, and write it to `path` where one is given."""
         state = self.to_dict()
         for column in state["columns"]:
             if "mapping" in column:
@@ -213,7 +213,7 @@ _Dumper.add_representer(str, _quoted)
 
 
 def opened(given: Schema | str | Path | None) -> Schema | None:
-    """Give a schema, read from its YAML file where a path is given."""
+    """Return a schema; read it from its YAML file if a path is given."""
     return Schema.from_yaml(given) if isinstance(given, str | Path) else given
 
 
@@ -246,7 +246,7 @@ def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
         )
     if not all(is_scalar(entry) for pair in column.mapping for entry in pair):
         raise SchemaError(
-            f"{place}: 'mapping' is wanted of text, numbers or true/false; a level without a "
+            f"{place}: expected text, numbers or true/false in 'mapping'; a level without a "
             "value is left out of it, and the column said to be 'nullable: true'"
         )
     levels = [level for level, _ in column.mapping]

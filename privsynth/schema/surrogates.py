@@ -160,7 +160,7 @@ def _texts(column: Column, index: Indices) -> Texts:
 
 
 def _numbers(column: Column, index: Indices) -> Indices:
-    """Give integers: for an id the row's own number, else the digits of the invented text."""
+    """Return integers: for an id the row's own number, else the digits of the invented text."""
     check_pattern(column)
     if column.kind is Kind.ID or column.personal not in NUMBERS:
         return index + 1
@@ -185,7 +185,7 @@ def _tally(
 
 
 def _constant(texts: pa.Array, rows: npt.NDArray[np.int64], at: int, char: str, k: int) -> str:
-    """Give a letter that nearly all rows share as ``{letter}``; digits always vary."""
+    """Return a letter that nearly all rows share as ``{letter}``; digits always vary."""
     if char not in "Aa":
         return char
     letters, held = _tally(pc.utf8_slice_codeunits(texts, at, at + 1), rows)
@@ -198,7 +198,7 @@ def _constant(texts: pa.Array, rows: npt.NDArray[np.int64], at: int, char: str, 
 
 
 def _mix(index: Indices, size: int) -> Indices:
-    """Scatter ``index % size`` over ``range(size)``, one-to-one, so that rows bear no order."""
+    """Permute ``index % size`` over ``range(size)``, so that surrogates show no order."""
     factor = min(max(1, int(size * 0.618)), (1 << 22) - 1)
     while math.gcd(factor, size) != 1:
         factor -= 1
@@ -221,12 +221,12 @@ def _pick(options: Sequence[str] | pa.Array, codes: Indices) -> Texts:
 
 
 def _again(texts: Texts, block: Indices, mark: str = "") -> Texts:
-    """Add the round behind texts that would repeat those of the first."""
+    """Append the number of the round to texts that would repeat earlier ones."""
     return pc.if_else(pa.array(block > 0), _joined(texts, mark, _spelt(block + 1)), texts)
 
 
 def _fill(pattern: str, index: Indices) -> Texts:
-    """Fill a pattern one-to-one; numbers beyond its capacity get a counter behind."""
+    """Fill a pattern one-to-one; append a counter beyond its capacity."""
     parts = _PART.findall(pattern)
     sizes = np.array([len(_SLOTS[slot]) for _, slot, _ in reversed(parts) if slot], dtype=float)
     unique = int((np.cumprod(sizes) <= _MOST).sum())
@@ -326,7 +326,7 @@ def _mac(index: Indices) -> Texts:
 
 
 def _uuid(index: Indices) -> Texts:
-    """Give texts of the form of a random UUID (RFC 9562, version 4)."""
+    """Return texts of the form of a random UUID (RFC 9562, version 4)."""
     code, other, third = (_mix(index * times, _MOST) for times in (1, 7, 11))
     return _joined(
         _hexes(code & 0xFFFFFFFF, 8),
@@ -343,7 +343,7 @@ def _uuid(index: Indices) -> Texts:
 
 
 def _hash(index: Indices, width: int) -> Texts:
-    """Give hexadecimal digits; the last ten alone are one-to-one."""
+    """Return hexadecimal digits; the last ten alone are one-to-one."""
     pairs = [_hexes(_mix(index * (2 * at + 3), _MOST) >> 8, 2) for at in range(width // 2 - 5)]
     return _joined(*pairs, _hexes(_mix(index, _MOST), 10))
 
@@ -370,7 +370,7 @@ def _credit_card(index: Indices) -> Texts:
 
 
 def _iban(index: Indices) -> Texts:
-    """Give IBANs of British form with valid check digits (mod 97; ISO 13616)."""
+    """Return IBANs of British form with valid check digits (mod 97; ISO 13616)."""
     body = _mix(index, 10**12)
     bank = [int(digit) for letter in "TEST" for digit in str(ord(letter) - 55)]
     country = [int(digit) for digit in "161100"]  # GB00, moved behind
@@ -381,7 +381,7 @@ def _iban(index: Indices) -> Texts:
 
 
 def _ssn(index: Indices) -> Texts:
-    """Give numbers of area 900-999 and group 01-49: neither an SSN nor a taxpayer's number."""
+    """Return numbers of area 900-999 and group 01-49: neither an SSN nor a taxpayer's number."""
     size = 100 * 49 * 9999
     code = _mix(index, size)
     area, group, serial = 900 + code % 100, code // 100 % 49 + 1, code // 4900 + 1
@@ -412,7 +412,7 @@ def _checked(
 
 
 def _cpf(index: Indices) -> Texts:
-    """Give Brazilian CPF numbers with both check digits."""
+    """Return Brazilian CPF numbers with both check digits."""
     digits = _digits(_mix(index, 10**9), 9)
     for most in (10, 11):
         check = -(digits @ np.arange(most, 1, -1)) % 11 % 10
@@ -421,14 +421,14 @@ def _cpf(index: Indices) -> Texts:
 
 
 def _dni(index: Indices) -> Texts:
-    """Give Spanish DNI numbers with their letter."""
+    """Return Spanish DNI numbers with their letter."""
     number = _mix(index, 10**8)
     letter = _pick(list("TRWAGMYFPDXBNJZSQVHLCKE"), number % 23)
     return _again(_joined(_spelt(number, 8), letter), index // 10**8, "-")
 
 
 def _sin(index: Indices) -> Texts:
-    """Give Canadian SIN numbers of the leading digit 0, which is not issued (Luhn)."""
+    """Return Canadian SIN numbers of the leading digit 0, which is not issued (Luhn)."""
     return _again(_luhn(_digits(_mix(index, 10**7), 8)), index // 10**7, "-")
 
 

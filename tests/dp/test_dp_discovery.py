@@ -15,7 +15,7 @@ from audits import OPEN, rows, table
 import privsynth
 from privsynth.coding.declared import declared_codec
 from privsynth.coding.reading import readings
-from privsynth.curator.discovery import DISCOVERY_DELTA, MOST_SHARE, SHARE, discover
+from privsynth.curator.discovery import DISCOVERY_DELTA, MAX_SHARE, SHARE, discover
 from privsynth.privacy.accountant import Accountant
 from privsynth.privacy.budget import Budget
 from privsynth.privacy.ledger import Ledger
@@ -137,7 +137,7 @@ def test_columns_share_what_discovery_may_cost() -> None:
     ledger = Ledger(budget=Budget(2.0))
     keeps = Accountant(read(data, total=True), ledger, DISCOVERY_DELTA * 1e-6)
     discover(keeps, Schema(tuple(columns)))
-    assert ledger.rho == pytest.approx(MOST_SHARE * keeps.rho)
+    assert ledger.rho == pytest.approx(MAX_SHARE * keeps.rho)
     assert 0.5 * DISCOVERY_DELTA * 1e-6 < ledger.delta <= DISCOVERY_DELTA * 1e-6
 
 

@@ -23,14 +23,14 @@ from privsynth.cli.program import main
 from privsynth.coding.codec import Codec
 from privsynth.coding.declared import declared_codec, readable_levels
 from privsynth.curator.discovery import discovery_delta
-from privsynth.curator.private import MOST_CELLS
-from privsynth.engines.marginal.oneway import MOST_SPARE, groups_that_fit
+from privsynth.curator.private import MAX_CELLS
+from privsynth.engines.marginal.oneway import MAX_SPARE, groups_that_fit
 from privsynth.engines.registry import engine, recipe
 from privsynth.errors import BudgetExceeded, ConfigError, PrivsynthWarning, UsageError
 from privsynth.fitting import learn
 from privsynth.minority.sampler import MinoritySampler
 from privsynth.privacy.accountant import Accountant
-from privsynth.privacy.budget import MOST_ROWS_PER_UNIT, Budget
+from privsynth.privacy.budget import MAX_ROWS_PER_UNIT, Budget
 from privsynth.privacy.ledger import Ledger
 from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
 from privsynth.schema.schema import Schema
@@ -90,7 +90,7 @@ def test_a_delta_beyond_what_a_mechanism_can_do_is_refused(delta: float) -> None
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, MOST_ROWS_PER_UNIT + 1, 10**9, 10**30, 10**5000, 1.0, True, "1", None, np.nan],
+    [0, -1, MAX_ROWS_PER_UNIT + 1, 10**9, 10**30, 10**5000, 1.0, True, "1", None, np.nan],
     ids=kind_of,
 )
 def test_rows_of_a_unit_are_a_whole_number_in_reach(value: Any) -> None:
@@ -426,8 +426,8 @@ def test_pairs_of_many_columns_are_counted_in_fewer_groups() -> None:
     assert groups_that_fit(few, 40) == 40
     groups = groups_that_fit(many, 40)
     assert 4 <= groups < 40
-    cells = 600 * 599 / 2 * (groups + MOST_SPARE) ** 2
-    assert cells <= MOST_CELLS
+    cells = 600 * 599 / 2 * (groups + MAX_SPARE) ** 2
+    assert cells <= MAX_CELLS
     for name in ("marginals", "mst", "aim", "copula", "independent"):
         recipe(name, None).check_codec(many)  # type: ignore[attr-defined]
 
@@ -436,11 +436,11 @@ def test_a_table_too_large_for_memory_is_refused_before_anything_is_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = sys.modules["privsynth.engines.marginal.oneway"]
-    monkeypatch.setattr(module, "MOST_CELLS", 100)
+    monkeypatch.setattr(module, "MAX_CELLS", 100)
     for name in ENGINES:
         with pytest.raises(UsageError, match="merge levels"):
             recipe(name, None).check_codec(wide(2, 200))  # type: ignore[attr-defined]
-    monkeypatch.setattr(module, "MOST_CELLS", 1_000)
+    monkeypatch.setattr(module, "MAX_CELLS", 1_000)
     for name in ("marginals", "mst", "aim"):
         with pytest.raises(UsageError, match="leave columns out"):
             recipe(name, None).check_codec(wide(20, 20))  # type: ignore[attr-defined]

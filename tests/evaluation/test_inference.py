@@ -89,7 +89,7 @@ def test_a_guess_is_right_near_the_truth_or_missing_like_it(guess, truth, tolera
 def test_the_nearest_row_without_a_column_is_that_of_brute_force(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(module, "BLOCK", 7)
+    monkeypatch.setattr(module, "POINTS_AT_ONCE", 7)
     rng = np.random.default_rng(0)
     points, others = (
         {name: rng.random((rows, width), dtype=np.float32) for name, width in widths.items()}

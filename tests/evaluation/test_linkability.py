@@ -85,7 +85,7 @@ def test_links_are_those_of_brute_force():
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     points = np.random.default_rng(0).random((100, 4), dtype=np.float32)
     whole = near(points, points, 3)
-    monkeypatch.setattr(module, "BLOCK", 7)
+    monkeypatch.setattr(module, "POINTS_AT_ONCE", 7)
     np.testing.assert_array_equal(near(points, points, 3), whole)
 
 

@@ -242,7 +242,7 @@ def test_of_a_large_table_all_exact_replicas_are_counted_and_named(
     holdout: pd.DataFrame,
     fresh: pd.DataFrame,
 ) -> None:
-    for name in ("MOST", "MOST_HOLDOUT", "REFERENCE"):
+    for name in ("MOST", "MAX_HOLDOUT", "REFERENCE"):
         monkeypatch.setattr(module, name, 500)
     copied = chosen(train, 0.05)
     synthetic = with_copies(fresh, train.iloc[copied])

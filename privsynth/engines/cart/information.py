@@ -1,4 +1,4 @@
-"""What columns say of each other, with what chance gives subtracted."""
+"""Mutual information of columns, corrected for chance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUNS = 32
 
 
 def distinction(codes: Codes, sizes: tuple[int, ...], groups: list[slice]) -> Floats:
-    """Give what each column tells of a row's group, in nats, as if all groups were of one size.
+    """Return each column's information about a row's group, in nats, all groups weighted alike.
 
     Otherwise what sets a rare class apart would count for little beside what divides the rest.
     What chance alone gives the groups' shares is taken off, as in `information`.
@@ -32,7 +32,7 @@ def distinction(codes: Codes, sizes: tuple[int, ...], groups: list[slice]) -> Fl
 
 
 def information(codes: Codes, sizes: tuple[int, ...]) -> Floats:
-    """Give the mutual information of every pair of columns, in nats; 0 on the diagonal.
+    """Return the mutual information of every pair of columns, in nats; 0 on the diagonal.
 
     What chance alone gives columns of many codes is taken off (Miller, *Information Theory in
     Psychology*, 1955); else they would crowd out those that do tell something.
@@ -52,7 +52,7 @@ def information(codes: Codes, sizes: tuple[int, ...]) -> Floats:
 
 
 def _coarse(column: npt.NDArray[np.int32], size: int) -> tuple[npt.NDArray[np.integer], int]:
-    """Read a column of many codes in runs of neighbouring ones; tell how many there are."""
+    """Merge a column's codes into runs of neighbours; return them and their number."""
     if size <= RUNS:
         return column, size
     return column.astype(np.int64) * RUNS // size, RUNS

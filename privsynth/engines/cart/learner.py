@@ -1,4 +1,4 @@
-"""How one tree of a sequence is grown: what it aims at, how it orders codes, where it splits."""
+"""Grow one tree of a sequence: its aim, the order of codes, its splits."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CLASSES_OF_GINI = 60
 SKETCH = 8
 NULL_AIM = 0.6
 PRIOR_ROWS = 5.0
-LEAST_OF_SOME = 5
+MIN_OF_SOME = 5
 
 
 @dataclass(frozen=True)
 class TreeLearner:
-    """How one tree is grown.
+    """Grows one tree.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class TreeLearner:
         ndarray of int32, shape (rows,)
             The leaf of each row.
         """
-        least = max(LEAST_OF_SOME, -(-self.leaf * len(some) // (rows.stop - rows.start)))
+        least = max(MIN_OF_SOME, -(-self.leaf * len(some) // (rows.stop - rows.start)))
         tree = self._split(some, least, ranks or {})
         return self.fill(tree, codes, rows, background, place)
 
@@ -123,7 +123,7 @@ class TreeLearner:
         return replace(tree, shares=self._shares(counts, wider).astype(np.float16)), leaf
 
     def _shares(self, counts: Floats, wider: Floats) -> Floats:
-        """Draw a leaf's shares toward the wider ones, all but null's.
+        """Shrink a leaf's shares towards the wider ones, except null's.
 
         A few leaves hold most nulls: shrinkage would spread them over the many others.
         """
@@ -141,7 +141,7 @@ class TreeLearner:
         return shares
 
     def halving(self, codes: Codes) -> npt.NDArray[np.intp] | None:
-        """Give `along`: a nominal column's codes, by the main axis of what rows of each are like.
+        """Return `along`: a nominal column's codes, ordered along the main axis of their rows.
 
         So a half holds levels of like rows, and keeps what a leaf says of them.
         """
@@ -161,13 +161,13 @@ class TreeLearner:
         return np.argsort((profile @ axis)[: size - coding.nullable], kind="stable")
 
     def ranks(self, codes: Codes) -> dict[int, Ints]:
-        """Give the order of each nominal column's codes, by what they say of the column drawn."""
+        """Return the order of each nominal column's codes, by how they predict the drawn column."""
         aim = self._aim(codes[:, self.column])
         codings = self.codec.codings
         return {i: self._ranked(codes, i, aim) for i in self.before if not codings[i].ordered}
 
     def _split(self, codes: Codes, least: int, wider: Mapping[int, Ints]) -> Leaves:
-        """Let scikit-learn split rows, at least so many a leaf; its shares are still to come."""
+        """Split rows with scikit-learn, at least `least` per leaf; shares are filled in later."""
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
         size, drawn = self.codec.sizes[self.column], codes[:, self.column]
@@ -202,7 +202,7 @@ class TreeLearner:
         return _built(self.before, ranks, np.where(split, tree.feature, -1), nodes, size)
 
     def _aim(self, drawn: Ints) -> Floats | None:
-        """Give what a regression tree is to predict; None where classes are."""
+        """Return the target of a regression tree; None for a classification tree."""
         coding, size = self.codec.codings[self.column], self.codec.sizes[self.column]
         held = np.bincount(drawn, minlength=size)
         if coding.ordered and size > 2:
@@ -219,7 +219,7 @@ class TreeLearner:
         return np.asarray(sketch[drawn])
 
     def _ranked(self, codes: Codes, i: int, aim: Floats | None, wider: Ints | None = None) -> Ints:
-        """Order a column's codes: a nominal one's by what they say of the column drawn.
+        """Order a column's codes; a nominal column's by how they predict the drawn column.
 
         Where a code is held by fewer than k rows, and so may not be placed by them, the order of
         a wider table stands in.
@@ -254,7 +254,7 @@ def _built(
     nodes: npt.NDArray[Any],
     size: int,
 ) -> Leaves:
-    """Give a tree that keeps only the columns it asks for; its shares are still to come.
+    """Return a tree with only the columns that it splits on; its shares are filled in later.
 
     `nodes` are thresholds, left and right children, shape (3, nodes).
     """

@@ -78,7 +78,7 @@ class CartModel:
         return codes
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays; see `privsynth.engines.Model.state`."""
+        """Return JSON values and arrays; see `privsynth.engines.Model.state`."""
         arrays: dict[str, npt.NDArray[Any]] = {"prior": self.prior}
         for j, tree, own in zip(self.order, self.shared, self.own, strict=True):
             arrays |= tree.state(f"{j}")
@@ -129,7 +129,7 @@ class CartModel:
 def groups(
     labels: npt.NDArray[np.int32], having: npt.NDArray[np.intp], classes: int
 ) -> npt.NDArray[np.uint16]:
-    """Give each row's group: 0 for the classes that share trees, then each that has its own."""
+    """Return each row's group: 0 for classes that share trees, then one for each other class."""
     group = np.zeros(classes, dtype=np.uint16)
     group[having] = 1 + np.arange(len(having))
     return group[labels]

@@ -15,7 +15,7 @@ from privsynth.curator import Curator
 from privsynth.engines.cart.information import distinction, information
 from privsynth.engines.cart.learner import TreeLearner
 from privsynth.engines.cart.model import CartModel, groups
-from privsynth.engines.cart.tree import MOST_LEAVES, Leaves
+from privsynth.engines.cart.tree import MAX_LEAVES, Leaves
 from privsynth.engines.labels import check_rows
 from privsynth.engines.protocols import Progress
 from privsynth.errors import ConfigError, did_you_mean
@@ -69,7 +69,7 @@ class Cart:
 
     def __post_init__(self) -> None:
         if self.leaf < 1 or self.class_leaf < 1:
-            raise ConfigError("leaf and class_leaf are wanted as 1 row or more")
+            raise ConfigError("leaf and class_leaf: expected 1 row or more")
         if self.predictors < 1:
             raise ConfigError(f"predictors is {self.predictors}; give 1 column or more")
         for name, value in (("pruning", self.pruning), ("shrinkage", self.shrinkage)):
@@ -165,7 +165,7 @@ class Cart:
 
 
 def _grouped(codes: Codes, group: npt.NDArray[np.uint16]) -> tuple[Codes, list[int]]:
-    """Sort rows by group, so that a group is a slice; tell where each group ends."""
+    """Sort rows by group, so that each group is a slice; return the end of each."""
     order = np.argsort(group, kind="stable")
     sorted_codes = np.empty_like(codes, order="F")
     for j in range(codes.shape[1]):
@@ -174,17 +174,17 @@ def _grouped(codes: Codes, group: npt.NDArray[np.uint16]) -> tuple[Codes, list[i
 
 
 def _least(leaf: int, k: int, rows: int) -> int:
-    """Give the fewest rows in a leaf of a tree over so many rows."""
-    return max(leaf, k, rows // MOST_LEAVES)
+    """Return the minimum leaf size of a tree over so many rows."""
+    return max(leaf, k, rows // MAX_LEAVES)
 
 
 def _telling(before: list[int], told: Floats, target: int | None) -> list[int]:
-    """Put columns in the order of what they tell, the target first."""
+    """Order columns by their information, the target first."""
     return sorted(before, key=lambda i: (i != target, -told[i], i))
 
 
 def _some(codes: Codes, rows: slice, most: int, rng: np.random.Generator) -> Codes:
-    """Give a slice of the rows, or `most` of them by chance, in order."""
+    """Return a slice of the rows, or `most` of them by chance, in order."""
     if rows.stop - rows.start <= most:
         return codes[rows]
     chosen = rows.start + rng.choice(rows.stop - rows.start, most, replace=False)
@@ -192,7 +192,7 @@ def _some(codes: Codes, rows: slice, most: int, rng: np.random.Generator) -> Cod
 
 
 def _ordered(codec: Codec, told: Floats, aim: Floats, asked: tuple[str, ...]) -> list[int]:
-    """Put the columns in the order of drawing: target, asked for, then by `aim`."""
+    """Return the order of drawing: the target, columns asked for, then the others by `aim`."""
     names = [coding.name for coding in codec.codings]
     for name in asked:
         if name not in names:

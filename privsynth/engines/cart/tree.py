@@ -14,15 +14,15 @@ from privsynth.arrays import Codes, Floats
 from privsynth.engines.stored import stored
 from privsynth.errors import ArtefactError
 
-__all__ = ["MOST_LEAVES", "Leaves", "dyadic"]
+__all__ = ["MAX_LEAVES", "Leaves", "dyadic"]
 
 Ints = npt.NDArray[np.int32]
 Places = npt.NDArray[np.intp]
 
-MOST_LEAVES = 2048
-MOST_STEPS = 1 << 24
+MAX_LEAVES = 2048
+MAX_STEPS = 1 << 24
 """The most codes that all splits of a tree may tell apart: each takes some 40 bytes to draw."""
-BLOCK = 1 << 16
+ROWS_AT_ONCE = 1 << 16
 STRIDE = 3
 
 
@@ -62,7 +62,7 @@ class Leaves:
         return np.asarray(self.feature >= 0)
 
     def leaf_of(self, codes: Codes, rows: slice = slice(None)) -> Ints:
-        """Give the leaf that each row falls in.
+        """Return the leaf that each row falls in.
 
         Parameters
         ----------
@@ -82,8 +82,8 @@ class Leaves:
             return leaf
         column, offset, child = self._steps
         every, base = codes.T.reshape(-1), column * len(codes)
-        for begin in range(start, stop, BLOCK):
-            at = np.arange(begin, min(begin + BLOCK, stop))
+        for begin in range(start, stop, ROWS_AT_ONCE):
+            at = np.arange(begin, min(begin + ROWS_AT_ONCE, stop))
             node: Places = np.zeros(len(at), dtype=np.intp)
             while len(at):
                 for _ in range(STRIDE):
@@ -100,7 +100,7 @@ class Leaves:
 
     @cached_property
     def _steps(self) -> tuple[Places, Places, npt.NDArray[np.signedinteger]]:
-        """Each node's column, where its children begin, and the child of each code there.
+        """Each node's column, the position of its children, and the child of each code.
 
         Splits come first. A leaf is its own child, so that a step too many does no harm.
         """
@@ -130,7 +130,7 @@ class Leaves:
         return self.columns[asked].astype(np.intp), offset, child.astype(narrow)
 
     def pruned(self, held: npt.NDArray[np.integer], least: int) -> Leaves:
-        """Give the tree without the splits that leave a side with fewer than `least` rows.
+        """Return the tree without the splits that leave a side with fewer than `least` rows.
 
         A split of which one side has no rows at all makes way for its other side.
 
@@ -175,7 +175,7 @@ class Leaves:
 
     @cached_property
     def _until(self) -> npt.NDArray[np.float32]:
-        """The share of each leaf's codes up to and including each."""
+        """The cumulative shares of each leaf's codes."""
         until = np.cumsum(self.shares, axis=1, dtype=np.float32)
         until /= until[:, -1:]
         return until
@@ -212,7 +212,7 @@ class Leaves:
         return drawn
 
     def state(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
-        """Give the arrays, each named after `prefix`."""
+        """Return the arrays, each named after `prefix`."""
         return {f"{prefix}.{f.name}": getattr(self, f.name) for f in fields(self)}
 
     @classmethod
@@ -259,7 +259,7 @@ class Leaves:
         known = range(len(sizes)) if before is None else before
         sound = (
             nodes > 0
-            and 0 < leaves <= 2 * MOST_LEAVES
+            and 0 < leaves <= 2 * MAX_LEAVES
             and np.isin(columns, known).all()
             and (widths == np.asarray(sizes, dtype=np.int64)[columns]).all()
             and (feature < asked).all()
@@ -278,13 +278,13 @@ class Leaves:
         )
         if not sound:
             raise ArtefactError("a tree's parts do not fit each other; fit the model anew")
-        if asked and int(widths[feature[split]].sum(dtype=np.int64)) > MOST_STEPS:
+        if asked and int(widths[feature[split]].sum(dtype=np.int64)) > MAX_STEPS:
             raise ArtefactError("a tree has more branches than any of ours; fit the model anew")
         return cls(columns, widths, rank, feature, threshold, left, right, shares)
 
 
 def dyadic(counts: Floats, background: Floats, shrinkage: float) -> Floats:
-    """Give counts as shares, drawn toward a background.
+    """Return counts as shares, shrunk towards a background.
 
     The codes are halved again and again, and at each halving the leaf's own ratio counts beside
     `shrinkage` rows of the background's (a Pólya tree; Lavine, *Annals of Statistics* 20(3),

@@ -15,7 +15,7 @@ __all__ = ["Conditioning"]
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """Latent normals of one class that are to lie in intervals.
+    """Latent normals of one class, conditioned on lying in intervals.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Conditioning:
 
     @classmethod
     def build(cls, intervals: Mapping[int, tuple[float, float]], correlation: Floats) -> Self:
-        """Give the evidence that each latent named lies in its interval.
+        """Return the conditioning of each named latent on its interval.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class Conditioning:
 
     @property
     def bound(self) -> float:
-        """What no draw's share of all intervals exceeds: exact for a single latent."""
+        """Upper bound on a draw's probability of all intervals; exact for a single latent."""
         return float(np.prod(self.most))
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -92,7 +92,7 @@ class Conditioning:
 
 
 def _inside(low: Any, high: Any, level: Any) -> tuple[Floats, Floats]:
-    """Give the normals at levels of the intervals' shares, and these shares."""
+    """Return normals at quantile levels inside intervals, and the intervals' probabilities."""
     from scipy.special import ndtr, ndtri
 
     # Shares keep their digits in the lower tail only.

@@ -1,4 +1,4 @@
-"""From latent normals to codes: a guide table, so that no row is searched for."""
+"""From latent normals to codes: a lookup table instead of a search per row."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from privsynth.engines.copula.scores import FARTHEST
 
 __all__ = ["Lookup"]
 
-MOST_BINS = 2048
+MAX_BINS = 2048
 
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """Which code a normal falls on: a table of bins, and a short search inside a bin.
+    """Finds the code of a normal: a table of bins, and a short search inside a bin.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Lookup:
 
     @classmethod
     def build(cls, cuts: npt.NDArray[np.float64], codes: npt.NDArray[np.int32]) -> Self:
-        """Build the guide of codes that part at `cuts`, which never fall.
+        """Build the lookup of codes separated by `cuts`, which are non-decreasing.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class Lookup:
         parts = narrow[held[1:] - 1]
         bins, scale, shift = 1, np.float32(0), np.float32(0)
         at = np.zeros(len(parts), dtype=np.intp)
-        while bins < MOST_BINS and len(parts) > 1 and np.bincount(at).max() > 1:
+        while bins < MAX_BINS and len(parts) > 1 and np.bincount(at).max() > 1:
             bins *= 2
             scale = np.float32(bins / (float(parts[-1]) - float(parts[0])))
             shift = -parts[0] * scale
@@ -80,7 +80,7 @@ class Lookup:
     def read(
         self, normals: npt.NDArray[np.float32], out: npt.NDArray[np.int32] | None = None
     ) -> npt.NDArray[np.int32]:
-        """Give the code that each normal falls on."""
+        """Return the code that each normal falls on."""
         place = self.first.take(_bins(normals, self.scale, self.shift), mode="clip")
         for step in self.steps:
             ahead = place if step == 1 else place + (step - 1)

@@ -19,7 +19,7 @@ from privsynth.engines.copula.conditioning import Conditioning
 from privsynth.engines.copula.lookup import Lookup
 from privsynth.engines.copula.scores import (
     FARTHEST,
-    LEAST_EIGENVALUE,
+    MIN_EIGENVALUE,
     Latent,
     Scale,
     bounds,
@@ -30,18 +30,18 @@ from privsynth.engines.stored import ROUNDING, check_sizes, reading, stored, sto
 from privsynth.errors import ArtefactError, SamplingError
 from privsynth.files.documents import flag, number, whole
 
-__all__ = ["CopulaModel", "Release"]
+__all__ = ["CopulaModel", "NoisyAnswers"]
 
 
-BLOCK = 4_096
+ROWS_AT_ONCE = 4_096
 DRAWS_A_ROW = 1_000
-LEAST_DRAWS = 500_000
-MOST_DRAWS = 100_000
+MIN_DRAWS = 500_000
+MAX_DRAWS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class Release:
-    """What noisy answers a model was learnt from.
+class NoisyAnswers:
+    """The noisy answers that a model was learnt from.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Release:
     products: Measurement | None
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays."""
+        """Return JSON values and arrays."""
         every = [*self.counts, *([] if self.products is None else [self.products])]
         meta = {
             "rows": self.rows,
@@ -85,7 +85,7 @@ class Release:
         return cls(number(meta["rows"], what), tuple(every), products)
 
     def fits(self, sizes: tuple[int, ...], classes: int, pairs: int) -> bool:
-        """Whether the answers are about columns of `sizes` codes, and pairs of their scores.
+        """Whether the answers are of columns of `sizes` codes and of pairs of their scores.
 
         Rows whose class is in doubt are counted apart, as a class that is never drawn.
         """
@@ -116,7 +116,7 @@ class CopulaModel:
         Share of each code in that order, class by class.
     correlation : ndarray, shape (classes with rows, latents, latents)
         Of the latent normals.
-    release : Release, optional
+    release : NoisyAnswers, optional
         The noisy answers that it was learnt from, under a privacy budget.
     """
 
@@ -127,13 +127,13 @@ class CopulaModel:
     order: npt.NDArray[np.int32]
     shares: Floats
     correlation: Floats
-    release: Release | None = None
+    release: NoisyAnswers | None = None
 
     holds_rows: ClassVar[bool] = False
 
     @classmethod
     def of(cls, curator: Curator, scale: Scale, shares: Floats, correlation: Floats) -> Self:
-        """Give the model of a table whose codes lie on a scale."""
+        """Return the model of a curator's table, given its scale."""
         codec = curator.codec
         return cls(
             sizes=codec.sizes,
@@ -152,11 +152,11 @@ class CopulaModel:
 
     @property
     def n_rows(self) -> float:
-        """About how many rows were learnt from, under a privacy budget."""
+        """The noisy number of training rows, under a privacy budget."""
         return math.nan if self.release is None else self.release.rows
 
     def marginal(self, column: int) -> Floats:
-        """Give about the share of each code of a column."""
+        """Return the noisy share of each code of a column."""
         if column == self.target:
             return self.prior
         own = [i for i, latent in enumerate(self.latents) if latent.column == column]
@@ -181,8 +181,8 @@ class CopulaModel:
             The model has no row that meets the conditions, or too few of its draws do.
         """
         asked = dict(where or {})
-        evidence = self._evidence({j: code for j, code in asked.items() if j != self.target})
-        labels, heads = self._begun(n, rng, asked, evidence)
+        evidence = self._conditioning({j: code for j, code in asked.items() if j != self.target})
+        labels, heads = self._conditioned(n, rng, asked, evidence)
         narrow = np.min_scalar_type(len(self.prior))  # which numpy sorts by digits
         grouped = np.argsort(labels.astype(narrow), kind="stable")
         place = np.empty(n, dtype=np.intp)
@@ -205,8 +205,8 @@ class CopulaModel:
                 column.take(place, out=codes[:, j], mode="clip")
         return codes
 
-    def _evidence(self, asked: Mapping[int, int]) -> dict[int, Conditioning]:
-        """Give, for each class with rows, what the conditions say of its latent normals."""
+    def _conditioning(self, asked: Mapping[int, int]) -> dict[int, Conditioning]:
+        """Return the conditioning of each class's latent normals."""
         if any(not 0 <= code < self.sizes[j] for j, code in asked.items()):
             raise SamplingError("a code outside its column is asked for; ask for another value")
         spans = self._spans(self.order)
@@ -228,18 +228,18 @@ class CopulaModel:
         }
 
     def _interval(self, row: int, latent: int, code: int) -> tuple[float, float]:
-        """Give where a code begins and ends, at one point where it has no share."""
+        """Return the interval of a code; a single point if its share is 0."""
         ends = np.concatenate([[-FARTHEST], self._cuts[row][latent], [FARTHEST]])
         return float(ends[code]), float(ends[code + 1])
 
-    def _begun(
+    def _conditioned(
         self,
         n: int,
         rng: np.random.Generator,
         asked: Mapping[int, int],
         evidence: Mapping[int, Conditioning],
     ) -> tuple[npt.NDArray[np.int32], Floats]:
-        """Give the class of each row and the innovations of the latents that conditions bind.
+        """Return each row's class and the innovations of the conditioned latents.
 
         Classes are proposed by their share times the bound of their evidence. What is kept then
         has the classes, and the normals inside them, of rows that meet the conditions.
@@ -260,13 +260,13 @@ class CopulaModel:
         kept: list[tuple[npt.NDArray[np.int32], Floats]] = []
         have = drawn = 0
         while have < n:
-            if drawn >= LEAST_DRAWS and have * DRAWS_A_ROW < drawn:
+            if drawn >= MIN_DRAWS and have * DRAWS_A_ROW < drawn:
                 raise SamplingError(
                     f"{have} of {drawn} draws meet the conditions together, and {n} are wanted; "
                     "ask for fewer rows or drop a condition"
                 )
             rate = max(have, 1) / drawn if drawn else 1.0
-            size = int(np.clip(1.1 * (n - have) / rate, 1_000, MOST_DRAWS)) if width > 1 else n
+            size = int(np.clip(1.1 * (n - have) / rate, 1_000, MAX_DRAWS)) if width > 1 else n
             labels = labels_to_draw(size, weight, None, rng, None)
             heads, chance = np.empty((width, size)), np.empty(size)
             for c in np.unique(labels):
@@ -288,20 +288,20 @@ class CopulaModel:
         asked: Mapping[int, int],
         rng: np.random.Generator,
     ) -> None:
-        """Write the codes of one class's rows, shape (columns, rows), where they are not asked."""
+        """Write the codes of one class's rows, shape (columns, rows), except conditioned ones."""
         row = int(np.count_nonzero(self.prior[:c]))
         free = [i for i, latent in enumerate(self.latents) if latent.column not in asked]
         both = [*known.latents, *free]
         width = len(known.latents)
         root = np.linalg.cholesky(self.correlation[row][np.ix_(both, both)])[width:]
         root = root.astype(np.float32)
-        for start in range(0, rows.shape[1], BLOCK):
-            block = rows[:, start : start + BLOCK]
+        for start in range(0, rows.shape[1], ROWS_AT_ONCE):
+            block = rows[:, start : start + ROWS_AT_ONCE]
             normals = np.empty((len(both), block.shape[1]), dtype=np.float32)
-            normals[:width] = heads[:, start : start + BLOCK]
+            normals[:width] = heads[:, start : start + ROWS_AT_ONCE]
             rng.standard_normal(out=normals[width:], dtype=np.float32)
             for i, scores in zip(free, root @ normals, strict=True):
-                latent, guide = self.latents[i], self._guides[row][i]
+                latent, guide = self.latents[i], self._lookups[row][i]
                 if latent.presence:
                     none = guide.read(scores) == 1
                     np.copyto(block[latent.column], self.sizes[latent.column] - 1, where=none)
@@ -309,7 +309,7 @@ class CopulaModel:
                     guide.read(scores, out=block[latent.column])
 
     def _spans(self, array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        """Cut an array of all dimensions' codes into one a dimension."""
+        """Split an array of all dimensions' codes into one per dimension."""
         ends = np.cumsum([0, *[latent.size for latent in self.latents]]).tolist()
         return [array[..., a:b] for a, b in pairwise(ends)]
 
@@ -319,8 +319,8 @@ class CopulaModel:
         return [[bounds(share) for share in self._spans(shares)] for shares in self.shares]
 
     @cached_property
-    def _guides(self) -> list[list[Lookup]]:
-        """How each dimension's normals are read, class by class."""
+    def _lookups(self) -> list[list[Lookup]]:
+        """The lookup of each dimension, class by class."""
         spans = self._spans(self.order)
         return [
             [Lookup.build(cuts, codes) for cuts, codes in zip(row, spans, strict=True)]
@@ -328,7 +328,7 @@ class CopulaModel:
         ]
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays; see `privsynth.engines.Model.state`."""
+        """Return JSON values and arrays; see `privsynth.engines.Model.state`."""
         meta: dict[str, Any] = {
             "sizes": list(self.sizes),
             "target": self.target,
@@ -376,7 +376,7 @@ class CopulaModel:
                 stored(arrays, "order", (width,), np.int32),
                 stored(arrays, "shares", (there, width), np.float64),
                 stored(arrays, "correlation", (there, len(latents), len(latents)), np.float64),
-                Release.from_state(meta["release"], arrays) if "release" in meta else None,
+                NoisyAnswers.from_state(meta["release"], arrays) if "release" in meta else None,
             )
             if not model._sound():
                 raise ArtefactError(
@@ -386,7 +386,7 @@ class CopulaModel:
         return model
 
     def _sound(self) -> bool:
-        """Whether every code lies in its column and every share and correlation is one."""
+        """Whether codes, shares and correlations are all in range."""
         fits = all(latent.fits(self.sizes) for latent in self.latents)
         orders = all(
             np.array_equal(np.sort(codes), np.arange(len(codes)))
@@ -401,7 +401,7 @@ class CopulaModel:
         return classes == len(self.prior) and self._correlated()
 
     def _correlated(self) -> bool:
-        """Whether each class has a correlation, with some room above what is singular."""
+        """Whether each class has a well-conditioned correlation matrix."""
         width = len(self.latents)
         diagonal = np.einsum("cii->ci", self.correlation)
         if not np.allclose(diagonal, 1) or not np.allclose(
@@ -409,7 +409,7 @@ class CopulaModel:
         ):
             return False
         try:
-            np.linalg.cholesky(self.correlation - LEAST_EIGENVALUE / 100 * np.eye(width))
+            np.linalg.cholesky(self.correlation - MIN_EIGENVALUE / 100 * np.eye(width))
         except np.linalg.LinAlgError:
             return False
         return True

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from privsynth.arrays import Floats
 from privsynth.coding import Codec
-from privsynth.curator import MOST_CELLS, SCORE_PARTS, CodeScores, Measurement, PrivateCurator
-from privsynth.engines.copula.model import CopulaModel, Release
+from privsynth.curator import MAX_CELLS, SCORE_PARTS, CodeScores, Measurement, PrivateCurator
+from privsynth.engines.copula.model import CopulaModel, NoisyAnswers
 from privsynth.engines.copula.scores import Latent, Scale, latents_of, positive, solve, waves
 from privsynth.engines.marginal.grouping import SMOOTH, simplex
 from privsynth.engines.marginal.oneway import OneWay, check_cells, measure_oneway
@@ -24,7 +24,7 @@ COUNTS = 0.5
 """The part of the budget for the codes of each column; the rest is for the products."""
 EVENLY = 0.25
 """The part of it that columns share evenly: a column of few levels is never measured again."""
-MOST_GROUPS = 40
+MAX_GROUPS = 40
 
 
 def check_size(codec: Codec) -> None:
@@ -37,10 +37,10 @@ def check_size(codec: Codec) -> None:
     check_cells(codec)
     classes = 1 if codec.target is None or not codec.classes else codec.sizes[codec.target]
     latents = len(latents_of(codec, codec.target if codec.classes else None))
-    if classes * latents**2 > MOST_CELLS:
+    if classes * latents**2 > MAX_CELLS:
         raise UsageError(
             f"the copula correlates {latents} dimensions in {classes} classes, which takes "
-            f"{classes * latents**2:,} cells, and {MOST_CELLS:,} are the most; leave columns out"
+            f"{classes * latents**2:,} cells, and {MAX_CELLS:,} are the most; leave columns out"
         )
 
 
@@ -64,7 +64,7 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     tell("measuring marginals", 0, 2)
     sizes = curator.codec.sizes
     scale_now = curator.budget.rows_per_unit * math.sqrt(len(sizes) / (2 * COUNTS * curator.rho))
-    found = measure_oneway(curator, COUNTS * curator.rho, MOST_GROUPS, scale_now, evenly=EVENLY)
+    found = measure_oneway(curator, COUNTS * curator.rho, MAX_GROUPS, scale_now, evenly=EVENLY)
     # Groups have served to smooth the counts; scores are of codes, in each class.
     curator.group(
         [found.groups[j].of if j == found.label else np.arange(n) for j, n in enumerate(sizes)]
@@ -74,11 +74,11 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     measured = None
     correlation = np.ones((len(scale.rows), len(scale.latents), len(scale.latents)))
     if len(scale.latents) > 1:
-        measured = curator.products(_told(scale, found), curator.left)
+        measured = curator.products(_scores(scale, found), curator.left)
         correlation = _correlation(scale, measured, shrinkage, found)
     tell("measuring marginals", 2, 2)
     shares = [held / held.sum(axis=1, keepdims=True) for held in scale.counts]
-    release = Release(found.total, found.measurements, measured)
+    release = NoisyAnswers(found.total, found.measurements, measured)
     return CopulaModel(
         sizes=sizes,
         target=found.label,
@@ -92,7 +92,7 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
 
 
 def _scale(codec: Codec, found: OneWay) -> tuple[Scale, Floats]:
-    """Give the counts of codes that are likely, class by class, and the share of each class."""
+    """Return the estimated counts of codes by class, and the share of each class."""
     label, latents = found.label, latents_of(codec, found.label)
     if label is None:
         rows, prior = np.array([found.total]), np.ones(1)
@@ -122,7 +122,7 @@ def _scale(codec: Codec, found: OneWay) -> tuple[Scale, Floats]:
 
 
 def _smoothed(found: OneWay, position: int, rows: Floats) -> Floats:
-    """Give the likely rows of each code of a column in each class, shape (classes, codes)."""
+    """Return the estimated rows of each code of a column by class, shape (classes, codes)."""
     told = found.gathered[position]
     own = found.groups[told.clique[0]]
     values = told.values.reshape(own.size, -1).astype(float)
@@ -134,8 +134,8 @@ def _smoothed(found: OneWay, position: int, rows: Floats) -> Floats:
     return np.asarray(own.of_codes(lifted.T).T * own.shares.T)
 
 
-def _told(scale: Scale, found: OneWay) -> list[CodeScores]:
-    """Return the score of each code in each counted class; that of codes never drawn is 0."""
+def _scores(scale: Scale, found: OneWay) -> list[CodeScores]:
+    """Return the score of each code in each counted class; 0 for codes that are never drawn."""
     scores = []
     for j, values in scale.scores():
         own = found.groups[j]
@@ -148,7 +148,7 @@ def _told(scale: Scale, found: OneWay) -> list[CodeScores]:
 
 
 def _ranked(counts: Floats, of: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
-    """Put levels in the order of the main axis of their classes, groups kept together."""
+    """Order levels along the main axis of their class shares, groups kept together."""
     profile = counts / np.maximum(counts.sum(axis=0), 1e-9)
     weight = counts.sum(axis=0)
     centred = profile - (profile * weight).sum(axis=1, keepdims=True) / weight.sum()
@@ -160,7 +160,7 @@ def _ranked(counts: Floats, of: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
 
 
 def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: OneWay) -> Floats:
-    """Give the likely correlations of the latent normals, class by class."""
+    """Return the estimated correlations of the latent normals, class by class."""
     width, rows = len(scale.latents), scale.rows.astype(float)
     noise = measured.scale / SCORE_PARTS**2
     upper = np.triu_indices(width, 1)
@@ -169,7 +169,7 @@ def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: O
     products += products.transpose(0, 2, 1)
     there = np.stack(
         [
-            _there(latent, held, rows) * (1 - found.lost[latent.column])
+            _present_rows(latent, held, rows) * (1 - found.lost[latent.column])
             for latent, held in zip(scale.latents, scale.counts, strict=True)
         ],
         axis=1,
@@ -192,6 +192,6 @@ def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: O
     return positive(weight * own + (1 - weight) * pooled)
 
 
-def _there(latent: Latent, held: Floats, rows: Floats) -> Floats:
-    """Give about how many rows of each class have a value on a dimension."""
+def _present_rows(latent: Latent, held: Floats, rows: Floats) -> Floats:
+    """Return the estimated number of rows of each class with a value on a dimension."""
     return rows if latent.null is None or latent.presence else held.sum(axis=1)

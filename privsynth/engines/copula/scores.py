@@ -38,12 +38,12 @@ FARTHEST = 12.0
 """No normal lies beyond it: where codes without a share begin and end."""
 
 NEAR_ONE = 0.995
-LEAST_EIGENVALUE = 1e-3
+MIN_EIGENVALUE = 1e-3
 
 
 @dataclass(frozen=True)
 class Latent:
-    """One latent dimension: the values of a column, or whether they are there.
+    """One latent dimension: the values of a column, or whether they are present.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Latent:
     nominal: bool = False
 
     def counts(self, marginal: npt.NDArray[Any]) -> Floats:
-        """Give the rows of each of the dimension's codes, from those of the column's.
+        """Return the rows of each of the dimension's codes, from those of the column's.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Latent:
         return np.asarray(marginal[:, : self.size], dtype=np.float64)
 
     def table(self, values: Floats) -> Floats:
-        """Give each code of the column its value, 0 where it has no code here.
+        """Return a value for each code of the column; 0 if it has no code here.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Latent:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What the rows say of pairs of dimensions, class by class.
+    """Moments of pairs of dimensions, class by class.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ class Scale:
         return scale
 
     def _centred(self) -> list[CodeScores]:
-        """Give the scores under the whole table's shares, less their mean within each class."""
+        """Return the scores under the whole table's shares, less their mean within each class."""
         scores = []
         for latent, codes, counts in zip(self.latents, self.order, self.counts, strict=True):
             means = scores_of(counts.sum(axis=0, keepdims=True))
@@ -197,7 +197,7 @@ class Scale:
         return scores
 
     def _rearranged(self, sums: dict[int, Floats]) -> Self:
-        """Order the levels of nominal dimensions by what they say of the others."""
+        """Order the levels of nominal dimensions by their relation to the other dimensions."""
         order, counts = list(self.order), list(self.counts)
         for j, total in sums.items():
             held = np.empty(len(total))
@@ -213,7 +213,7 @@ class Scale:
         return type(self)(self.latents, self.rows, tuple(order), tuple(counts))
 
     def scores(self) -> list[CodeScores]:
-        """Give the score of each code in each class: the mean of the normal in its interval.
+        """Return the score of each code in each class: the mean of the normal in its interval.
 
         A presence is told as 0 and 1, so that sums of products also count the rows that have both
         of two values.
@@ -229,7 +229,7 @@ class Scale:
         ]
 
     def moments(self, products: Floats) -> Moments:
-        """Give covariances and pairs of values from sums of products.
+        """Return covariances and pairs of values from sums of products.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Scale:
         return Moments(second - mean @ mean.transpose(0, 2, 1), there @ products @ there.T)
 
     def correlation(self, moments: Moments, *, k: int, shrinkage: float) -> Floats:
-        """Give the correlation of the latent normals in each class that has rows.
+        """Return the correlation of the latent normals in each class that has rows.
 
         The share of rows that have both values undoes what nulls took from a pair; Mehler's
         expansion undoes what coarse codes took. A class says nothing of a pair of which fewer than
@@ -287,7 +287,7 @@ class Scale:
         return positive(weight * own + (1 - weight) * pooled)[self.rows > 0]
 
     def shares(self, counts: tuple[Floats, ...], k: int) -> Floats:
-        """Give the share of each code in each class with rows, none resting on under k rows.
+        """Return the share of each code in each class with rows, none resting on under k rows.
 
         Parameters
         ----------
@@ -308,7 +308,7 @@ class Scale:
 
 
 def latents_of(codec: Codec, label: int | None) -> tuple[Latent, ...]:
-    """Give the dimensions of all columns that vary, but for the one that divides the rows."""
+    """Return the dimensions of all varying columns, except the one that defines the classes."""
     latents = []
     for j, coding in enumerate(codec.codings):
         if coding.size < 2 or j == label:
@@ -323,7 +323,7 @@ def latents_of(codec: Codec, label: int | None) -> tuple[Latent, ...]:
 
 
 def bounds(shares: Floats) -> Floats:
-    """Give the standard normal quantiles at which codes end.
+    """Return the standard normal quantiles at which codes end.
 
     Parameters
     ----------
@@ -345,12 +345,12 @@ def bounds(shares: Floats) -> Floats:
 
 
 def _height(at: Floats) -> Floats:
-    """Give the density of the standard normal."""
+    """Return the density of the standard normal."""
     return np.asarray(np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi))
 
 
 def scores_of(counts: Floats) -> Floats:
-    """Give the mean of the standard normal inside each code's interval.
+    """Return the mean of the standard normal inside each code's interval.
 
     Parameters
     ----------
@@ -370,14 +370,14 @@ def _shares(counts: Floats) -> Floats:
 
 
 def _means(shares: Floats, ends: Floats) -> Floats:
-    """Give the mean of the standard normal between each code's ends."""
+    """Return the mean of the standard normal between each code's ends."""
     height = np.pad(_height(ends), ((0, 0), (1, 1)))
     drop = height[:, :-1] - height[:, 1:]
     return np.where(shares > 0, drop / np.where(shares > 0, shares, 1.0), 0.0)
 
 
 def waves(counts: tuple[Floats, ...]) -> Floats:
-    """Give the Hermite coefficients of the step functions that turn normals into scores.
+    """Return the Hermite coefficients of the step functions from normals to scores.
 
     Parameters
     ----------
@@ -437,22 +437,20 @@ def solve(moment: Floats, wave: Floats) -> Floats:
 
 
 def positive(matrices: Floats) -> Floats:
-    """Give positive definite correlation matrices near symmetric ones: eigenvalues clipped.
+    """Return positive definite correlation matrices near symmetric ones: eigenvalues clipped.
 
     Parameters
     ----------
     matrices : ndarray, shape (..., latents, latents)
     """
     values, vectors = np.linalg.eigh(matrices)
-    lifted = (vectors * np.maximum(values, LEAST_EIGENVALUE)[..., None, :]) @ vectors.swapaxes(
-        -1, -2
-    )
+    lifted = (vectors * np.maximum(values, MIN_EIGENVALUE)[..., None, :]) @ vectors.swapaxes(-1, -2)
     spread = np.sqrt(np.diagonal(lifted, axis1=-2, axis2=-1))
     return np.asarray(lifted / (spread[..., :, None] * spread[..., None, :]))
 
 
 def steady(counts: Floats, overall: Floats, k: int) -> Floats:
-    """Give the share of each code, none of which rests on fewer than k rows.
+    """Return shares of codes that rest on at least k rows each.
 
     A code that k rows hold keeps its own share. The others are joined, in order, into runs of at
     least k rows, inside which the shares are those of the whole table; where even all of them
@@ -485,7 +483,7 @@ def steady(counts: Floats, overall: Floats, k: int) -> Floats:
 
 
 def _runs(counts: Floats, k: int) -> npt.NDArray[np.intp]:
-    """Give each code the number of its run: k rows or more; what is left joins the last."""
+    """Return each code's run; each run has at least k rows, and a remainder joins the last."""
     total = np.cumsum(counts)
     run = np.zeros(len(counts), dtype=np.intp)
     end = int(np.searchsorted(total, k)) + 1

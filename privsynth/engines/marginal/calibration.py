@@ -31,7 +31,7 @@ AXES = ascii_letters[:-1]
 
 
 def calibrate(tree: Junction, logs: Sequence[Floats]) -> tuple[list[Floats], float]:
-    """Give the marginal of each clique under a product of factors.
+    """Return the marginal of each clique under a product of factors.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Beliefs:
     tables: tuple[Floats, ...]
 
     def marginal(self, clique: Clique) -> Floats:
-        """Give the marginal of columns that one clique of the tree holds, in their order.
+        """Return the marginal of columns that one clique of the tree holds, in their order.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class Beliefs:
         return onto(self.tables[home], self.tree.cliques[home], clique)
 
     def given(self, clique: Clique, likelihood: Floats) -> Beliefs:
-        """Give the distribution times a likelihood of columns that one clique holds.
+        """Return the distribution times a likelihood of columns that one clique holds.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class Beliefs:
 
     @cached_property
     def conditionals(self) -> tuple[Floats, ...]:
-        """The chance of each cell of a clique, given its separator; 0 where that has none."""
+        """P(cell | separator) for each cell of a clique; 0 where P(separator) is 0."""
         found = []
         for table, clique, separator in zip(
             self.tables, self.tree.cliques, self.tree.separators, strict=True
@@ -138,7 +138,7 @@ class Beliefs:
         return tuple(found)
 
     def pairs(self, columns: Iterable[int]) -> dict[Clique, Floats]:
-        """Give the marginal of every pair of columns, whether a clique holds it or not.
+        """Return the marginal of every pair of columns, whether a clique holds it or not.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class Beliefs:
     def _message(
         self, inside: int, edge: int, others: Iterable[_Message], wanted: set[int]
     ) -> _Message:
-        """Gather what lies behind a clique's upper edge, on the side of the clique `inside`."""
+        """Collect the message across a clique's upper edge from the side of `inside`."""
         tree = self.tree
         separator, clique = tree.separators[edge], tree.cliques[inside]
         columns: list[int] = []
@@ -195,7 +195,7 @@ class Beliefs:
         return _Message(edge, separator, tuple(columns), np.concatenate(parts, axis=-1))
 
     def _carried(self, message: _Message, i: int, kept: Clique) -> Floats:
-        """Take a message through a clique, from its separator on to other columns."""
+        """Carry a message through a clique, from its separator to other columns."""
         known = message.separator
         new = tuple(c for c in kept if c not in known)
         table = onto(self.tables[i], self.tree.cliques[i], (*known, *new))
@@ -214,7 +214,7 @@ class Beliefs:
         )
 
     def state(self, name: str = "") -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays from which `from_state` rebuilds the distribution."""
+        """Return JSON values and arrays from which `from_state` rebuilds the distribution."""
         tree = self.tree
         meta = {
             "sizes": list(tree.sizes),
@@ -263,7 +263,7 @@ class Beliefs:
 
 @dataclass(frozen=True, eq=False)
 class _Message:
-    """What lies on one side of a clique's upper edge: columns, each beside the separator.
+    """A message across a clique's upper edge: columns, each jointly with the separator.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ class _Message:
 
 
 def _keep(found: dict[Clique, Floats], j: int, c: int, table: Floats) -> None:
-    """Note the table of a pair, the lower position first."""
+    """Store the table of a pair, the lower position first."""
     found[min(j, c), max(j, c)] = table if j < c else table.T
 
 

@@ -53,7 +53,7 @@ def draw(beliefs: Beliefs, n: int, rng: np.random.Generator) -> npt.NDArray[np.i
 def _shared_out(
     chances: Floats, known: npt.NDArray[np.unsignedinteger], rng: np.random.Generator
 ) -> npt.NDArray[np.int32]:
-    """Give each row a cell by the chances of its configuration.
+    """Draw a cell for each row, by the probabilities of its configuration.
 
     A cell has the points start, start + 1, ... that lie between its bounds, once those are
     stretched over the rows of the configuration: how many there are needs no search.

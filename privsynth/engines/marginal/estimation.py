@@ -1,6 +1,6 @@
-"""The distribution that noisy marginals tell of.
+"""Estimate a distribution from noisy marginals.
 
-Of all distributions over a junction tree the one is wanted that weighs two things: how far its
+Among all distributions over a junction tree, the estimate balances two things: how far its
 marginals lie from the noisy counts, in standard deviations of the noise, and how far it is, in
 relative entropy, from one whose columns know nothing of each other. This is maximum entropy with
 a Gaussian slack (Dudik, Phillips & Schapire, *JMLR* 8, 2007); as its pull grows small, it is the
@@ -169,7 +169,7 @@ class _Pooled:
 
 
 def _pooled(measurements: Iterable[Measured]) -> dict[Clique, _Pooled]:
-    """Average what was measured of the same columns, weighted by precision."""
+    """Average measurements of the same columns, weighted by precision."""
     sums: dict[Clique, Floats] = {}
     precisions: dict[Clique, Floats] = {}
     for m in measurements:
@@ -184,7 +184,7 @@ def _pooled(measurements: Iterable[Measured]) -> dict[Clique, _Pooled]:
 
 
 def _alone(tree: Junction, pooled: Mapping[Clique, _Pooled]) -> list[Floats]:
-    """Give the logarithms of factors of a distribution whose columns are independent.
+    """Return the logarithms of factors of a distribution whose columns are independent.
 
     Each column has the mean of what its cliques tell of it, by precision, and half a row of
     noise's scale more in each code, so that none is ruled out.
@@ -209,7 +209,7 @@ def _alone(tree: Junction, pooled: Mapping[Clique, _Pooled]) -> list[Floats]:
 
 @dataclass(frozen=True, eq=False)
 class _Scheme:
-    """Where the factors of measured cliques lie in the tree's.
+    """Positions of measured cliques' factors inside the tree's cliques.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ class _Scheme:
         return found
 
     def marginals(self, tables: Sequence[Floats]) -> Floats:
-        """Give the marginals of all measured cliques in one vector."""
+        """Return the marginals of all measured cliques in one vector."""
         found: list[Floats] = [np.zeros(0)] * len(self.cliques)
         for clique, mine, table in zip(self.tree.cliques, self.outer, tables, strict=True):
             rest = table
@@ -286,5 +286,5 @@ class _Scheme:
 
 
 def _deepest(own: Clique, clique: Clique) -> int:
-    """Give the last axis of a clique that another one has a column on."""
+    """Return the last axis of a clique whose column another clique contains."""
     return max(clique.index(j) for j in own)

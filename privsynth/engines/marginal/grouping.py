@@ -1,4 +1,4 @@
-"""Groups of codes: few enough that noisy counts of pairs still tell something.
+"""Groups of codes: few enough that noisy counts of pairs stay informative.
 
 A column of many codes is first measured alone, or beside the target, with part of the budget.
 Codes that are near each other, and alike in what they say of the target, form a group; cliques
@@ -56,16 +56,16 @@ class Groups:
 
     @property
     def size(self) -> int:
-        """How many groups can be drawn."""
+        """The number of groups that can be drawn."""
         return int(self.of[self.shares.any(axis=1)].max()) + 1
 
     @property
     def counted(self) -> int:
-        """How many groups are counted: one more than can be drawn where some codes never are."""
+        """The number of groups that are counted: one more if some codes are never drawn."""
         return int(self.of.max()) + 1
 
     def of_codes(self, values: Floats) -> Floats:
-        """Return each code's entry of `values`, which has one a group; 0 for codes never drawn."""
+        """Expand values per group to values per code; 0 for codes that are never drawn."""
         return np.asarray(np.append(values, np.zeros((1, *values.shape[1:])), axis=0)[self.of])
 
     @property
@@ -102,7 +102,7 @@ class Groups:
         return codes
 
     def state(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """Give the groups as arrays."""
+        """Return the groups as arrays."""
         return {f"{name}.groups": self.of.astype(np.int32), f"{name}.shares": self.shares}
 
     @classmethod
@@ -134,7 +134,7 @@ class Groups:
 
 
 def simplex(values: Floats, total: float) -> Floats:
-    """Give the nearest numbers from 0 that add up to `total` (Duchi et al. 2008)."""
+    """Return the nearest numbers from 0 that add up to `total` (Duchi et al. 2008)."""
     falling = np.sort(values.ravel())[::-1]
     above = np.cumsum(falling) - total
     rank = np.arange(1, falling.size + 1)
@@ -147,7 +147,7 @@ def simplex(values: Floats, total: float) -> Floats:
 def spread(
     values: npt.NDArray[Any], scale: npt.NDArray[np.float64], axis: int
 ) -> tuple[Floats, Floats]:
-    """Share the last group along an axis out among the others, in proportion to their counts.
+    """Distribute the last group along an axis among the others, in proportion to their counts.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def _proportions(values: Floats) -> Floats:
 
 
 def keep_all(counts: Floats, scale: float, spare: int) -> Groups:
-    """Make each code a group of its own, but for spare codes that hardly any row has.
+    """Make each code a group of its own, except spare codes that hardly any row has.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def group_codes(
 
 
 def _within(counts: Floats, mass: Floats, own: Ints, scale: float) -> Floats:
-    """Give the share of each code in its group by class, drawn toward that over all classes."""
+    """Return each code's share of its group by class, shrunk towards the share over all classes."""
     k = int(own.max()) + 1
     held = np.bincount(own, minlength=k)
     pooled = mass / np.maximum(np.bincount(own, mass, k), 1e-12)[own]

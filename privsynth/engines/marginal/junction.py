@@ -13,13 +13,13 @@ from privsynth.errors import ArtefactError
 __all__ = ["Clique", "Junction", "footprint", "junction"]
 
 Clique: TypeAlias = tuple[int, ...]
-MOST_COLUMNS = 32
+MAX_COLUMNS = 32
 """The most columns of a clique: numpy's einsum takes no more axes for sure."""
 
 
 @dataclass(frozen=True)
 class Junction:
-    """A tree of cliques; the cliques that hold a column hang together in it.
+    """A tree of cliques with the running intersection property.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ class Junction:
 
     @property
     def cells(self) -> int:
-        """How many cells all cliques have together."""
+        """The number of cells of all cliques together."""
         return sum(math.prod(self.shape(clique)) for clique in self.cliques)
 
     def shape(self, clique: Clique) -> tuple[int, ...]:
-        """Tell how many codes a clique has along each column."""
+        """Return how many codes a clique has along each column."""
         return tuple(self.sizes[j] for j in clique)
 
     def home(self, columns: Iterable[int]) -> int:
@@ -73,7 +73,7 @@ class Junction:
         return min(homes, key=lambda i: math.prod(self.shape(self.cliques[i])))
 
     def check(self) -> None:
-        """Refuse a tree that is none.
+        """Refuse cliques and parents that do not form a junction tree.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class Junction:
             if (
                 not sound
                 or not shared < set(clique) <= known
-                or len(clique) > MOST_COLUMNS
+                or len(clique) > MAX_COLUMNS
                 or len(set(clique)) != len(clique)
                 or tuple(clique[: len(shared)]) != self._separator(clique, parent)
             ):
@@ -102,7 +102,7 @@ class Junction:
 def junction(
     sizes: Sequence[int], cliques: Iterable[Clique], columns: Iterable[int] | None = None
 ) -> Junction:
-    """Build a junction tree whose cliques hold those that are given.
+    """Build a junction tree whose cliques cover the given ones.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def junction(
 def footprint(
     sizes: Sequence[int], cliques: Iterable[Clique], columns: Iterable[int] | None = None
 ) -> tuple[int, int]:
-    """Tell, quickly, how many cells the junction tree of some cliques has at most.
+    """Return a fast upper bound on the cells of the junction tree of some cliques.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def footprint(
 
 
 def _columns(mask: int) -> Iterator[int]:
-    """Give the positions of a mask's bits, in order."""
+    """Yield the positions of a mask's bits, in order."""
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1
@@ -166,7 +166,7 @@ def _columns(mask: int) -> Iterator[int]:
 
 
 def _cells(mask: int, sizes: Sequence[int]) -> int:
-    """Tell how many cells a set of columns has."""
+    """Return how many cells a set of columns has."""
     return math.prod(sizes[j] for j in _columns(mask))
 
 
@@ -177,7 +177,7 @@ def _triangulate(
     *,
     thorough: bool,
 ) -> list[int]:
-    """Give the maximal cliques, as bits, of a greedy triangulation, or the cheaper of two."""
+    """Return the maximal cliques, as bits, of the cheaper of two greedy triangulations."""
     near = {j: 1 << j for j in (range(len(sizes)) if columns is None else columns)}
     for clique in cliques:
         mask = sum(1 << j for j in clique)
@@ -190,7 +190,7 @@ def _triangulate(
 
 
 def _eliminate(sizes: Sequence[int], near: dict[int, int], by_fill: bool) -> list[int]:
-    """Take columns out one by one, the cheapest first, tying together what each leaves behind.
+    """Eliminate columns greedily, cheapest first, connecting each one's neighbours.
 
     Parameters
     ----------

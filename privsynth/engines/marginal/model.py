@@ -1,4 +1,4 @@
-"""The model of the marginal engines: groups, a junction tree over them, and the release."""
+"""The model of the marginal engines: groups, a junction tree over them, and the noisy counts."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class MarginalModel:
 
     @property
     def n_rows(self) -> float:
-        """About how many rows were learnt from."""
+        """The noisy number of training rows."""
         return self.total
 
     @cached_property
     def answers(self) -> frozenset[int]:
-        """The columns whose conditions are met exactly: all that are modelled."""
+        """The columns whose conditions are met exactly: all modelled ones."""
         return frozenset(j for clique in self.beliefs.tree.cliques for j in clique)
 
     def marginal(self, column: int) -> npt.NDArray[np.float64]:
-        """Give about the share of each code of a column."""
+        """Return the noisy share of each code of a column."""
         own = self.groups[column]
         if column not in self.answers:
             return np.ones(1)
@@ -101,7 +101,7 @@ class MarginalModel:
         return codes
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays from which `from_state` rebuilds the model."""
+        """Return JSON values and arrays from which `from_state` rebuilds the model."""
         released = {"codes": self.codes, "cliques": self.cliques}
         beliefs, arrays = self.beliefs.state()
         meta = {
@@ -154,7 +154,7 @@ class MarginalModel:
         return model
 
     def _divides(self, column: int) -> bool:
-        """Whether a column's shares are by class only where the tree holds both columns."""
+        """Whether a column's groups are divided by class only if a clique holds both columns."""
         width = self.groups[column].shares.shape[1]
         if width == 1:
             return True
@@ -173,7 +173,7 @@ class MarginalModel:
             raise ArtefactError("its tree leaves a column out; fit the model anew")
 
     def _given(self, beliefs: Beliefs, column: int, code: int) -> Beliefs:
-        """Condition on a code: on its group, and on what it tells of the label."""
+        """Condition on a code: on its group, and on its likelihood given the label."""
         own = self.groups[column]
         if not own.shares[code].any():
             raise SamplingError("the model has seen no row with a value asked for; drop it")
@@ -190,7 +190,7 @@ def _measured(
     entry: Mapping[str, Any],
     sizes: tuple[int, ...],
 ) -> Measurement:
-    """Rebuild a measurement; that of no column, the rows, is saved as one number."""
+    """Rebuild a measurement; the empty clique, the number of rows, is saved as one number."""
     clique = places(entry["clique"], len(sizes), "release")
     shape = tuple(sizes[j] for j in clique)
     values = stored(arrays, name, shape or (1,), np.int64).reshape(shape)

@@ -1,4 +1,4 @@
-"""The first look at a table: each column's codes, beside the target where there is one."""
+"""One-way measurements: each column's codes, jointly with the target if there is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from privsynth.arrays import Floats
 from privsynth.coding import Cells, Codec, spare
-from privsynth.curator import MOST_CELLS, Measurement, PrivateCurator
+from privsynth.curator import MAX_CELLS, Measurement, PrivateCurator
 from privsynth.engines.marginal.grouping import Groups, group_codes, keep_all, spread
 from privsynth.errors import UsageError
 
@@ -30,10 +30,10 @@ __all__ = [
 FEWEST = 4
 LIKELY = 4.0
 """How many standard deviations of noise a group is to hold of the rarer classes."""
-MOST_CLASSES = 12
-MOST_SPARE = 2
+MAX_LABELS = 12
+MAX_SPARE = 2
 """The most groups that a column has beside those of its levels or cells."""
-MOST_LOST = 0.9
+MAX_LOST = 0.9
 """The largest share of the rows that is taken to hold codes that are never drawn."""
 
 
@@ -56,7 +56,7 @@ class GroupedCounts:
 
 @dataclass(frozen=True, eq=False)
 class OneWay:
-    """What the first look tells.
+    """One-way measurements of a table, and the groups made of them.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ class OneWay:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many groups of each column can be drawn."""
+        """The number of drawable groups of each column."""
         return tuple(groups.size for groups in self.groups)
 
     def expected(self, clique: tuple[int, ...], chances: Floats) -> Floats:
-        """Return the counts that a clique's chances predict, in the groups that are counted."""
+        """Return the expected counts of a clique, in counted groups."""
         counts = self.total * chances
         for axis, j in enumerate(clique):
             if self.groups[j].counted > self.groups[j].size:
@@ -110,7 +110,7 @@ def measure_oneway(
     whole: bool = False,
     evenly: float = 0.0,
 ) -> OneWay:
-    """Measure each column's codes, and gather them into groups.
+    """Measure each column's codes, and group them.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def measure_oneway(
 def _weights(
     curator: PrivateCurator, cliques: Sequence[tuple[int, ...]], evenly: float
 ) -> list[float] | None:
-    """Return in which proportion a budget is shared among cliques; None for no clique.
+    """Return the proportions of the budget for cliques; None without cliques.
 
     Noise adds up over the cells of a clique: shares by this power of their number keep the sum
     over all cliques least.
@@ -183,7 +183,7 @@ def _weights(
 
 
 def check_cells(codec: Codec, *, labelled: bool = True) -> None:
-    """Refuse a table whose first look has more cells than fit in memory.
+    """Refuse a table whose one-way measurements have more cells than fit in memory.
 
     Raises
     ------
@@ -192,11 +192,11 @@ def check_cells(codec: Codec, *, labelled: bool = True) -> None:
     label = _label(codec) if labelled else None
     classes = 1 if label is None else codec.sizes[label]
     cells = {c.name: c.size * classes for c in codec.codings if c.size > 1}
-    if sum(cells.values()) > MOST_CELLS:
+    if sum(cells.values()) > MAX_CELLS:
         widest = max(cells, key=cells.__getitem__)
         raise UsageError(
             f"the columns have {sum(cells.values()):,} cells beside the target, of which "
-            f"{widest!r} has {cells[widest]:,}, and {MOST_CELLS:,} are the most; merge levels in "
+            f"{widest!r} has {cells[widest]:,}, and {MAX_CELLS:,} are the most; merge levels in "
             "the schema, or leave columns out"
         )
 
@@ -217,27 +217,27 @@ def groups_that_fit(codec: Codec, most: int) -> int:
     """
     sizes = np.array([size for size in codec.sizes if size > 1], dtype=np.float64)
     for groups in range(most, 0, -1):
-        held = np.minimum(sizes, groups + MOST_SPARE)
-        if (held.sum() ** 2 - (held**2).sum()) / 2 <= MOST_CELLS:
+        held = np.minimum(sizes, groups + MAX_SPARE)
+        if (held.sum() ** 2 - (held**2).sum()) / 2 <= MAX_CELLS:
             return groups
         if groups <= FEWEST:
             break
     raise UsageError(
-        f"pairs of {len(sizes)} columns have more than {MOST_CELLS:,} cells; leave columns out, or "
+        f"pairs of {len(sizes)} columns have more than {MAX_CELLS:,} cells; leave columns out, or "
         "use engine independent or copula"
     )
 
 
 def _label(codec: Codec) -> int | None:
-    """Return the target's position, where it is one of few classes beside other columns."""
-    few = codec.classes and codec.sizes[codec.target or 0] <= MOST_CLASSES
+    """Return the target's position if it has few classes and other columns exist."""
+    few = codec.classes and codec.sizes[codec.target or 0] <= MAX_LABELS
     return codec.target if few and sum(size > 1 for size in codec.sizes) > 1 else None
 
 
 def _lost(
     measured: Sequence[Measurement], groups: Sequence[Groups], total: float
 ) -> tuple[float, ...]:
-    """Estimate the share of the rows that each column's codes that are never drawn hold."""
+    """Estimate, for each column, the share of rows whose codes are never drawn."""
     found = dict.fromkeys(range(len(groups)), 0.0)
     for m in measured:
         for axis, j in enumerate(m.clique):
@@ -245,11 +245,11 @@ def _lost(
             rows = np.moveaxis(m.values, axis, 0)[never].sum()
             # Several cliques tell of a target: the mean of what they say.
             found[j] += float(rows) / total / sum(j in other.clique for other in measured)
-    return tuple(float(np.clip(found[j], 0, MOST_LOST)) for j in range(len(groups)))
+    return tuple(float(np.clip(found[j], 0, MAX_LOST)) for j in range(len(groups)))
 
 
 def _pooled(sums: list[Any], measured: Sequence[Measurement]) -> tuple[Any, float]:
-    """Average what several measurements tell of the same counts, the surer the heavier.
+    """Average several measurements of the same counts, weighted by precision.
 
     A sum over the cells of a first axis has a variance that grows with its length.
     """
@@ -268,14 +268,14 @@ def _gathered(counts: Floats, of: npt.NDArray[np.intp], axis: int) -> Floats:
 
 
 def _drawn(counts: Floats, scale: Floats, groups: Groups, axis: int) -> tuple[Floats, Floats]:
-    """Turn codes along an axis into groups that can be drawn; the scale is that of the noise."""
+    """Sum codes along an axis into groups that can be drawn, with the noise's scale."""
     values = _gathered(counts, groups.of, axis)
     noise = np.sqrt(_gathered(scale**2, groups.of, axis))
     return spread(values, noise, axis) if groups.counted > groups.size else (values, noise)
 
 
 def in_groups(measured: Measurement, groups: Sequence[Groups]) -> GroupedCounts:
-    """Return a measurement of codes as one of the groups that can be drawn."""
+    """Convert a measurement of codes to one of drawable groups."""
     values, scale = measured.values.astype(float), np.full(measured.values.shape, measured.scale)
     for axis, j in enumerate(measured.clique):
         values, scale = _drawn(values, scale, groups[j], axis)
@@ -283,7 +283,7 @@ def in_groups(measured: Measurement, groups: Sequence[Groups]) -> GroupedCounts:
 
 
 def among_drawn(measured: Measurement, groups: Sequence[Groups]) -> GroupedCounts:
-    """Return a measurement of counted groups as one of the groups that can be drawn."""
+    """Convert a measurement of counted groups to one of drawable groups."""
     values, scale = measured.values.astype(float), np.full(measured.values.shape, measured.scale)
     for axis, j in enumerate(measured.clique):
         if groups[j].counted > groups[j].size:

@@ -1,4 +1,4 @@
-"""Engines that select marginals, measure them with noise, and estimate what they tell of.
+"""Engines that select marginals, measure them with noise, and estimate a distribution.
 
 Under a privacy budget the one way from rows to a model are noisy counts of cliques (McKenna,
 Miklau & Sheldon 2021). `Marginals` measures every column beside the target, scores all pairs at
@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from privsynth.coding import Codec
-from privsynth.curator import MOST_CELLS, Measurement, PrivateCurator
+from privsynth.curator import MAX_CELLS, Measurement, PrivateCurator
 from privsynth.engines.marginal.estimation import PULL, ROUNDS, Estimate, Measured, estimate
 from privsynth.engines.marginal.junction import Clique
 from privsynth.engines.marginal.model import MarginalModel
@@ -36,14 +36,14 @@ from privsynth.errors import ConfigError
 
 __all__ = ["AIM", "MST", "Independent", "Marginals"]
 
-LEAST_PART = 1e-3
+MIN_PART = 1e-3
 """The least part of the budget that a step may be given."""
 PULLS = 1e-6, 1e6
 
 
 @dataclass(frozen=True)
 class Independent:
-    """Columns that know nothing of each other: the baseline."""
+    """Independent columns: the baseline."""
 
     model: ClassVar[type[MarginalModel]] = MarginalModel
 
@@ -94,10 +94,10 @@ class Marginals:
 
     def __post_init__(self) -> None:
         parts = (self.codes, self.target, self.errors)
-        if not (min(parts) >= LEAST_PART and sum(parts) <= 1 - LEAST_PART):
+        if not (min(parts) >= MIN_PART and sum(parts) <= 1 - MIN_PART):
             raise ConfigError(
                 "marginals: 'codes', 'target' and 'errors' are parts of the budget; give numbers "
-                f"of {LEAST_PART} or more that leave a rest of as much"
+                f"of {MIN_PART} or more that leave a rest of as much"
             )
         _check_sizes("marginals", self.batches, self.most_groups, self.most_cells)
         _check_pull("marginals", self.pull)
@@ -193,7 +193,7 @@ class MST:
     def fit_privately(
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
     ) -> MarginalModel:
-        """Spend a third of the budget each on columns, on choosing pairs, and on the pairs."""
+        """Spend a third of the budget each on columns, on selecting pairs, and on pairs."""
         rho = curator.rho
         later = curator.budget.rows_per_unit * math.sqrt(3 * len(curator.codec.sizes) / (2 * rho))
         most = groups_that_fit(curator.codec, self.most_groups)
@@ -301,7 +301,7 @@ class AIM:
 
 
 def _everything(known: MarginalModel) -> list[Measured]:
-    """Give all that was measured for a model, in groups."""
+    """Return all measurements of a model, in groups."""
     return [
         *(in_groups(m, known.groups) for m in known.codes),
         *(among_drawn(m, known.groups) for m in known.cliques),
@@ -309,7 +309,7 @@ def _everything(known: MarginalModel) -> list[Measured]:
 
 
 def _alone(known: MarginalModel) -> list[Measured]:
-    """Give what was measured of each column, without what it says of others."""
+    """Return the one-way measurements of each column."""
     told: list[Measured] = []
     for m in _everything(known):
         noise = np.broadcast_to(np.asarray(m.scale) ** 2, m.values.shape)
@@ -355,7 +355,7 @@ def _model(found: OneWay, known: Estimate, measured: Sequence[Measurement]) -> M
 
 
 def _parts(columns: tuple[int, ...], joined: list[Clique]) -> dict[int, int]:
-    """Give each column the part of the forest that it is in."""
+    """Return, for each column, its component of the forest."""
     part = {j: j for j in columns}
     for i, j in joined:
         old, new = part[i], part[j]
@@ -372,7 +372,7 @@ def _check_sizes(name: str, batches: int, groups: int, cells: int) -> None:
     for what, value, least, most in (
         ("batches", batches, 1, 100),
         ("most_groups", groups, 2, 10_000),
-        ("most_cells", cells, 1, MOST_CELLS),
+        ("most_cells", cells, 1, MAX_CELLS),
     ):
         if not least <= value <= most:
             raise ConfigError(f"{name}: {what!r} is out of range; expected {least} to {most}")

@@ -1,4 +1,4 @@
-"""Which cliques are worth their noise."""
+"""Select the cliques that are worth their noise."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def best_set(
 def affordable(
     sizes: Sequence[int], columns: Sequence[int], cliques: Sequence[Clique], most_cells: int
 ) -> bool:
-    """Tell whether a tree that holds all cliques has few enough cells."""
+    """Return whether a tree that holds all cliques has few enough cells."""
     return footprint(sizes, cliques, columns)[0] <= most_cells
 
 
 def spanning(columns: Sequence[int], weights: dict[Clique, float]) -> list[Clique]:
-    """Give the pairs of a maximum spanning tree (Kruskal 1956)."""
+    """Return the pairs of a maximum spanning tree (Kruskal 1956)."""
     tree = {j: j for j in columns}
     chosen = []
     for pair in sorted(weights, key=lambda p: (-weights[p], p)):

@@ -1,4 +1,4 @@
-"""What the networks are fed: codes as categories and numbers, and the way back."""
+"""Encode codes as categories and numbers for the networks, and decode their outputs."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ class Category:
         table[:, self.column] = np.where(drawn == NO_CODE, table[:, self.column], drawn)
 
     def permuted(self, places: npt.NDArray[np.intp]) -> Category:
-        """Give the part with its categories in another order."""
+        """Return the part with its categories in another order."""
         return Category(
             self.column, self.codes[places], self.shares[places], self.tail, self.tail_shares
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays."""
+        """Return JSON values and arrays."""
         meta = {"column": self.column, "width": self.width, "tail": len(self.tail)}
         names = ("codes", "shares", "tail", "tail_shares")
         return meta, {name: getattr(self, name) for name in names}
@@ -117,7 +117,7 @@ class Number:
         table[:, self.column] = np.searchsorted(self.cuts, number, side="right")
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays."""
+        """Return JSON values and arrays."""
         meta = {
             "column": self.column,
             "components": len(self.means),
@@ -247,7 +247,7 @@ def encode(
 
 
 def _levels(j: int, column: npt.NDArray[np.int32], size: int, most: int | None) -> Encoded:
-    """Give a category to each code, and one to all beyond the `most` frequent."""
+    """Return a category to each code, and one to all beyond the `most` frequent."""
     held = np.bincount(column, minlength=size)
     order = np.argsort(-held, kind="stable")
     order = order[held[order] > 0]
@@ -268,7 +268,7 @@ def _levels(j: int, column: npt.NDArray[np.int32], size: int, most: int | None) 
 
 
 def _presence(j: int, there: npt.NDArray[np.bool_], null: int) -> Encoded:
-    """Tell rows that have a number from those that are null."""
+    """Encode whether each row has a number."""
     codes, values = np.unique(np.where(there, NO_CODE, null), return_inverse=True)
     none = np.zeros(0)
     shares = np.bincount(values) / len(values)
@@ -278,7 +278,7 @@ def _presence(j: int, there: npt.NDArray[np.bool_], null: int) -> Encoded:
 def _number(
     j: int, coding: Cells, column: npt.NDArray[np.int32], rng: np.random.Generator
 ) -> Encoded:
-    """Give values drawn inside the cells, on a scale where the mixture's own floor is small."""
+    """Return values drawn inside the cells, on a scale where the mixture's own floor is small."""
     values = coding.draw(column, rng)
     centre, spread = values.mean(), values.std() or 1.0
     edges = _edges(coding)
@@ -287,7 +287,7 @@ def _number(
 
 
 def _edges(coding: Cells) -> Floats:
-    """Give where one cell ends and the next begins.
+    """Return where one cell ends and the next begins.
 
     A network never writes a number exactly, so an atom that touches an interval of a real column
     is given a twentieth of it; without, half of the atom's rows would fall into the interval.
@@ -309,7 +309,7 @@ def _score(
     distribution: str,
     rng: np.random.Generator,
 ) -> Encoded:
-    """Give normal scores: uniform inside the interval that each cell has under a distribution."""
+    """Return normal scores: uniform inside the interval that each cell has under a distribution."""
     from scipy.special import ndtri
 
     counts = counts_of(coding, own, len(coding.low), distribution, rng)

@@ -47,7 +47,7 @@ def check_distributions(default: str, by_column: Mapping[str, str]) -> None:
 
 
 def distributions(codec: Codec, default: str, by_column: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the distribution of each column; a discrete column is always empirical.
+    """Return the distribution of each column; a discrete column is always empirical.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def counts_of(
     distribution: str,
     rng: np.random.Generator,
 ) -> Floats:
-    """Give the rows that hold each of the first `size` codes, counted or as a distribution has it.
+    """Return the rows of each of the first `size` codes, counted or as a distribution has it.
 
     A distribution is fitted to values drawn inside the cells. Only the share that it gives to each
     cell is used: its own parameters may be the extremes of the rows (beta, uniform, truncnorm).
@@ -91,7 +91,7 @@ def counts_of(
 
 
 def _cdf(distribution: str, values: Floats, at: Floats) -> Floats:
-    """Fit one of SDV's distributions and give its cumulative distribution function at `at`."""
+    """Fit one of SDV's distributions; return its cumulative distribution function at `at`."""
     import copulas.univariate
 
     model = getattr(copulas.univariate, DISTRIBUTIONS[distribution])()

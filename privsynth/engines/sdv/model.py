@@ -22,10 +22,10 @@ __all__ = ["NetworkModel"]
 
 Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
-BLOCK = 4_096
-MOST_CANDIDATES = 64
+ROWS_AT_ONCE = 4_096
+MAX_CANDIDATES = 64
 SHARPNESS = 3.0
-MOST_WEIGHT = 1e6
+MAX_WEIGHT = 1e6
 """No trained weight comes near it; a few layers of larger ones overflow."""
 
 
@@ -80,8 +80,8 @@ class NetworkModel:
         with threadpool_limits(1, "blas"):
             for c in np.unique(labels):
                 rows = np.flatnonzero(labels == c)
-                for start in range(0, len(rows), BLOCK):
-                    block = rows[start : start + BLOCK]
+                for start in range(0, len(rows), ROWS_AT_ONCE):
+                    block = rows[start : start + ROWS_AT_ONCE]
                     codes[block] = self._rows(len(block), int(c), rng)
         return codes
 
@@ -95,11 +95,11 @@ class NetworkModel:
         return table
 
     def _outputs(self, n: int, c: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        """Give the network's outputs at n latent points, chosen so that they belong to class c."""
+        """Return the network's outputs at n latent points that belong to class c."""
         if self.target is None:
             return self._forward(self._inputs(n, c, rng))
         kept, keys = self._candidates(n, c, rng)
-        wider = 1 if self.conditional else math.ceil(min(MOST_CANDIDATES, 4 / self.prior[c]))
+        wider = 1 if self.conditional else math.ceil(min(MAX_CANDIDATES, 4 / self.prior[c]))
         for _ in range(wider):
             outputs, more = self._candidates(n, c, rng)
             keys = np.concatenate([keys, more])
@@ -110,7 +110,7 @@ class NetworkModel:
     def _candidates(
         self, n: int, c: int, rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Give outputs at n latent points, and a key for each.
+        """Return outputs at n latent points, and a key for each.
 
         The points with the largest keys are a draw without replacement, weighted by the
         probability that a point gives class c (the Gumbel-top-k trick). A network that is not
@@ -161,7 +161,7 @@ class NetworkModel:
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Give JSON values and arrays; see `privsynth.engines.Model.state`."""
+        """Return JSON values and arrays; see `privsynth.engines.Model.state`."""
         arrays: dict[str, npt.NDArray[Any]] = {"prior": self.prior}
         metas = []
         for i, part in enumerate(self.parts):
@@ -224,7 +224,7 @@ class NetworkModel:
 
     def _answers(self) -> bool:
         """Whether every class with a share has a category to ask for, and no weight overflows."""
-        if any(np.abs(each).max() > MOST_WEIGHT for layer in self.layers for each in layer):
+        if any(np.abs(each).max() > MAX_WEIGHT for layer in self.layers for each in layer):
             return False
         if self.target is None:
             return len(self.prior) == 1

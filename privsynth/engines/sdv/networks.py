@@ -72,7 +72,7 @@ class CTGAN:
         _check_layers(self, ("generator_dim", "discriminator_dim"))
         if self.batch_size % math.lcm(2, self.pac):
             raise ConfigError(
-                f"batch_size is {self.batch_size}, wanted is a multiple of 2 and of pac "
+                f"batch_size is {self.batch_size}; expected a multiple of 2 and of pac "
                 f"({self.pac}), such as {math.lcm(2, self.pac) * 50}"
             )
         if self.max_levels < 2:

@@ -19,8 +19,8 @@ from privsynth.engines.sdv.encoding import Category, Encoded, Number, Part, enco
 from privsynth.engines.sdv.model import Layer, NetworkModel
 from privsynth.errors import DataError
 
-MOST_CLUSTERS = 10
-LEAST_WEIGHT = 0.005
+MAX_CLUSTERS = 10
+MIN_WEIGHT = 0.005
 CALIBRATION = 8_192
 CALIBRATION_ROUNDS = 30
 
@@ -37,7 +37,7 @@ def train(
     focus: float = 0.0,
     chosen: tuple[str, ...] | None = None,
 ) -> NetworkModel:
-    """Train one of ctgan's synthesizers and take its parameters out."""
+    """Train one of ctgan's synthesizers, and extract its parameters."""
     import pandas as pd
 
     codec, k = curator.codec, curator.disclosure.k
@@ -114,10 +114,10 @@ def _calibrated(model: NetworkModel, rng: np.random.Generator) -> NetworkModel:
 
 
 def _mixture(n: int, k: int) -> dict[str, Any]:
-    """Give the settings under which every component of a mixture rests on k of n rows."""
+    """Return the settings under which every component of a mixture rests on k of n rows."""
     # A little less than k/n, so that a mixture of one component is kept where n is k.
-    weight = max(LEAST_WEIGHT, k / n * (1 - 1e-6))
-    return {"max_clusters": min(MOST_CLUSTERS, n // k), "weight_threshold": weight}
+    weight = max(MIN_WEIGHT, k / n * (1 - 1e-6))
+    return {"max_clusters": min(MAX_CLUSTERS, n // k), "weight_threshold": weight}
 
 
 def _watched(
@@ -127,7 +127,7 @@ def _watched(
     aim: tuple[int, float] | None,
     report: Callable[[int], None],
 ) -> Callable[..., Any]:
-    """Give the trainer with other mixtures, conditions aimed at the target, and its epochs told.
+    """Patch a trainer: other mixtures, conditions aimed at the target, progress per epoch.
 
     All three are attributes that `fit` sets on itself: to step in there leaves the library, and
     any other use of it at the same time, as they are.
@@ -149,7 +149,7 @@ def _watched(
 
 
 def _aimed(sampler: Any, target: int, focus: float, batch: int) -> tuple[Any, ...]:
-    """Draw training conditions as `ctgan` does, but a share of `focus` on the target's class.
+    """Draw training conditions as `ctgan` does, with a share of `focus` on the target's class.
 
     Rows are asked for by class, so that is what the generator must learn to answer. On adult (30
     epochs of 10,000 rows, seeds 0 and 1) the ROC-AUC of a classifier trained on synthetic and
@@ -197,7 +197,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _parts(fed: Sequence[Encoded], transformer: Any, noise: Any) -> tuple[Part, ...]:
-    """Give the parts in the network's own terms: its order of categories, its mixtures."""
+    """Return the parts in the network's own terms: its order of categories, its mixtures."""
     parts: list[Part] = []
     start = 0
     for column, info in zip(fed, transformer._column_transform_info_list, strict=True):
@@ -220,7 +220,7 @@ def _parts(fed: Sequence[Encoded], transformer: Any, noise: Any) -> tuple[Part, 
 
 
 def _layers(network: Any) -> tuple[Layer, ...]:
-    """Take a generator's or decoder's layers out, with batch normalisation folded in.
+    """Extract a generator's or decoder's layers, with batch normalisation folded in.
 
     The running statistics of training are used, so that a row does not depend on its batch.
     """

@@ -129,7 +129,7 @@ def audit(
 
 
 def unable(why: str) -> tuple[Score, ...]:
-    """Give the score of an audit whose fits failed: nothing was found out."""
+    """Return the score of an audit whose fits failed: nothing was found out."""
     words = f"the fit cannot be replayed on planted rows: {why}"
     return (Score("attacks", "audit_epsilon", math.nan, better="lower", meaning=words),)
 

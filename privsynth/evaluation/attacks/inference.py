@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from privsynth.evaluation.attacks.risk import (
     ATTACKS,
-    BLOCK,
     ERROR,
     NEEDS_HOLDOUT,
+    POINTS_AT_ONCE,
     attacked,
     fitting,
     sides,
@@ -136,7 +136,7 @@ def attribute_inference(
 def nearest_without(
     points: Mapping[str, Points], others: Mapping[str, Points], secrets: Sequence[str]
 ) -> dict[str, npt.NDArray[np.intp]]:
-    """Give the nearest of the others by all columns but one, for each secret.
+    """Return the nearest of the others by all columns but one, for each secret.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ def nearest_without(
     own_norms = {name: (others[name] ** 2).sum(axis=1) for name in secrets}
     found = {name: np.empty(len(whole), dtype=np.intp) for name in secrets}
     with threadpool_limits(1):
-        for start in range(0, len(whole), BLOCK):
-            block = slice(start, start + BLOCK)
+        for start in range(0, len(whole), POINTS_AT_ONCE):
+            block = slice(start, start + POINTS_AT_ONCE)
             squares = norms - 2 * whole[block] @ candidates.T
             for name in secrets:
                 own = own_norms[name] - 2 * points[name][block] @ others[name].T
@@ -171,7 +171,7 @@ def nearest_without(
 
 
 def right(guesses: Array, truth: Array, tolerance: float) -> npt.NDArray[np.bool_]:
-    """Say which guesses are right: within the tolerance of the truth, or missing like it."""
+    """Return which guesses are right: within the tolerance of the truth, or missing like it."""
     both_missing = np.isnan(guesses) & np.isnan(truth)
     same: npt.NDArray[np.bool_] = both_missing | (np.abs(guesses - truth) <= tolerance)
     return same
@@ -180,7 +180,7 @@ def right(guesses: Array, truth: Array, tolerance: float) -> npt.NDArray[np.bool
 def excess(
     train: float, control: float, attacks: float, error: float = ERROR
 ) -> tuple[float, float, float]:
-    """Give the difference of two rates, train minus control, with its interval.
+    """Return the difference of two rates, train minus control, with its interval.
 
     Parameters
     ----------
@@ -240,18 +240,18 @@ class _Secret:
         return cls(column.name, None, TOLERANCE * spread, len(np.unique(numbers)) <= CLASSES)
 
     def read(self, frame: pd.DataFrame) -> Array:
-        """Give the column as numbers, or as codes of levels; missing cells as NaN."""
+        """Return the column as numbers, or as codes of levels; missing cells as NaN."""
         column = frame[self.name]
         if self.levels is None:
             return column.to_numpy()
         return np.where(column.isna(), np.nan, self.levels.codes(column))
 
     def met(self, frame: pd.DataFrame, guesses: Array) -> npt.NDArray[np.bool_]:
-        """Say which guesses about the rows of a frame are right."""
+        """Return which guesses about the rows of a frame are right."""
         return right(guesses, self.read(frame), self.tolerance)
 
     def usual(self, frame: pd.DataFrame) -> Array:
-        """Give the guess of someone who knows only how the column is distributed, once."""
+        """Return the guess of an attacker who knows only the column's distribution."""
         values = self.read(frame)
         values = values[~np.isnan(values)]
         if not len(values):
@@ -262,7 +262,7 @@ class _Secret:
         return distinct[[counts.argmax()]]
 
     def learn(self, known: pd.DataFrame, targets: pd.DataFrame, seed: int) -> Array:
-        """Give the guesses of a small model that learns from one frame about another.
+        """Return the guesses of a small model that learns from one frame about another.
 
         Of many levels it learns the 10 most frequent.
         """

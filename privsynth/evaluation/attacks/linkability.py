@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from privsynth.evaluation.attacks.risk import (
     ATTACKS,
-    BLOCK,
     ERROR,
     NEEDS_HOLDOUT,
+    POINTS_AT_ONCE,
     attacked,
     fitting,
     residual,
@@ -117,7 +117,7 @@ def linkability(
 def links(
     first: Points, second: Points, synthetic_first: Points, synthetic_second: Points
 ) -> npt.NDArray[np.bool_]:
-    """Say which records are joined.
+    """Return which records are joined.
 
     Parameters
     ----------
@@ -142,13 +142,13 @@ def links(
 
 
 def near(points: Points, others: Points, k: int) -> npt.NDArray[np.intp]:
-    """Give the places of the k nearest others, shape (points, k); blocks bound the memory."""
+    """Return the places of the k nearest others, shape (points, k); blocks bound the memory."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
         found = [
-            nearest(points[start : start + BLOCK], others, k)[1]
-            for start in range(0, len(points), BLOCK)
+            nearest(points[start : start + POINTS_AT_ONCE], others, k)[1]
+            for start in range(0, len(points), POINTS_AT_ONCE)
         ]
     return np.concatenate(found)
 
@@ -156,7 +156,7 @@ def near(points: Points, others: Points, k: int) -> npt.NDArray[np.intp]:
 def _halves(
     columns: Sequence[Column], synthetic: pd.DataFrame, rng: np.random.Generator
 ) -> list[tuple[tuple[Column, ...], tuple[Column, ...]]]:
-    """Split the columns in ways that differ: each pair of like fineness goes to both halves."""
+    """Split the columns in several ways; each half gets one of a pair of similar granularity."""
     distinct: Any = synthetic.nunique()
     ranked = sorted(columns, key=lambda column: -distinct[column.name])
     found = {}
@@ -172,5 +172,5 @@ def _halves(
 
 
 def _by_chance(rows: int, k: int) -> float:
-    """Give how often two draws of k rows, at random from all, share one."""
+    """Return how often two draws of k rows, at random from all, share one."""
     return 1.0 - math.comb(rows - k, k) / math.comb(rows, k) if rows > k else 1.0

@@ -152,7 +152,8 @@ def membership(
             chosen = np.ones(len(member), dtype=bool)
         few = min(int((chosen & member).sum()), int((chosen & ~member).sum()))
         if group and few < FEWEST:
-            scores += _without(group, f"only {few} rows of one side; {FEWEST} of each are wanted")
+            why = f"only {few} rows of one side; at least {FEWEST} of each are needed"
+            scores += _without(group, why)
             continue
         of_members = {name: score[chosen & member] for name, score in by_attack.items()}
         of_others = {name: score[chosen & ~member] for name, score in by_attack.items()}
@@ -161,7 +162,7 @@ def membership(
 
 
 def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bounded:
-    """Give the share of members found at a share of false positives.
+    """Return the share of members found at a share of false positives.
 
     Parameters
     ----------
@@ -210,7 +211,7 @@ def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bo
 
 
 def auc(inside: Array, outside: Array, *, tests: int = 1, widening: float = 1.0) -> Bounded:
-    """Give the chance that a member scores above a non-member, ties counted half.
+    """Return the probability that a member scores above a non-member; ties count half.
 
     Parameters
     ----------
@@ -290,7 +291,7 @@ def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataF
 
 
 def _classes(schema: Schema, train: pd.DataFrame) -> Column | None:
-    """Give the target as a discrete column, None where it has no classes."""
+    """Return the target as a discrete column, None where it has no classes."""
     target = schema.target
     if target is None or target.kind.surrogate:
         return None
@@ -302,7 +303,7 @@ def _classes(schema: Schema, train: pd.DataFrame) -> Column | None:
 def _labels(
     train: pd.DataFrame, inside: pd.DataFrame, outside: pd.DataFrame, target: Column | None
 ) -> npt.NDArray[np.intp]:
-    """Give the class of each member and non-member: 0 is the rarest of the training rows."""
+    """Return the class of each member and non-member: 0 is the rarest of the training rows."""
     import pandas as pd
 
     if target is None:
@@ -339,7 +340,7 @@ def _linear(space: Space, frames: Sequence[pd.DataFrame]) -> list[Points]:
 
 
 def _distances(inside: Points, outside: Points, made: Points) -> tuple[dict[str, Array], Array]:
-    """Give each row's score by attack, members first, and how far the nearest real rows are."""
+    """Return each row's score by attack, members first, and how far the nearest real rows are."""
     everyone = np.concatenate([inside, outside])
     to_made = _nearest_made(everyone, made)
     to_real = np.empty_like(to_made)
@@ -363,12 +364,12 @@ def _distances(inside: Points, outside: Points, made: Points) -> tuple[dict[str,
 
 
 def _halves(rows: int) -> npt.NDArray[np.intp]:
-    """Say in which half each row is: members and non-members, both even in number, in turn."""
+    """Assign rows to two halves alternately, members and non-members each."""
     return np.arange(rows) % 2
 
 
 def _nearest_made(points: Points, made: Points) -> Array:
-    """Give the distances to the nearest synthetic rows, part by part, to bound memory."""
+    """Return the distances to the nearest synthetic rows, part by part, to bound memory."""
     parts = [
         nearest(points, made[start : start + PART], NEIGHBOURS)[0]
         for start in range(0, len(made), PART)
@@ -382,7 +383,7 @@ def _stacked(
     member: npt.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Array:
-    """Give the log odds of being a member by a model that has not seen the row."""
+    """Return the log odds of being a member by a model that has not seen the row."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     features = np.column_stack([*by_attack.values(), np.minimum(label, CLASSES)])

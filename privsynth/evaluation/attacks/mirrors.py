@@ -71,7 +71,7 @@ class _Space:
     spread: Array
 
     def near(self, points: Array, queries: Array, k: int) -> Array:
-        """Give the `k` points nearest to each query, as indices, shape (queries, k)."""
+        """Return the `k` points nearest to each query, as indices, shape (queries, k)."""
         from sklearn.neighbors import NearestNeighbors
 
         search = NearestNeighbors(n_neighbors=min(k, len(points))).fit(points / self.scale)
@@ -80,7 +80,7 @@ class _Space:
 
 
 def distinguish(points: Array) -> Array:
-    """Say which rows of an augmented minority lie strictly inside a segment between two others.
+    """Return which rows of an augmented minority lie strictly inside a segment between two others.
 
     Parameters
     ----------
@@ -288,19 +288,19 @@ def verdict(scores: Iterable[Score]) -> str:
 
 
 def _distinct(points: Array) -> tuple[Array, Array]:
-    """Give the rows that differ, and for each row which of them it is."""
+    """Return the rows that differ, and for each row which of them it is."""
     rows, which = np.unique(np.asarray(points, dtype=float) + 0.0, axis=0, return_inverse=True)
     return rows, which.ravel()
 
 
 def _unique(codes: Array) -> Array:
-    """Give the codes that differ, ascending; `np.unique` hashes, which such codes make slow."""
+    """Return the codes that differ, ascending; `np.unique` hashes, which such codes make slow."""
     codes = np.sort(codes)
     return codes[np.diff(codes, prepend=-1) > 0]
 
 
 def _half_steps(points: Array) -> Array:
-    """Give each column's rounding error: half its decimal step, or some units in the last place."""
+    """Return each column's rounding error: half its decimal step, or some units of precision."""
     size, eps = np.abs(points).max(axis=0), float(np.finfo(float).eps)
     single = (points == points.astype(np.float32)).all(axis=0)
     half = ULPS * size * np.where(single, float(np.finfo(np.float32).eps), eps)
@@ -416,7 +416,7 @@ def _triples(points: Array, space: _Space, centres: Array, near: Array) -> Array
 
 
 def _in_line(place: Array, half: Array, triples: Array, needed: float) -> Array:
-    """Say which middles lie strictly between their ends, to within rounding and beyond chance."""
+    """Return which middles lie strictly between their ends, within rounding, beyond chance."""
     end, middle, other = (place[triples[:, i]] / half for i in range(3))
     along, way = other - end, middle - end
     share = np.einsum("td,td->t", way, along) / np.maximum(
@@ -536,7 +536,7 @@ def _meetings(points: Array, space: _Space, lines: Array) -> Array:
 
 
 def _near_lines(points: Array, space: _Space, lines: Array) -> Array:
-    """Give pairs of lines that are near each other, as indices, shape (pairs, 2)."""
+    """Return pairs of lines that are near each other, as indices, shape (pairs, 2)."""
     if len(lines) < 2:
         return np.empty((0, 2), dtype=np.intp)
     middles = points[lines].mean(axis=1)
@@ -561,7 +561,7 @@ def _directions(along: Array, spot: Array, line: Array, number: int) -> Array:
 
 
 def _joins(points: Array, space: _Space, lines: Array, pairs: Array) -> Array:
-    """Give triples that hold two pieces of one line together."""
+    """Return triples that hold two pieces of one line together."""
     place = points[:, space.columns] / space.half
     along = place[lines[:, 1]] - place[lines[:, 0]]
     along /= np.linalg.norm(along, axis=1)[:, None]
@@ -627,7 +627,7 @@ def _score(
     detail: dict[str, float],
     reason: str = "",
 ) -> Score:
-    """Give a share with its Clopper-Pearson interval."""
+    """Return a share with its Clopper-Pearson interval."""
     if not trials or hits is None:
         why = reason or "no row was named: there is nothing to be right or wrong about"
         return Score("attacks", name, None, better="lower", meaning=why, detail=detail)
@@ -657,7 +657,7 @@ def _copies(real: pd.DataFrame, synthetic: pd.DataFrame) -> Score:
 def _complete(
     real: pd.DataFrame, synthetic: pd.DataFrame, names: list[str], note: Note
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give the continuous columns, less the mostly missing ones, and the rows that are complete."""
+    """Return the continuous columns, without mostly missing ones, and the complete rows."""
     tables = real[names], synthetic[names]
     kept = [n for n in names if all(table[n].isna().mean() <= MISSING for table in tables)]
     if len(kept) < len(names):
@@ -693,7 +693,7 @@ def _once(points: Array, step: Array) -> Array:
 
 
 def _met(points: Array, others: Array, step: Array) -> Array:
-    """Say which points one of the others meets, to within a step in every column."""
+    """Return which points one of the others meets, to within a step in every column."""
     from scipy.spatial import cKDTree
 
     if not len(points) or not len(others):
@@ -706,7 +706,7 @@ def _met(points: Array, others: Array, step: Array) -> Array:
 def _region(
     real: Array, synthetic: Array, rng: np.random.Generator, note: Note
 ) -> tuple[Array, Array, Array]:
-    """Give the real and the synthetic rows that are attacked, and the real rows to be found.
+    """Return the real and the synthetic rows that are attacked, and the real rows to be found.
 
     Lines need all of their points, so what is too much is cut down to one neighbourhood: real
     rows near one of them, and the synthetic rows nearest to those.

@@ -12,7 +12,7 @@ MOST = 20.0
 def epsilon_at_least(
     correct: int, guesses: int, *, alpha: float = 0.05, delta: float = 0.0
 ) -> float:
-    """Give the least epsilon that so many right guesses are compatible with.
+    """Return the least epsilon that so many right guesses are compatible with.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ __all__ = ["at_risk", "replication", "risky"]
 
 MOST = 30_000
 """The most training rows, and the most synthetic rows, that are searched for near replicas."""
-MOST_HOLDOUT = 10_000
+MAX_HOLDOUT = 10_000
 REFERENCE = 8_000
 """The most rows of the pool among which a row's nearest other real row is sought."""
 NEARER = 0.2
@@ -84,7 +84,7 @@ class _Pool:
         return near
 
     def at_risk(self) -> npt.NDArray[np.intp]:
-        """Give the training rows that are repeated where holdout rows are not."""
+        """Return the training rows that are repeated where holdout rows are not."""
         exact = np.flatnonzero(self.exact)
         near = self.searched[~self.exact[self.searched]]
         closeness = self.to_real[near] / np.maximum(self.to_synthetic[near], NOTHING)
@@ -250,7 +250,7 @@ def _search(
     rng = np.random.default_rng([seed, 1_505])
     reference = _some(rng, rows, REFERENCE)
     searched = np.concatenate(
-        [_some(rng, members, MOST), members + _some(rng, rows - members, MOST_HOLDOUT)]
+        [_some(rng, members, MOST), members + _some(rng, rows - members, MAX_HOLDOUT)]
     )
     drawn = _some(rng, len(synthetic), MOST)
     if len(searched) < rows or len(drawn) < len(synthetic):
@@ -282,21 +282,21 @@ def _search(
 
 
 def _alone(hashes: Array) -> Array:
-    """Say which values come once."""
+    """Return which values come once."""
     _, which, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     alone: Array = counts[which] == 1
     return alone
 
 
 def _some(rng: np.random.Generator, rows: int, most: int) -> Array:
-    """Give all positions, or `most` of them drawn at random, ascending."""
+    """Return all positions, or `most` of them drawn at random, ascending."""
     return np.arange(rows) if rows <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
 def _places(
     frames: Sequence[pd.DataFrame], columns: Sequence[Column]
 ) -> Callable[[pd.DataFrame], Points]:
-    """Give what turns a canonical frame into points, numbers in standard deviations.
+    """Return what turns a canonical frame into points, numbers in standard deviations.
 
     They are scaled so that a column of evenly spread numbers is as wide as two levels are apart.
     """
@@ -397,7 +397,7 @@ def _difference(hits: int, tries: int, others: int, of: int) -> tuple[float, flo
 
 
 def _likeliest(first: float, second: float, ratio: float, difference: float) -> float:
-    """Give the first share's likeliest value, given how far apart the two shares truly are.
+    """Return the first share's likeliest value, given how far apart the two shares truly are.
 
     It is a root of a cubic (Farrington & Manning, *Statistics in Medicine* 9, 1990).
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from privsynth.evaluation.attacks.space import MOST_LEVELS
+from privsynth.evaluation.attacks.space import MAX_LEVELS
 from privsynth.evaluation.frames import Note, canonical, modelled, subsample
 from privsynth.schema import Column, Role, Schema
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTACKS",
-    "BLOCK",
     "ERROR",
     "NEEDS_HOLDOUT",
+    "POINTS_AT_ONCE",
     "ROWS",
     "attacked",
     "fitting",
@@ -37,7 +37,7 @@ ATTACKS = 2_000
 ROWS = 50_000
 COLUMNS = 60
 CELLS = 20_000_000  # most coordinates of the synthetic points, which bounds memory and time
-BLOCK = 128
+POINTS_AT_ONCE = 128
 ERROR = 0.05
 
 NEEDS_HOLDOUT = (
@@ -47,7 +47,7 @@ NEEDS_HOLDOUT = (
 
 
 def attacked(schema: Schema, seed: int, name: str, note: Note) -> tuple[Column, ...]:
-    """Give the columns to attack: all that are modelled, or the target and others at random."""
+    """Return the columns to attack: all that are modelled, or the target and others at random."""
     columns = modelled(schema)
     if len(columns) <= COLUMNS:
         return columns
@@ -67,7 +67,7 @@ def sides(
     name: str,
     note: Note,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Give canonical frames: at most `most` train rows, as many of the holdout, the synthetic."""
+    """Return canonical frames: at most `most` train rows, as many of the holdout, the synthetic."""
     rows = min(len(train), len(holdout), most)
     drawn = (
         subsample(train, rows, seed),
@@ -79,16 +79,16 @@ def sides(
 
 
 def fitting(frame: pd.DataFrame, seed: int, name: str, note: Note) -> pd.DataFrame:
-    """Give as many synthetic rows of a canonical frame as their points fit in memory."""
+    """Return as many synthetic rows of a canonical frame as their points fit in memory."""
     width = sum(
-        2 if frame[column].dtype == np.float64 else 2 + min(levels, MOST_LEVELS)
+        2 if frame[column].dtype == np.float64 else 2 + min(levels, MAX_LEVELS)
         for column, levels in frame.nunique().items()
     )
     return subsample(frame, max(CELLS // width, 1), seed, f"{name}: synthetic", note)
 
 
 def wilson(successes: float, attacks: float, error: float) -> tuple[float, float]:
-    """Give the centre and the half-width of Wilson's score interval of a rate."""
+    """Return the centre and the half-width of Wilson's score interval of a rate."""
     z2 = NormalDist().inv_cdf(1 - error / 2) ** 2
     spread = successes * (attacks - successes) / attacks
     return (
@@ -100,7 +100,7 @@ def wilson(successes: float, attacks: float, error: float) -> tuple[float, float
 def residual(
     train: float, control: float, attacks: float, error: float = ERROR
 ) -> tuple[float, float, float]:
-    """Give the risk with its interval.
+    """Return the risk with its interval.
 
     Parameters
     ----------

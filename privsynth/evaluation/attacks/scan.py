@@ -184,7 +184,7 @@ def _said(findings: list[_Finding], searched: list[str], k: int) -> str:
 
 
 def _unpacked(artefact: Path | bytes | None) -> Iterator[_Member]:
-    """Give the members of a model file, or the whole of a file that is no zip."""
+    """Yield the members of a model file, or the whole of a file that is no zip."""
     if artefact is None:
         return
     packed = artefact if isinstance(artefact, bytes) else _read(artefact)
@@ -232,7 +232,7 @@ def _array_member(name: str, data: bytes) -> _Member:
 
 
 def _text_member(name: str, text: str) -> _Member:
-    """Give a text as a reader sees it, and as a program that reads JSON does."""
+    """Return a text as a reader sees it, and as a program that reads JSON does."""
     strings: list[str] = []
     if text.lstrip()[:1] in ("{", "["):
         try:
@@ -245,7 +245,7 @@ def _text_member(name: str, text: str) -> _Member:
 
 
 def _leaves(tree: Any) -> tuple[list[str], list[float]]:
-    """Give all strings of a JSON value, keys too, and all its numbers."""
+    """Return all strings of a JSON value, keys too, and all its numbers."""
     strings: list[str] = []
     numbers: list[float] = []
     left = [tree]
@@ -293,7 +293,7 @@ def _strings(
 def _rare(
     train: pd.DataFrame, holdout: pd.DataFrame | None, schema: Schema, k: int
 ) -> dict[str, str]:
-    """Give the telling texts that fewer than k training rows hold, with their column."""
+    """Return the telling texts that fewer than k training rows hold, with their column."""
     import pandas as pd
 
     rare: dict[str, str] = {}
@@ -321,13 +321,13 @@ def _rare(
 
 
 def _telling(text: str) -> bool:
-    """Say whether a text is one that does not stand in any file by chance."""
+    """Return whether a text is one that does not stand in any file by chance."""
     letters = any(char.isalpha() for char in text)
     return len(text) >= SHORTEST and (letters or sum(map(str.isdigit, text)) >= ID_DIGITS)
 
 
 def _in_text(whole: str, texts: Iterable[str]) -> Iterator[str]:
-    """Give the texts that stand in a longer one, as words of it or as a line of it."""
+    """Yield the texts that stand in a longer one, as words of it or as a line of it."""
     lines, words = set(whole.split("\n")), set(re.findall(r"\w+", whole))
     for text in texts:
         if text in lines:
@@ -341,7 +341,7 @@ def _in_text(whole: str, texts: Iterable[str]) -> Iterator[str]:
 
 
 def _in_bytes(raw: bytes, texts: Iterable[str]) -> Iterator[str]:
-    """Give the texts that stand in bytes; those too short to tell from chance are not sought."""
+    """Yield the texts that stand in bytes; those too short to tell from chance are not sought."""
     size = SHORTEST_IN_BYTES
     legible = b"\n".join(re.findall(rb"[\x20-\x7e\x80-\xff]{%d,}" % size, raw))
     sought = {text: text.encode() for text in texts}
@@ -371,7 +371,7 @@ def _levels(
 
 
 def _entries(member: _Member) -> list[Mapping[str, Any]]:
-    """Give what a schema or a codec says of each column, in the table's order."""
+    """Return what a schema or a codec says of each column, in the table's order."""
     tree = member.tree if isinstance(member.tree, dict) else {}
     entries = tree.get("columns") or tree.get("codings") or []
     if not isinstance(entries, list):
@@ -443,7 +443,7 @@ def _extremes(
 
 
 def _beyond(column: Column, position: int, values: npt.NDArray[Any], k: int) -> Iterator[_Extreme]:
-    """Give the values of a column that lie outside the k-th from each end."""
+    """Yield the values of a column that lie outside the k-th from each end."""
     told, counts = np.unique(values, return_counts=True)
     declared = _declared_ends(column)
     for end_of, order in (("least", slice(None)), ("greatest", slice(None, None, -1))):
@@ -462,7 +462,7 @@ def _beyond(column: Column, position: int, values: npt.NDArray[Any], k: int) -> 
 
 
 def _declared_ends(column: Column) -> frozenset[float]:
-    """Give the bounds that a person declared, as `canonical` gives numbers."""
+    """Return the bounds that a person declared, as `canonical` gives numbers."""
     import pandas as pd
 
     if not isinstance(column.domain, Bounds) or column.source is not Source.DECLARED:
@@ -472,7 +472,7 @@ def _declared_ends(column: Column) -> frozenset[float]:
 
 
 def _forms(column: Column, end: float) -> tuple[float, ...]:
-    """Give the numbers that an extreme may be stored as, less those that stand anywhere."""
+    """Return the numbers that an extreme may be stored as, less those that stand anywhere."""
     moments = column.kind is Kind.DATETIME
     forms = (end * 10**power for power in (0, 3, 6, 9)) if moments else iter((end,))
     return tuple(form for form in forms if _digits(form) >= DIGITS and not _simple(form))
@@ -484,13 +484,13 @@ def _digits(number: float) -> int:
 
 
 def _simple(number: float) -> bool:
-    """Say whether a number is the share of few rows in few, such as 2/3."""
+    """Return whether a number is the share of few rows in few, such as 2/3."""
     near = Fraction(number).limit_denominator(SIMPLE)
     return abs(near.numerator) <= SIMPLE and float(near) == number
 
 
 def _days(column: Column, end: float, values: npt.NDArray[Any], k: int) -> tuple[str, ...]:
-    """Give the day of an extreme moment as text, where few rows are of that day.
+    """Return the day of an extreme moment as text, where few rows are of that day.
 
     The first of a month is what a bound is rounded to.
     """
@@ -502,7 +502,7 @@ def _days(column: Column, end: float, values: npt.NDArray[Any], k: int) -> tuple
 
 
 def _own(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
-    """Give the extremes that stand in what a schema or codec says of their own column.
+    """Yield the extremes that stand in what a schema or codec says of their own column.
 
     Another column's bins may well end where this one does.
     """
@@ -520,7 +520,7 @@ def _own(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
 
 
 def _anywhere(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
-    """Give the extremes that stand among the numbers and texts of a member, and not by chance."""
+    """Yield the extremes that stand among the numbers and texts of a member, and not by chance."""
     last = [extreme for extreme in extremes if extreme.last]
     found = {e for e in last if any(day in member.text for day in e.texts)}
     for array in (np.array(sorted(member.numbers)), *member.arrays.values()):
@@ -529,7 +529,7 @@ def _anywhere(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extrem
 
 
 def _unlikely(array: npt.NDArray[Any], extremes: Sequence[_Extreme]) -> set[_Extreme]:
-    """Give the extremes that an array holds, where it holds more of them than chance explains.
+    """Return the extremes that an array holds, where it holds more of them than chance explains.
 
     Notes
     -----
@@ -557,7 +557,7 @@ def _unlikely(array: npt.NDArray[Any], extremes: Sequence[_Extreme]) -> set[_Ext
 
 
 def _stored(forms: Iterable[float], dtype: np.dtype[Any]) -> Iterator[tuple[float, float]]:
-    """Give numbers as a type stores them, where it can, each with the step to the next one."""
+    """Yield numbers as a type stores them, where it can, each with the step to the next one."""
     for form in forms:
         if dtype.kind != "f":
             if form.is_integer():
@@ -576,7 +576,7 @@ def _between(ascending: npt.NDArray[Any], low: float, high: float) -> int:
 
 
 def _at_least(count: int, mean: float) -> float:
-    """Give the chance of a Poisson count to be at least so large."""
+    """Return the chance of a Poisson count to be at least so large."""
     from scipy.stats import poisson
 
     return float(poisson.sf(count - 1, mean))

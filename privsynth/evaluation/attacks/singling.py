@@ -71,7 +71,7 @@ class Table:
         return cls(tuple(columns), tuple(numbers), order, rank, known)
 
     def span(self, term: Term) -> tuple[int, int]:
-        """Give where the rows that meet a term begin and end in their column's order."""
+        """Return where the rows that meet a term begin and end in their column's order."""
         place, way, value = term
         known = self.known[place]
         if way == "missing":
@@ -81,11 +81,11 @@ class Table:
         return start, stop
 
     def meeting(self, predicate: Predicate) -> Ints:
-        """Give the rows that meet a predicate, in no order."""
+        """Return the rows that meet a predicate, in no order."""
         return self.within([(*self.span(term), term[0]) for term in predicate])
 
     def within(self, spans: Sequence[tuple[int, int, int]]) -> Ints:
-        """Give the rows within all spans: where each begins and ends, and the column's position."""
+        """Return the rows within all spans, each given by start, end and column."""
         (start, stop, place), *rest = sorted(spans, key=lambda span: span[1] - span[0])
         rows = self.order[place, start:stop]
         for start, stop, place in rest:
@@ -158,7 +158,7 @@ def singling_out(
 
 
 def univariate(table: Table, rng: np.random.Generator) -> tuple[Predicate, ...]:
-    """Give predicates on one column that hold for one row.
+    """Return predicates on one column that hold for one row.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def univariate(table: Table, rng: np.random.Generator) -> tuple[Predicate, ...]:
 
 
 def multivariate(table: Table, rng: np.random.Generator) -> tuple[Predicate, ...]:
-    """Give predicates on several columns that hold for one row.
+    """Return predicates on several columns that hold for one row.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def multivariate(table: Table, rng: np.random.Generator) -> tuple[Predicate, ...
 
 
 def _own_sides(table: Table) -> tuple[Ints, Ints]:
-    """Give the spans of the terms that each row meets, on its own side of the median."""
+    """Return the spans of the terms that each row meets, on its own side of the median."""
     starts, stops = np.empty_like(table.rank), np.empty_like(table.rank)
     for place, (column, known) in enumerate(zip(table.columns, table.known, strict=True)):
         starts[place] = np.searchsorted(known, column, "left")
@@ -245,7 +245,7 @@ def _predicate(table: Table, row: int, spans: Sequence[tuple[int, int, int]]) ->
 
 
 def _columns(frame: pd.DataFrame, synthetic: pd.DataFrame) -> list[npt.NDArray[np.float64]]:
-    """Give the columns of a canonical frame, levels as their place among the synthetic ones."""
+    """Return the columns of a canonical frame, levels as their place among the synthetic ones."""
 
     def codes(labels: pd.Series[Any], levels: pd.Index[Any]) -> npt.NDArray[np.float64]:
         place = np.append(levels.get_indexer(labels.cat.categories).astype(np.float64), np.nan)
@@ -279,7 +279,7 @@ def _guesses(
 
 
 def _singled(table: Table, predicates: Sequence[Predicate]) -> Ints:
-    """Give the rows that are singled out, one for each predicate that succeeds."""
+    """Return the rows that are singled out, one for each predicate that succeeds."""
     met = (table.meeting(predicate) for predicate in predicates)
     return np.array([rows[0] for rows in met if len(rows) == 1], dtype=np.int64)
 

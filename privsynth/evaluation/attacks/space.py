@@ -19,8 +19,8 @@ __all__ = ["Points", "Space", "nearest"]
 Points = npt.NDArray[np.float32]
 """Rows as points, shape (rows, dimensions)."""
 
-MOST_LEVELS = 100
-BLOCK = 512
+MAX_LEVELS = 100
+POINTS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ class Space:
             {name: np.sort(real[name].dropna().to_numpy(np.float64)) for name in numbers},
             frozenset(name for name in numbers if real[name].isna().any()),
             {
-                name: tuple(real[name].value_counts().index[:MOST_LEVELS].astype(str))
+                name: tuple(real[name].value_counts().index[:MAX_LEVELS].astype(str))
                 for name in labels
             },
         )
 
     def place(self, frame: pd.DataFrame) -> Points:
-        """Give the points of a canonical frame's rows."""
+        """Return the points of a canonical frame's rows."""
         root = np.float32(1 / np.sqrt(2))
         parts: list[Points] = [np.zeros((len(frame), 0), np.float32)]
         for name, known in self.sorted_values.items():
@@ -95,7 +95,7 @@ class Space:
 def nearest(
     points: Points, others: Points, k: int = 1
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
-    """Give the k nearest of `others` to each point: Euclidean distances, ascending, and places.
+    """Return the k nearest of `others` to each point: Euclidean distances, ascending, and places.
 
     Brute force in blocks by a matrix product: in the tens of dimensions that tables have it beats
     trees, and it is exact up to single precision.
@@ -110,8 +110,8 @@ def nearest(
     scaled = np.ascontiguousarray(-2 * others.T)
     distances = np.empty((len(points), k), np.float32)
     places = np.empty((len(points), k), np.intp)
-    for start in range(0, len(points), BLOCK):
-        block = points[start : start + BLOCK]
+    for start in range(0, len(points), POINTS_AT_ONCE):
+        block = points[start : start + POINTS_AT_ONCE]
         squares = block @ scaled
         squares += norms
         if k_found == 1:

@@ -120,7 +120,7 @@ def _components(
 
 
 def _umap() -> Any:
-    """Give umap-learn where it is installed; None where it is not, or cannot be imported."""
+    """Return umap-learn where it is installed; None where it is not, or cannot be imported."""
     if importlib.util.find_spec("umap") is None:
         return None
     without_traces("NUMBA_CACHE_DIR")

@@ -74,7 +74,7 @@ class Attack:
 
 
 def attacks(evaluation: Evaluation) -> tuple[Attack, ...]:
-    """Give the attacks that have a figure and an interval, in the order of the scores.
+    """Return the attacks that have a figure and an interval, in the order of the scores.
 
     Of the columns that were guessed, the worst stands for all.
     """

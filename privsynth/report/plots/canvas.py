@@ -103,7 +103,7 @@ def style() -> Iterator[None]:
 
 
 def figure(width: float, height: float) -> Figure:
-    """Give an empty figure, its size in inches, that belongs to no window."""
+    """Return an empty figure, its size in inches, that belongs to no window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -139,7 +139,7 @@ def write(drawn: Figure, path: Path, suffix: str, title: str, about: str) -> Non
 
 
 def inline(drawn: Figure, name: str, alt: str) -> str:
-    """Give a figure as SVG to stand inside a page.
+    """Return a figure as SVG to stand inside a page.
 
     Parameters
     ----------

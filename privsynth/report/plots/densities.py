@@ -71,7 +71,7 @@ class Density:
             )
         counts = np.array([[*self.real, *self.missing], [*self.synthetic, 0, 0]], dtype=np.float64)
         if not np.isfinite(counts).all() or (counts < 0).any():
-            raise ValueError(f"column {self.name!r}: counts are wanted as numbers from 0 up")
+            raise ValueError(f"column {self.name!r}: expected counts as numbers from 0 up")
 
     @property
     def shares(self) -> tuple[np.ndarray, np.ndarray]:
@@ -198,7 +198,7 @@ def draw_densities(densities: Sequence[Density]) -> str:
 
 
 def keys(real: str, synthetic: str) -> list[Any]:
-    """Give the two keys of a legend."""
+    """Return the two keys of a legend."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -209,7 +209,7 @@ def keys(real: str, synthetic: str) -> list[Any]:
 
 
 def heading(density: Density) -> str:
-    """Give the title of a column's panel: its name, the distance, what is missing."""
+    """Return the title of a column's panel: its name, the distance, what is missing."""
     missing = "/".join(f"{share:.0%}" for share in density.absent) if any(density.absent) else ""
     told = f"{density.distance:.2f} apart" + (f", missing {missing}" if missing else "")
     return f"{shown(density.name, 20 if missing else 28)}  ({told})"

@@ -39,13 +39,13 @@ SYNTHETIC: Final = Mark("synthetic, minority", "#123f73", "x", "x-thin")
 
 
 def shown(name: object, width: int = 28) -> str:
-    """Give a name as one line of at most `width` printable characters."""
+    """Return a name as one line of at most `width` printable characters."""
     line = "".join(c if c.isprintable() else " " for c in str(name)).strip() or "(no name)"
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def moments(seconds: float) -> str:
-    """Give a moment, in seconds since 1970, as text; beyond the years 1 to 9999 as seconds."""
+    """Return a moment, in seconds since 1970, as text; beyond the years 1 to 9999 as seconds."""
     import datetime
 
     try:

@@ -182,7 +182,7 @@ def draw_differences(differences: Mapping[str, Any], first: Sequence[str] = ()) 
 
 
 def _line(values: Sequence[float | None]) -> np.ndarray:
-    """Give a line as numbers; JSON has null where there is none."""
+    """Return a line as numbers; JSON has null where there is none."""
     return np.array(values, dtype=np.float64)
 
 
@@ -194,7 +194,7 @@ def _band(axes: Axes, recall: Sequence[float], band: Any, colour: str, dashes: A
 
 
 def _looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Give each method a colour and dashes of its own; nothing is in ink."""
+    """Return each method a colour and dashes of its own; nothing is in ink."""
     others = [name for name in methods if name != REFERENCE]
     looks: dict[str, dict[str, Any]] = {}
     if REFERENCE in methods:
