@@ -310,6 +310,6 @@ def test_every_threshold_is_tested_here() -> None:
 
 
 def test_the_shipped_policy_is_read() -> None:
-    folder = Path(__file__).parent.parent / "configs" / "policies"
+    folder = Path(__file__).parents[2] / "configs" / "policies"
     for path in folder.glob("*.yaml"):
         assert Policy.of(path).name == path.stem
