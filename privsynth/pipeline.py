@@ -7,7 +7,7 @@ import secrets
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -591,13 +591,12 @@ def evaluate(
         The tables do not have the same columns, or the holdout holds training rows.
     """
     from privsynth.evaluation import (
-        POLICIES,
         Policy,
         Sources,
-        apply_policy,
         evaluate_tables,
         policy_file,
         read_tables,
+        with_verdict,
     )
 
     sources = {
@@ -641,16 +640,8 @@ def evaluate(
     places = only_places({**sources, "records_at_risk": records_at_risk})
     if not attacks:
         return Report(scored, sources=places)
-    applied = POLICIES["standard"] if gate is None else gate
     claim = math.inf if fitted is None else fitted.ledger.guarantee().epsilon
-    findings = apply_policy(scored, applied, claim=claim)
-    verdict = {
-        "policy": applied.to_dict(),
-        "policy_given": gate is not None,
-        "findings": [asdict(finding) for finding in findings],
-    }
-    notes = tuple(f"policy {applied.name}: {finding}" for finding in findings)
-    scored = replace(scored, about={**scored.about, **verdict}, notes=(*scored.notes, *notes))
+    scored, findings = with_verdict(scored, gate, claim=claim)
     return Report(scored, findings, gate, places)
 
 

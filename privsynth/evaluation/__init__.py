@@ -22,6 +22,7 @@ from privsynth.evaluation.policy import (
     overall,
     passed,
     policy_file,
+    with_verdict,
 )
 from privsynth.evaluation.reading import Sources, read_tables, without_inferred
 from privsynth.evaluation.score import Evaluation, Score
@@ -54,5 +55,6 @@ __all__ = [
     "smote_mirrors",
     "texts_of",
     "verdict",
+    "with_verdict",
     "without_inferred",
 ]

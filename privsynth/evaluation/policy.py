@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -25,6 +25,7 @@ __all__ = [
     "overall",
     "passed",
     "policy_file",
+    "with_verdict",
 ]
 
 HOLDOUT_ROWS = 1_000
@@ -217,6 +218,41 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.score}: {self.verdict}: {self.words}"
+
+
+def with_verdict(
+    evaluation: Evaluation, policy: Policy | None, *, claim: float = math.inf
+) -> tuple[Evaluation, tuple[Finding, ...]]:
+    """Apply a policy, and record its findings in the evaluation.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    policy : Policy, optional
+        Without one, ``standard`` is applied, and the evaluation says that none was given.
+    claim : float
+        As in `apply_policy`.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        With the policy, its findings, and a note on each.
+    findings : tuple of Finding
+    """
+    applied = POLICIES["standard"] if policy is None else policy
+    findings = apply_policy(evaluation, applied, claim=claim)
+    verdict = {
+        "policy": applied.to_dict(),
+        "policy_given": policy is not None,
+        "findings": [asdict(finding) for finding in findings],
+    }
+    notes = tuple(f"policy {applied.name}: {finding}" for finding in findings)
+    recorded = replace(
+        evaluation,
+        about={**evaluation.about, **verdict},
+        notes=(*evaluation.notes, *notes),
+    )
+    return recorded, findings
 
 
 def apply_policy(

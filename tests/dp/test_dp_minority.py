@@ -567,7 +567,11 @@ def test_classes_that_no_row_holds_are_given_back_whole() -> None:
 def test_infinite_numbers_in_an_array_are_not_refused() -> None:
     X, y = array()
     X[0, 0] = np.inf
-    MinoritySampler(budget=LARGE, schema=numbers(), random_state=0).fit_resample(X, y)
+    sampler = MinoritySampler(budget=LARGE, schema=numbers(), random_state=0)
+    X2, _ = sampler.fit_resample(X, y)
+    assert np.isinf(X2[0, 0])
+    assert np.isfinite(X2[sampler.synthetic_mask_]).all()
+    assert sampler.synthetic_mask_.any()
 
 
 def test_an_odd_class_changes_no_type_and_no_strategy() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from privsynth.evaluation.policy import POLICIES, apply_policy
+from privsynth.evaluation.policy import POLICIES, with_verdict
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.report.html import render
 from privsynth.report.layout import figure, headlines, interval, judgement, label
@@ -130,12 +130,8 @@ def judged(holdout: int = 3_000, policy: str = "standard") -> Evaluation:
         Score("attacks", "membership_tpr_at_1pct_minority", None, better="lower", meaning=EVIL),
         Score("attacks", "exact_replicas", 0.06, 0.02, 0.04, 0.03, "lower", "copied"),
     )
-    found = Evaluation(scores, {"rows": {"train": 9_000, "holdout": holdout}})
-    gate = POLICIES[policy]
-    findings = apply_policy(found, gate)
-    told = {"policy": gate.to_dict(), "findings": [asdict(finding) for finding in findings]}
-    said = tuple(f"policy {policy}: {finding}" for finding in findings)
-    return replace(found, about={**found.about, **told}, notes=("read this", *said))
+    about = {"rows": {"train": 9_000, "holdout": holdout}}
+    return with_verdict(Evaluation(scores, about, ("read this",)), POLICIES[policy])[0]
 
 
 def test_the_verdict_and_what_it_rests_on_stand_before_every_score() -> None:

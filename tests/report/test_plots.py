@@ -194,9 +194,9 @@ def test_awkward_tables_are_drawn_without_a_warning(tmp_path: Path, case: str, s
 
 def test_no_synthetic_rows_and_labels_of_another_type_are_drawn(tmp_path: Path) -> None:
     frame = table()
-    draw(tmp_path / "a.svg", frame, frame[:0], NUMBER, LEVEL)
+    assert LABEL in draw(tmp_path / "a.svg", frame, frame[:0], NUMBER, LEVEL)
     texts = frame.assign(fraud=frame["fraud"].astype(str))
-    draw(tmp_path / "b.html", texts, added(frame), NUMBER)
+    assert LABEL in draw(tmp_path / "b.html", texts, added(frame), NUMBER)
 
 
 def test_of_many_columns_those_that_differ_most_are_drawn(tmp_path: Path) -> None:
