@@ -275,7 +275,7 @@ def test_a_policy_file_changes_what_it_names(tmp_path: Path) -> None:
         ("floors: {tstr_f1: high}", "'floors' is wanted as"),
         ("name: strict", "built in"),
         ("name: 1", "'name' is wanted as a text"),
-        ("- strict", "is no mapping"),
+        ("- strict", "is not a mapping"),
         ("name: !!python/name:os.system x", "plain YAML"),
     ],
 )
