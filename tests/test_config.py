@@ -91,7 +91,7 @@ def test_an_unknown_key_names_the_file_and_the_nearest(tmp_path: Path) -> None:
         ("engine: [a", "line 1"),
         ("k: 1\nk: 2", "line 2: a key is given twice"),
         ("? [a]\n: 1", "line 1: an object tag or key that is not plain"),
-        ("seed: 2020-99-99", "line 1: is no date or number that exists"),
+        ("seed: 2020-99-99", "line 1: is not a valid date or number"),
         ("settings: " + "[" * 5000, "line 1: is not plain YAML"),
     ],
 )

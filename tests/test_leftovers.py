@@ -31,21 +31,20 @@ columns:
 KILLED = """
 import os, sys
 from pathlib import Path
-from privsynth import storage
 def kill(*given, **named):
     os.kill(os.getpid(), 9)
 if sys.argv[1] == "release":
-    from privsynth.release import bundle
+    from privsynth.releases import bundle
     bundle.put = kill
 elif "::" in sys.argv[-1]:
     from privsynth.table import databases
     databases.put_new = kill
 else:
     Path.chmod = kill
-from privsynth.cli import main
+from privsynth.cli.program import main
 main()
 """
-RUN = "from privsynth.cli import main; main()"
+RUN = "from privsynth.cli.program import main; main()"
 
 
 def run(script: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -133,7 +132,7 @@ def test_what_a_killed_run_leaves_is_private_and_gone_after_the_next(
 def killed_inside(folder: Path, stop: str) -> int:
     """Let a process make a temporary file and be killed; give its pid."""
     script = (
-        "import os, sys, time\nfrom pathlib import Path\nfrom privsynth.storage import *\n"
+        "import os, sys, time\nfrom pathlib import Path\nfrom privsynth.files import *\n"
         f"{stop}\nprint(os.getpid(), flush=True)\nos.kill(os.getpid(), 9)"
     )
     done = run(script, cwd=folder)
@@ -157,7 +156,7 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
     (tmp_path / "out" / "card.json").write_text("old")
     killed_inside(
         tmp_path,
-        "import privsynth.storage as s\ns._exchanged = lambda *_: False\n"
+        "from privsynth.files import atomic\natomic._exchange = lambda *_: False\n"
         "rename = Path.rename\n"
         "def once(self, target):\n"
         "    rename(self, target)\n"
@@ -177,7 +176,7 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
 def writing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process in the middle of writing."""
     script = (
-        "import sys\nfrom privsynth.storage import *\n"
+        "import sys\nfrom privsynth.files import *\n"
         "with replacing('a.csv') as a, beside('b') as b:\n"
         "    (b / 'rows.csv').write_text('1')\n"
         "    print('ready', flush=True); sys.stdin.read()\n"
@@ -256,7 +255,7 @@ def test_a_file_of_another_machine_stays_until_it_is_old(
     place = planted(tmp_path, **whose)
     sweep(tmp_path)
     assert place.exists()
-    old = time.time() - leftovers.OLD - 60
+    old = time.time() - leftovers.MAX_AGE - 60
     os.utime(place, (old, old))
     sweep(tmp_path)
     assert not place.exists()
@@ -266,7 +265,7 @@ def test_a_file_from_before_the_machine_was_started_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, elsewhere = planted(tmp_path, world="0" * 8), planted(tmp_path, host="0" * 8)
-    monkeypatch.setattr(leftovers, "_booted", lambda: time.time() + 60)
+    monkeypatch.setattr(leftovers, "_boot_time", lambda: time.time() + 60)
     sweep(tmp_path)
     assert not here.exists()
     assert elsewhere.exists()
@@ -358,7 +357,7 @@ def test_an_interrupt_between_any_two_steps_leaves_nothing(tmp_path: Path) -> No
 
 def test_a_name_that_is_in_use_when_the_program_ends_is_cleared(tmp_path: Path) -> None:
     script = (
-        "from privsynth.storage import *\n"
+        "from privsynth.files import *\n"
         "kept = [replacing('t.csv'), beside('out')]\n"
         "folder = [c.__enter__() for c in kept][1]\n"
         "(folder / 'rows.csv').write_text('1')\n"

@@ -1,7 +1,7 @@
-"""Files written whole or not at all, and documents read within bounds.
+"""Atomic writing of files and folders, and bounded reading of YAML and JSON documents.
 
-Import from here what writes, reads YAML or JSON, and removes what killed runs left. Nothing
-here knows a table.
+Import from here whatever replaces files, reads documents, checks saved states or removes what
+killed runs left behind. Nothing here may know of tables or models.
 """
 
 from __future__ import annotations
