@@ -188,7 +188,7 @@ def test_standard_input_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet", "t.feather"])
 def test_a_device_is_no_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("/dev/zero")
-    assert "is no regular file" in refused(tmp_path / name, StorageError)
+    assert "is not a regular file" in refused(tmp_path / name, StorageError)
 
 
 # ---------------------------------------------------------------- Parquet, Arrow, DuckDB
@@ -460,8 +460,8 @@ def test_a_column_without_a_value_in_one_file_fits_any_type(
         folder.mkdir()
         pq.write_table(part, folder / "t.parquet")
     wanted = [value for part in parts for value in part["c"].to_pylist()]
-    for most in (reading.MOST_HELD, -1):
-        monkeypatch.setattr(reading, "MOST_HELD", most)
+    for most in (reading.MAX_CELLS_IN_MEMORY, -1):
+        monkeypatch.setattr(reading, "MAX_CELLS_IN_MEMORY", most)
         table = read(tmp_path, total=total)
         assert table.to_arrow(["c"])["c"].to_pylist() == wanted
         assert table.value_counts("c")[2] == sum(value is None for value in wanted)

@@ -547,7 +547,7 @@ def test_a_row_that_is_refused_would_be_seen(
     def refuse(*_: Any) -> Any:
         raise DataError("a row is odd")
 
-    monkeypatch.setattr(rows._Shape, "_mended", refuse)
+    monkeypatch.setattr(rows._Shape, "_repaired", refuse)
     red("CSV", "short", tmp_path)
     monkeypatch.setattr(jsonlines, "_values", refuse)
     red("JSON lines", "no keys", tmp_path)
@@ -571,12 +571,12 @@ def test_a_message_that_rests_on_a_row_would_be_seen(
 ) -> None:
     import click
 
-    honest = rows._Shape._mended
+    honest = rows._Shape._repaired
 
     def talkative(self: Any, row: bytes) -> bytes:
         click.echo("a row was mended", err=True)
         return honest(self, row)
 
-    monkeypatch.setattr(rows._Shape, "_mended", talkative)
+    monkeypatch.setattr(rows._Shape, "_repaired", talkative)
     with pytest.raises(AssertionError):
         check_words("CSV", tmp_path, "long", "fit")
