@@ -36,6 +36,8 @@ from privsynth.table.storage import clean_batches, decoded, storage_schema, subs
 __all__ = ["DatabaseSink", "driver", "read_adbc", "read_duckdb", "relations", "tables_behind"]
 
 _TABLES = {
+    "duckdb": "SELECT table_name FROM duckdb_tables() "
+    "UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal",
     "sqlite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')",
     "postgresql": "SELECT table_name FROM information_schema.tables "
     "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')",
@@ -94,16 +96,7 @@ def read_duckdb(place: Database, total: bool = False) -> tuple[pa.Schema, int, S
     _check_file(place)
     with _translated_errors(place):
         con = open_file(_file(place), read_only=True)
-        tables = [
-            row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-        ]
-        tables += [
-            row[0]
-            for row in con.execute(
-                "SELECT view_name FROM duckdb_views() WHERE NOT internal"
-            ).fetchall()
-        ]
-        _check_table(place, tables)
+        _check_table(place, [name for (name,) in con.execute(_TABLES["duckdb"]).fetchall()])
         query = f"SELECT * FROM {place.quoted} LIMIT 0"  # noqa: S608
         schema = storage_schema(con.sql(query).to_arrow_table().schema, place.name)
         # A view may be endless, so count only as many rows as a file of this size may have.
@@ -210,52 +203,60 @@ class DatabaseSink:
         self._first = True
         self._new_file: Path | None = None
         self._exit_stack = ExitStack()
-        target = place
         if place.scheme != "postgresql" and not Path(place.address).exists():
             path = Path(place.address).resolve()
             # DuckDB writes nothing in a folder whose name contains a question mark.
             plain = path.with_name(path.name.replace("?", "_"))
             folder = self._exit_stack.enter_context(beside(plain))
             self._new_file = folder / Path(place.address).name
-            target = replace(place, address=str(self._new_file))
         try:
             with _translated_errors(place):
-                if place.scheme == "duckdb":
-                    self._con: Any = open_file(_file(target), read_only=False, beside=target.beside)
-                    self._con.begin()
-                else:
-                    self._con = driver(place).connect(_uri(target, read_only=False))
-                    if place.scheme == "sqlite":
-                        with self._con.cursor() as cursor:
-                            cursor.execute(_UNTRUSTED)
+                self._con = self._connected()
         except BaseException:
             self._exit_stack.close()
             raise
+
+    def _connected(self) -> Any:
+        target = self._place
+        if self._new_file is not None:
+            target = replace(target, address=str(self._new_file))
+        if target.scheme == "duckdb":
+            con = open_file(_file(target), read_only=False, beside=target.beside)
+            con.begin()
+            return con
+        con = driver(target).connect(_uri(target, read_only=False))
+        if target.scheme == "sqlite":
+            with con.cursor() as cursor:
+                cursor.execute(_UNTRUSTED)
+        return con
 
     def write(self, table: pa.Table) -> None:
         """Add rows."""
         table = table.cast(self._schema)
         with _translated_errors(self._place):
             if self._place.scheme == "duckdb":
-                create = (
-                    f"CREATE OR REPLACE TABLE {self._place.quoted} AS SELECT * FROM privsynth_rows"  # noqa: S608
-                )
-                append = f"INSERT INTO {self._place.quoted} SELECT * FROM privsynth_rows"  # noqa: S608
-                self._con.register("privsynth_rows", table)
-                self._con.execute(create if self._first else append)
-                self._con.unregister("privsynth_rows")
+                self._write_duckdb(table)
             else:
-                schema, name = self._place.parts
-                mode = "replace" if self._first else "append"
-                if self._place.scheme == "sqlite":
-                    schema = (
-                        "" if schema.lower() == "main" else schema
-                    )  # the driver knows no other schema
-                    # SQLite stores only numbers and text.
-                    table = _for_sqlite(self._spell(table).rename_columns(table.column_names))
-                with self._con.cursor() as cursor:
-                    cursor.adbc_ingest(name, table, mode=mode, db_schema_name=schema or None)
+                self._write_adbc(table)
         self._first = False
+
+    def _write_duckdb(self, table: pa.Table) -> None:
+        name = self._place.quoted
+        create = f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM privsynth_rows"  # noqa: S608
+        append = f"INSERT INTO {name} SELECT * FROM privsynth_rows"  # noqa: S608
+        self._con.register("privsynth_rows", table)
+        self._con.execute(create if self._first else append)
+        self._con.unregister("privsynth_rows")
+
+    def _write_adbc(self, table: pa.Table) -> None:
+        schema, name = self._place.parts
+        if self._place.scheme == "sqlite":
+            # The driver for SQLite has no schemas, and the database stores only numbers and text.
+            schema = "" if schema.lower() == "main" else schema
+            table = _for_sqlite(self._spell(table).rename_columns(table.column_names))
+        mode = "replace" if self._first else "append"
+        with self._con.cursor() as cursor:
+            cursor.adbc_ingest(name, table, mode=mode, db_schema_name=schema or None)
 
     def finish(self) -> None:
         """Commit, and move a new file to its place."""
@@ -316,14 +317,14 @@ def tables_behind(place: Database) -> list[list[str]]:
 def _tables_of_sqlite(place: Database, query: str) -> list[list[str]]:
     names: list[list[str]] = []
 
-    def note(action: int, table: str | None, *_: Any) -> int:
+    def record(action: int, table: str | None, *_: Any) -> int:
         if action == sqlite3.SQLITE_READ and table:
             names.append([table])
         return sqlite3.SQLITE_OK
 
     with closing(sqlite3.connect(_uri(place, read_only=True), uri=True)) as con:
         con.execute(_UNTRUSTED)
-        con.set_authorizer(note)
+        con.set_authorizer(record)
         con.execute(f"EXPLAIN {query}").close()
     return names
 
@@ -392,8 +393,8 @@ def _check_table(place: Database, tables: list[str]) -> None:
 
 @contextmanager
 def _translated_errors(place: Database, module: Any = None) -> Iterator[None]:
-    """Replace errors of the database, which may quote values, by one line."""
-    # Arrow raises errors of a database in mid-stream, some of them as an OSError.
+    """Replace a database's errors, which may quote values, by one line."""
+    # In mid-stream, Arrow raises the database's errors, some of them as an OSError.
     errors: tuple[type[Exception], ...] = (duckdb.Error, pa.ArrowException, OSError)
     if place.scheme != "duckdb":
         errors += ((module or driver(place)).Error,)

@@ -34,6 +34,20 @@ DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True)
 class _Layout:
+    """The header of a file, and how its rows are split.
+
+    Parameters
+    ----------
+    names : list of str
+    delimiter : str
+    blanks : int
+        The number of blank lines above the header.
+    total : bool
+        Whether to accept any row; see `read_delimited`.
+    escaped : bool
+        Whether to remove the ``'`` before formulas.
+    """
+
     names: list[str]
     delimiter: str
     blanks: int
@@ -94,20 +108,10 @@ def read_delimited(
             [] if total else [i for i, name in enumerate(layout.names) if name not in texts],
             comma=layout.delimiter == ";",  # as written where the comma is the decimal sign
         )
-    schema = pa.schema(
-        [
-            (name, spellings[i].dtype if i in spellings else pa.string())
-            for i, name in enumerate(layout.names)
-        ]
-    )
     for i, spelling in spellings.items():
         if spelling.mixed:
             warn_of_zones(layout.names[i])
-    formats = {
-        name: form
-        for i, name in enumerate(layout.names)
-        if i in spellings and (form := spellings[i].format)
-    }
+    schema, formats = _types_and_formats(layout.names, spellings)
     if in_ram:
         batches = _typed(rows, positions, spellings, schema)
         return in_memory(pa.Table.from_batches(batches, schema), file.name, formats=formats)
@@ -115,8 +119,8 @@ def read_delimited(
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
         some = [layout.names.index(column) for column in columns]
         with fingerprint.unchanged(), reading(file.name, "a text file"):
-            texts = _texts(file, layout, some)
-            yield from _typed(texts, some, spellings, subschema(schema, columns))
+            cells = _texts(file, layout, some)
+            yield from _typed(cells, some, spellings, subschema(schema, columns))
 
     return Table(file.name, schema, n_rows, scan, formats=formats)
 
@@ -267,6 +271,18 @@ def _fault(file: TextFile, layout: _Layout) -> DataError:
     except DataError as error:
         return error
     return file.long_row()
+
+
+def _types_and_formats(
+    names: list[str], spellings: dict[int, Spelling]
+) -> tuple[pa.Schema, dict[str, str]]:
+    types = [spellings[i].dtype if i in spellings else pa.string() for i in range(len(names))]
+    formats = {
+        name: form
+        for i, name in enumerate(names)
+        if i in spellings and (form := spellings[i].format)
+    }
+    return pa.schema(list(zip(names, types, strict=True))), formats
 
 
 def _typed(

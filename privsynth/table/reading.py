@@ -6,6 +6,7 @@ import glob
 import io
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,49 +84,52 @@ def read(
         The database's driver is not installed.
     """
     check_encoding(encoding)
-    table = _read(data, encoding, total, escape, columns, texts)
+    table = _read(data, _Options(encoding, total, escape, columns, texts))
     if not table.n_rows and not total:
         raise DataError(f"{table.name}: has no rows; expected at least one")
     if table.n_rows * len(table.schema) <= MAX_CELLS_IN_MEMORY:
         # Columns are counted one by one, so keeping a small file is cheaper than rereading it.
-        table = table.held()
+        table = table.loaded()
     if not total:
         _refuse_infinite(table)
     return table
 
 
-def _read(
-    data: Any,
-    encoding: str,
-    total: bool,
-    escape: bool,
-    columns: Sequence[str] | None,
-    texts: Collection[str],
-) -> Table:
+@dataclass(frozen=True)
+class _Options:
+    """The parameters of `read`."""
+
+    encoding: str
+    total: bool
+    escape: bool
+    columns: Sequence[str] | None
+    texts: Collection[str]
+
+
+def _read(data: Any, options: _Options) -> Table:
     if isinstance(data, Table):
         return data
     if not isinstance(data, str | Path):
-        return _from_frame(data, total)
+        return _from_frame(data, options.total)
     place = database(data) if isinstance(data, str) else None
     if place is not None:
-        return _from_database(place, total, texts)
+        return _from_database(place, options)
     name = str(data)
     if name == "-":
-        file = TextFile(_piped(), "standard input", encoding)
-        return _from_text(file, "csv", total, escape, columns, texts)
+        return _from_text(TextFile(_piped(), "standard input", options.encoding), "csv", options)
     path = Path(data)
     if path.is_dir():
-        return _from_parquet(folder_files(path), name, path, total)
+        return _from_parquet(folder_files(path), name, path, total=options.total)
     if not path.exists():
         if glob.has_magic(name):
-            return _from_parquet(glob_files(name), name, total=total)
+            return _from_parquet(glob_files(name), name, total=options.total)
         raise StorageError(f"{name}: no such file; check the path")
     kind = kind_of(path)
     if kind == "parquet":
-        return _from_parquet([path], name, total=total)
+        return _from_parquet([path], name, total=options.total)
     if kind == "arrow":
-        return _from_arrow_file(path, name, total)
-    return _from_text(TextFile(path, name, encoding), kind, total, escape, columns, texts)
+        return _from_arrow_file(path, name, options.total)
+    return _from_text(TextFile(path, name, options.encoding), kind, options)
 
 
 def _piped() -> io.BytesIO:
@@ -149,9 +153,10 @@ def _from_frame(data: Any, total: bool) -> Table:
         return _cleaned_table(table, NAME, frame, total=total)
 
 
-def _from_database(place: Database, total: bool, texts: Collection[str]) -> Table:
+def _from_database(place: Database, options: _Options) -> Table:
     from privsynth.table.databases import read_adbc, read_duckdb
 
+    total = options.total
     if place.scheme == "postgresql":
         table, formats = read_adbc(place, total)
         return _cleaned_table(table, place.name, formats=formats, total=total)
@@ -162,41 +167,36 @@ def _from_database(place: Database, total: bool, texts: Collection[str]) -> Tabl
         fingerprint = Fingerprint.of(file for file in files if file.is_file())
         with fingerprint.unchanged():
             if place.scheme == "sqlite":
-                table, formats = read_adbc(place, total, texts)
+                table, formats = read_adbc(place, total, options.texts)
                 return _cleaned_table(table, place.name, formats=formats, total=total)
             schema, n_rows, scan = read_duckdb(place, total)
             refuse_rows(place.name, n_rows, len(schema), files[0].stat().st_size)
     return Table(place.name, schema, n_rows, _watched(scan, fingerprint, place.name, "a database"))
 
 
-def _from_text(
-    file: TextFile,
-    kind: str,
-    total: bool,
-    escape: bool,
-    columns: Sequence[str] | None,
-    texts: Collection[str],
-) -> Table:
+def _from_text(file: TextFile, kind: str, options: _Options) -> Table:
     from privsynth.table.delimited import read_delimited
     from privsynth.table.jsonlines import read_json_lines, read_json_texts
 
-    if kind == "jsonl" and total:
-        return read_json_texts(file, columns)
+    if kind == "jsonl" and options.total:
+        return read_json_texts(file, options.columns)
     if kind == "jsonl":
-        table, formats = read_json_lines(file, texts)
+        table, formats = read_json_lines(file, options.texts)
         return _cleaned_table(table, file.name, formats=formats, total=False)
-    return read_delimited(file, "\t" if kind == "tsv" else None, total, escape=escape, texts=texts)
+    delimiter = "\t" if kind == "tsv" else None
+    return read_delimited(
+        file, delimiter, options.total, escape=options.escape, texts=options.texts
+    )
 
 
 def _from_parquet(
-    files: list[Path], name: str, folder: Path | None = None, total: bool = False
+    files: list[Path], name: str, folder: Path | None = None, *, total: bool
 ) -> Table:
     """Open Parquet files as one table; folders named ``column=value`` add a column.
 
     With `total` that column is text, since its type would depend on the values of all folders.
     """
     import pyarrow as pa
-    import pyarrow.dataset as ds
 
     if not files:
         raise StorageError(f"{name}: no Parquet files there; name files that end in .parquet")
@@ -209,21 +209,12 @@ def _from_parquet(
         fingerprint = _fingerprint(files)
         with fingerprint.unchanged():
             shared = _shared_schema(files)
-            size = sum(file.stat().st_size for file in files)
             # Parquet encodes text by dictionaries; decoding it would take most of the time.
             texts = [entry.name for entry in shared if is_text(entry.type)]
-            dataset = ds.dataset(
-                [str(file) for file in files],
-                format=ds.ParquetFileFormat(dictionary_columns=texts),
-                partitioning=_text_partitioning(files, folder)
-                if folder and total
-                else "hive"
-                if folder
-                else None,
-                partition_base_dir=str(folder) if folder else None,
-            )
+            dataset = _dataset(files, folder, texts, total)
             dataset = dataset.replace_schema(_filled(dataset.schema, shared, texts))
             n_rows = dataset.count_rows()
+            size = sum(file.stat().st_size for file in files)
             refuse_rows(name, n_rows, len(dataset.schema), size)
     schema = pa.schema(
         [
@@ -278,6 +269,20 @@ def _shared_schema(files: list[Path]) -> pa.Schema:
                 f"{file}: has other columns or types than {files[0]}; give all files the same"
             )
     return shared
+
+
+def _dataset(files: list[Path], folder: Path | None, texts: list[str], total: bool) -> Any:
+    import pyarrow.dataset as ds
+
+    partitioning: Any = None
+    if folder is not None:
+        partitioning = _text_partitioning(files, folder) if total else "hive"
+    return ds.dataset(
+        [str(file) for file in files],
+        format=ds.ParquetFileFormat(dictionary_columns=texts),
+        partitioning=partitioning,
+        partition_base_dir=str(folder) if folder else None,
+    )
 
 
 def _long_text_bytes(batch: pa.RecordBatch) -> int:

@@ -103,7 +103,7 @@ class Table:
         batches = [batch.cast(schema) for batch in self.scan(names)]
         return pa.Table.from_batches(batches, schema).unify_dictionaries()
 
-    def held(self) -> Table:
+    def loaded(self) -> Table:
         """Return the same table, read into memory."""
         import pyarrow as pa
 

@@ -56,7 +56,7 @@ def stream(file: TextFile, delimiter: str, width: int, blanks: int) -> io.Buffer
 
 
 def chunks(file: TextFile) -> Iterator[bytes]:
-    """Yield the bytes of a file in UTF-8, with a NUL in place of each invalid byte.
+    """Yield the bytes of a file in UTF-8, with a NUL in place of invalid bytes.
 
     A file in UTF-8 is unchanged, invalid bytes included, except for a byte order mark. No chunk
     ends between a carriage return and a line feed.
@@ -186,7 +186,7 @@ class _Shape:
         suspect, invalid = self._suspect_lines(data, start, ends)
         starts = np.append(start, ends).tolist()
         parts: list[bytes] = []
-        row, kept = 0, start
+        row, copied = 0, start
         for line in np.flatnonzero(suspect).tolist():
             if line < row:  # it belongs to a row that begins above
                 continue
@@ -196,14 +196,14 @@ class _Shape:
                 match = self._line.match(data, at, starts[row])
                 if match is None and data.find(b'"', at, starts[row]) >= 0:
                     if not last and len(data) - at < MAX_SPAN:
-                        return b"".join([*parts, data[kept:at]]), at
+                        return b"".join([*parts, data[copied:at]]), at
                     match = self._span.match(data, at, at + MAX_SPAN)
                     if match is not None:
                         row = int(np.searchsorted(ends, match.end())) + 1
             if match is None or invalid[line:row].any():
-                parts += [data[kept:at], self._repaired(data[at : starts[row]])]
-                kept = starts[row]
-        return b"".join([*parts, data[kept : starts[-1]]]), starts[-1]
+                parts += [data[copied:at], self._repaired(data[at : starts[row]])]
+                copied = starts[row]
+        return b"".join([*parts, data[copied : starts[-1]]]), starts[-1]
 
     def _suspect_lines(
         self, data: bytes, start: int, ends: npt.NDArray[np.int64]
@@ -212,10 +212,10 @@ class _Shape:
         invalid = np.zeros(len(ends), dtype=np.bool_)
         if not len(ends):
             return invalid, invalid
-        characters = np.frombuffer(data, np.uint8)[start : ends[-1]]
+        octets = np.frombuffer(data, np.uint8)[start : ends[-1]]
 
         def count(byte: int) -> npt.NDArray[np.int64]:
-            return np.diff(np.cumsum(characters == byte)[ends - start - 1], prepend=0)
+            return np.diff(np.cumsum(octets == byte)[ends - start - 1], prepend=0)
 
         if b"\0" in data:
             invalid |= count(0) > 0
@@ -265,9 +265,9 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 def _line_ends(data: bytes, start: int) -> npt.NDArray[np.int64]:
     """Return the position after each line end."""
-    characters = np.frombuffer(data, np.uint8)[start:]
-    feeds = characters == ord("\n")
-    returns = characters == ord("\r")
+    octets = np.frombuffer(data, np.uint8)[start:]
+    feeds = octets == ord("\n")
+    returns = octets == ord("\r")
     if returns.any():
         returns[:-1] &= ~feeds[1:]
         feeds = feeds | returns

@@ -92,7 +92,7 @@ def detect(
     only_times : bool
         Detect only dates and times, for a file format that has numbers and booleans.
     comma : bool
-        Accept ``1.234,5`` as a number, unless all numbers of the column have another spelling.
+        Accept ``1.234,5`` as a number, in a column whose values are not all like ``1234.5``.
     """
     positions = list(columns)
     if not positions:
@@ -104,20 +104,20 @@ def detect(
         if (example := examples[i]["minimum"]) is not None
     }
     chosen = {}
-    while rounds := {i: left for i, left in rounds.items() if left and i not in chosen}:
-        now = {i: left.pop(0) for i, left in rounds.items()}
+    while rounds := {i: rest for i, rest in rounds.items() if rest and i not in chosen}:
+        candidates = {i: rest.pop(0) for i, rest in rounds.items()}
         questions = {
             i: {
                 (k, what): sql.replace("@", f"c{i}")
                 for k, spelling in enumerate(spellings)
                 for what, sql in _questions(spelling).items()
             }
-            for i, spellings in now.items()
+            for i, spellings in candidates.items()
         }
         answers = _aggregate(texts, questions)
-        for i, spellings in now.items():
+        for i, spellings in candidates.items():
             passed = [k for k in range(len(spellings)) if answers[i][k, "passes"]]
-            # If both orders of day and month fit, nobody can tell them apart.
+            # If both orders of day and month fit, the column stays text.
             if passed and len({spellings[k].order for k in passed}) == 1:
                 k = passed[0]
                 zones = {answers[i].get((k, what)) for what in ("first zone", "last zone")}
