@@ -1,4 +1,4 @@
-"""JSON and YAML from anyone become plain values, or one line that names file and line."""
+"""Untrusted JSON and YAML become plain values, or an error of one line naming file and line."""
 
 from __future__ import annotations
 

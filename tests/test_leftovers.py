@@ -1,4 +1,4 @@
-"""A run that is killed leaves nothing for ever: the next one beside it removes what is left."""
+"""What a killed run leaves is removed by the next run in the same folder."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def commands(folder: Path) -> dict[str, list[object]]:
-    """Every kind of output, in the working folder; what is read lies in `folder`."""
+    """One command for each kind of output, written to the working folder, with inputs in `folder`."""
     train, model = folder / "train.csv", folder / "m.psyn"
     fit = ["fit", train, "--target", "sick", "--engine", "copula", "-o", "m.psyn"]
     augment = ["augment", train, "--target", "sick", "--engine", "smote"]
@@ -130,7 +130,7 @@ def test_what_a_killed_run_leaves_is_private_and_gone_after_the_next(
 
 
 def killed_inside(folder: Path, stop: str) -> int:
-    """Let a process make a temporary file and be killed; give its pid."""
+    """Kill a process that has created temporary files; return its pid."""
     script = (
         "import os, sys, time\nfrom pathlib import Path\nfrom privsynth.files import *\n"
         f"{stop}\nprint(os.getpid(), flush=True)\nos.kill(os.getpid(), 9)"
@@ -219,7 +219,7 @@ def test_a_process_that_was_killed_and_not_yet_waited_for_is_gone(
 
 
 def planted(folder: Path, **changes: str) -> Path:
-    """A temporary file of a process that has ended, or of another one."""
+    """Create a temporary file of a process that has ended, or of another process."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     host, world = leftovers._machine()

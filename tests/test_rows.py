@@ -1,4 +1,4 @@
-"""Text files under a budget: every row is read by itself, and nothing in one is refused."""
+"""Text files under a budget: each row is read independently, and none is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELLS = st.text(st.sampled_from("ab \",;\n\r\u2603'\t"), max_size=6)
 
 
 def told(raw: bytes, encoding: str = "utf-8") -> list[tuple[str | None, ...]]:
-    """Read a file of bytes under a budget, and give its rows."""
+    """Return the rows of a file of these bytes, read under a budget."""
     held = delimited.read_delimited(
         TextFile(io.BytesIO(raw), "t.csv", encoding), ",", True, escape=False
     )

@@ -1,4 +1,4 @@
-"""Tables: what is read is what was written, in the types and the order it was written in."""
+"""Tables: reading returns what was written, with the same types and in the same order."""
 
 from __future__ import annotations
 

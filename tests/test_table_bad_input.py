@@ -1,4 +1,4 @@
-"""Bad input: one line that names file, place and mend, and never a value; nothing written."""
+"""Bad input: one line that names file, place and remedy, never a value; no output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECRET = "s3cr3t"
 
 
 def refused(data: object, kind: type[PrivsynthError] = DataError, **options: str) -> str:
-    """Read a table that is refused; give the message, held to one line without values."""
+    """Read a table that is refused; return the message, checked to be one line without values."""
     with pytest.raises(kind) as caught:
         read(data, **options)
     message = str(caught.value)
@@ -290,7 +290,7 @@ def test_a_database_on_a_full_disk_leaves_nothing(
     pytest.importorskip("adbc_driver_sqlite")
 
     class Full(databases.DatabaseSink):
-        """Its last step fails as a full disk makes it fail: the transaction is over."""
+        """The last step fails as on a full disk, which ends the transaction."""
 
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)

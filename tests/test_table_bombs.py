@@ -1,4 +1,4 @@
-"""Files that ask for far more than their size, and hostile types: refused in one line."""
+"""Compression bombs and hostile types are refused in one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refused(data: object, kind: type[PrivsynthError] = DataError, **options: Any
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits that a test reaches with little."""
+    """Limits low enough for a test to reach."""
     monkeypatch.setattr(limits, "UNPACKED", 1 << 20)
     monkeypatch.setattr(limits, "CELLS", 1 << 17)
     monkeypatch.setattr(limits, "SPARSE", 1 << 12)
@@ -66,7 +66,7 @@ def test_a_gzip_of_many_members_is_counted_whole(small: None, tmp_path: Path) ->
 
 
 def test_a_table_that_packs_well_is_read(small: None, tmp_path: Path) -> None:
-    """Constant columns beside a digit: 27-fold, and more than what is always allowed."""
+    """Constant columns beside a digit: packed 27-fold, above the size always allowed."""
     digits = np.random.default_rng(0).integers(0, 10, 60_000)
     rows = "".join(f"0,0,0,NA,false,{digit}\n" for digit in digits)
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(("a,b,c,d,e,f\n" + rows).encode()))

@@ -1,4 +1,4 @@
-"""A file that changes while it is read: in each lazily read kind, between and during passes."""
+"""Files that change while they are read lazily, between or during passes, are refused."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_file_that_stays_is_read_as_often_as_asked(path: Path) -> None:
 @pytest.mark.parametrize("size", [0, 10, END_BYTES, END_BYTES + 1, 3 * END_BYTES])
 @pytest.mark.parametrize("place", ["head", "tail"])
 def test_both_ends_of_a_file_are_digested(tmp_path: Path, size: int, place: str) -> None:
-    """Worked out on the mark itself, whose times are of no use to a filesystem without them."""
+    """The check is of the digest, since some file systems keep no precise times."""
     path = tmp_path / "f"
     path.write_bytes(b"\0" * size)
     (before,) = Fingerprint.of([path]).marks.values()

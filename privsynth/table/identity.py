@@ -27,10 +27,10 @@ from privsynth.redaction import printable
 from privsynth.table.places import (
     Database,
     database,
+    escape_folders,
     folder_files,
     glob_files,
     in_table,
-    literal,
 )
 from privsynth.table.servers import same_database
 
@@ -56,10 +56,12 @@ def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Non
         be once it is written; a folder to be replaced contains an input; or an output is a table
         that an input reads through a view.
     """
-    written = {name: place for name, at in outputs.items() if (place := _place(at, sys.stdout))}
+    written = {
+        name: place for name, value in outputs.items() if (place := _place(value, sys.stdout))
+    }
     if not written:
         return
-    sources = {name: place for name, at in inputs.items() if (place := _place(at, sys.stdin))}
+    sources = {name: place for name, value in inputs.items() if (place := _place(value, sys.stdin))}
     for out, place in written.items():
         for name, source in sources.items():
             fault = _fault(source, name, place, out)
@@ -75,7 +77,7 @@ def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Non
 
 def only_places(values: Mapping[str, Any]) -> dict[str, str | Path]:
     """Keep only the paths and URLs, so that remembering them keeps no frame of real rows alive."""
-    return {name: at for name, at in values.items() if isinstance(at, str | Path)}
+    return {name: value for name, value in values.items() if isinstance(value, str | Path)}
 
 
 @dataclass(frozen=True)
@@ -106,26 +108,28 @@ class _Place:
         return {_key(file) for file in self.files}
 
 
-def _place(at: Any, stream: Any) -> _Place | None:
-    if type(at).__module__.startswith("pyarrow") and isinstance(getattr(at, "files", None), list):
-        return _Place("the dataset", tuple(map(Path, at.files)))
-    if not isinstance(at, str | Path) or str(at) == "":
+def _place(value: Any, stream: Any) -> _Place | None:
+    if type(value).__module__.startswith("pyarrow") and isinstance(
+        getattr(value, "files", None), list
+    ):
+        return _Place("the dataset", tuple(map(Path, value.files)))
+    if not isinstance(value, str | Path) or str(value) == "":
         return None
-    if str(at) == "-":
+    if str(value) == "-":
         return _Place("-", key=_stream_key(stream))
-    name = printable(at)
-    table = database(at) if isinstance(at, str) else None
+    name = printable(value)
+    table = database(value) if isinstance(value, str) else None
     if table is not None:
         if table.path is None:
             return _Place(name, database=table)
         return _Place(name, (table.path, *table.beside), _key(table.path), table)
-    path = Path(at)
+    path = Path(value)
     if path.is_dir():
         files = (path, *folder_files(path))
         return _Place(name, files, _key(path), takes_in=lambda out: _in_folder(out, path))
-    if glob.has_magic(str(at)) and not path.exists():
-        pattern = literal(str(at))
-        files = tuple(glob_files(str(at)))
+    if glob.has_magic(str(value)) and not path.exists():
+        pattern = escape_folders(str(value))
+        files = tuple(glob_files(str(value)))
         return _Place(name, files, takes_in=lambda out: _in_glob(out, pattern))
     return _Place(name, (path,), _key(path))
 

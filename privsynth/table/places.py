@@ -27,11 +27,11 @@ __all__ = [
     "SUFFIXES",
     "Database",
     "database",
+    "escape_folders",
     "folder_files",
     "glob_files",
     "in_table",
     "kind_of",
-    "literal",
     "reading",
     "storing",
 ]
@@ -146,10 +146,10 @@ def in_table(file: Path, folder: Path) -> bool:
 
 def glob_files(pattern: str) -> list[Path]:
     """List the files that match a glob."""
-    return [Path(file) for file in sorted(glob.glob(literal(pattern), recursive=True))]  # noqa: PTH207
+    return [Path(file) for file in sorted(glob.glob(escape_folders(pattern), recursive=True))]  # noqa: PTH207
 
 
-def literal(pattern: str) -> str:
+def escape_folders(pattern: str) -> str:
     """Escape the leading folders of a glob that exist under that exact name."""
     parts = Path(pattern).parts
     for end in range(len(parts) - 1, 0, -1):
