@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def commands(folder: Path) -> dict[str, list[object]]:
-    """One command for each kind of output, written to the working folder, with inputs in `folder`."""
+    """One command for each kind of output, in the working folder; inputs are in `folder`."""
     train, model = folder / "train.csv", folder / "m.psyn"
     fit = ["fit", train, "--target", "sick", "--engine", "copula", "-o", "m.psyn"]
     augment = ["augment", train, "--target", "sick", "--engine", "smote"]
