@@ -345,13 +345,15 @@ def test_a_file_has_the_mode_of_a_new_one_in_the_end(tmp_path: Path) -> None:
 
 def test_an_interrupt_between_any_two_steps_leaves_nothing(tmp_path: Path) -> None:
     script = (
-        "import os\nfrom privsynth import storage\n"
+        "import os\nfrom privsynth.files import atomic\n"
         "close = os.close\n"
         "def interrupted(handle):\n    close(handle)\n    raise KeyboardInterrupt\n"
-        "storage.os.close = interrupted\n"
-        "storage.replacing('t.csv').__enter__()\n"
+        "atomic.os.close = interrupted\n"
+        "atomic.replacing('t.csv').__enter__()\n"
     )
-    assert run(script, cwd=tmp_path).returncode in (1, 130, -signal.SIGINT)
+    done = run(script, cwd=tmp_path)
+    assert done.returncode in (1, 130, -signal.SIGINT)
+    assert "KeyboardInterrupt" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
