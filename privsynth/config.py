@@ -15,52 +15,52 @@ __all__ = ["RunConfig", "parse_setting", "read_settings"]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a fit or an augmentation is told, whether by a file, the command line or both.
+    """The settings of a fit or an augmentation, from a file, the command line or both.
 
-    One file may serve both commands: each leaves aside the keys that the other alone reads.
+    One file may serve both commands; each ignores the keys that only the other reads.
 
     Parameters
     ----------
     engine : str, optional
-        The engine's name; None leaves the choice to `privsynth.fit`.
+        The engine's name; by default `privsynth.fit` chooses.
     target : str, optional
-        The column to be predicted.
+        The column to predict.
     schema : pathlib.Path, optional
         A reviewed schema.
     k : int, optional
-        The fewest training rows that anything learnt may rest on; 10 where none is given.
+        The minimum number of training rows behind anything learnt; 10 by default.
     seed : int, optional
-        Governs fitting; None draws one.
+        The seed of the fit; drawn at random by default.
     holdout : float, optional
-        The share of rows set aside before anything is learnt, between 0 and 1.
+        The share of rows set aside before anything is learnt; above 0, below 1.
     holdout_output : str or pathlib.Path, optional
-        Where the rows set aside are written.
+        Where the holdout rows are written.
     encoding : str, optional
-        The text encoding of CSV, TSV and JSON-lines files; UTF-8 where none is given.
+        The text encoding of CSV, TSV and JSON-lines files; UTF-8 by default.
     escape : bool, default=True
         Whether a ``'`` keeps a spreadsheet from running cells of CSV and TSV files as formulas.
     minority : bool, default=False
-        Whether `fit` learns the classes below the most frequent one alone.
+        Whether `fit` learns only the classes below the most frequent one.
     sampling_strategy : float, str or mapping of str to int, default="auto"
-        How far `augment` fills the minority classes up.
+        How many rows `augment` adds to the minority classes.
     fit_on : {"auto", "minority", "all"}
         Which rows `augment` learns from.
     selection : {"auto", "classifiers", "none"}
-        Whether `augment` lets classifiers choose among the rows drawn.
+        Whether classifiers choose among the rows that `augment` draws.
     epsilon : float, optional
-        Differential privacy's epsilon; with one, a fit works under a budget.
+        The epsilon of differential privacy; if set, the fit has a privacy budget.
     delta : float, default=1e-6
-        Differential privacy's delta.
+        The delta of differential privacy.
     unit : str, default="row"
-        Whose presence is hidden: a row's, or that of a value of the column named.
+        The privacy unit: ``row``, or a column whose values each stand for one unit.
     rows_per_unit : int, default=1
-        The most rows of one unit that are learnt from.
+        The maximum number of rows of one unit to learn from.
     ledger : pathlib.Path, optional
-        The file in which the owner of the table counts what every fit may spend.
+        The spending file, in which the table's owner limits the total of all fits.
     new_ledger : bool, default=False
-        Whether the fit opens that file, which must not be there yet.
+        Whether the fit creates that file, which must not exist yet.
     settings : mapping of str to value
-        The engine's hyper-parameters; the engine checks them.
+        The engine's hyper-parameters, checked by the engine.
 
     Raises
     ------
@@ -92,36 +92,40 @@ class RunConfig:
     def __post_init__(self) -> None:
         for key in fields(self):
             value = getattr(self, key.name)
-            types, words = _WANTED[key.name]
+            types, expected = _EXPECTED[key.name]
             if value is None and key.default is None:
                 continue
             if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-                raise ConfigError(f"{key.name!r} is given as {_words(value)}; {words} is wanted")
+                raise ConfigError(f"{key.name!r} is {_description(value)}; expected {expected}")
         if self.k is not None and self.k < 1:
-            raise ConfigError(f"'k' is {self.k}; at least 1 is wanted, such as 10")
+            raise ConfigError(f"'k' is {self.k}; expected 1 or more, such as 10")
         if self.seed is not None and self.seed < 0:
-            raise ConfigError(f"'seed' is {self.seed}; 0 or more is wanted")
+            raise ConfigError(f"'seed' is {self.seed}; expected 0 or more")
         if self.holdout is not None and not 0 < self.holdout < 1:
             raise ConfigError(
-                f"'holdout' is {self.holdout}; a share between 0 and 1 is wanted, such as 0.2"
+                f"'holdout' is {self.holdout}; expected a share between 0 and 1, such as 0.2"
             )
         if self.fit_on not in ("auto", "minority", "all"):
-            raise ConfigError("'fit_on' is wanted as auto, minority or all")
+            raise ConfigError(f"'fit_on' is {self.fit_on!r}; expected auto, minority or all")
         if self.selection not in ("auto", "classifiers", "none"):
-            raise ConfigError("'selection' is wanted as auto, classifiers or none")
+            raise ConfigError(
+                f"'selection' is {self.selection!r}; expected auto, classifiers or none"
+            )
         for name in self.settings:
             if not isinstance(name, str):
-                raise ConfigError("'settings' has a key that is no text; name a hyper-parameter")
+                raise ConfigError(
+                    "'settings' has a key that is not text; expected a hyper-parameter's name"
+                )
 
     def override(self, settings: Mapping[str, Any], **given: Any) -> Self:
-        """Give the run with what is given elsewhere put over it.
+        """Return these settings, overridden by those given.
 
         Parameters
         ----------
         settings : mapping of str to value
-            Hyper-parameters, each put over the one of the same name.
+            Hyper-parameters, each replacing the one of the same name.
         **given
-            Fields by name; None leaves a field as it is.
+            Fields by name; None leaves a field unchanged.
         """
         changes = {key: value for key, value in given.items() if value is not None}
         return replace(self, settings={**self.settings, **settings}, **changes)
@@ -133,51 +137,49 @@ class RunConfig:
         Parameters
         ----------
         path : str or pathlib.Path
-            Paths inside the file count from the folder that it lies in.
+            Paths inside the file are relative to its folder.
 
         Raises
         ------
         ConfigError
-            The file cannot be read, is no plain YAML (tags build nothing), has an unknown key,
-            or a value is of the wrong type or out of range.
+            The file cannot be read, is not plain YAML (tags build nothing), or has an unknown
+            key; or a value is of the wrong type or out of range.
         """
         path = Path(path)
-        state = read_settings(path, [key.name for key in fields(cls)])
+        values = read_settings(path, [key.name for key in fields(cls)])
         for key in ("schema", "holdout_output", "ledger"):
-            if isinstance(state.get(key), str) and "://" not in state[key]:
-                state[key] = path.parent / state[key]
+            if isinstance(values.get(key), str) and "://" not in values[key]:
+                values[key] = path.parent / values[key]
         for key in ("k", "encoding"):
-            if key in state and state[key] is None:
-                raise ConfigError(
-                    f"{path}: {key!r} is given as nothing; {_WANTED[key][1]} is wanted"
-                )
+            if key in values and values[key] is None:
+                raise ConfigError(f"{path}: {key!r} is nothing; expected {_EXPECTED[key][1]}")
         try:
-            return cls(**state)
+            return cls(**values)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
 
 def read_settings(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Read a YAML mapping all of whose keys are known; an empty file gives an empty one.
+    """Read a YAML mapping, refusing unknown keys; an empty file is an empty mapping.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, is no plain YAML (tags build nothing), or has an unknown key.
+        The file cannot be read, is not plain YAML (tags build nothing), or has an unknown key.
     """
     try:
         text = read_text(path, ConfigError)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    state = read_yaml(text, str(path), ConfigError, exponents=True)
-    if state is None:
+    values = read_yaml(text, str(path), ConfigError, exponents=True)
+    if values is None:
         return {}
-    if not isinstance(state, dict):
-        raise ConfigError(f"{path}: is no mapping; give lines such as '{names[0]}: ...'")
-    for key in state:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: is not a mapping; give lines such as '{names[0]}: ...'")
+    for key in values:
         if key not in names:
             raise ConfigError(f"{path}: unknown key {str(key)!r}{did_you_mean(key, names)}")
-    return state
+    return values
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -191,7 +193,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     Raises
     ------
     ConfigError
-        There is no ``=``, no key before it, or no plain YAML after it.
+        There is no ``=``, no key before it, or something other than plain YAML after it.
     """
     key, equals, value = text.partition("=")
     key = key.strip()
@@ -202,7 +204,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 _TEXT = ((str,), "a text")
 _PATH = ((str, Path), "a path")
-_WANTED: Mapping[str, tuple[tuple[type, ...], str]] = {
+_EXPECTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "engine": _TEXT,
     "target": _TEXT,
     "schema": _PATH,
@@ -226,7 +228,7 @@ _WANTED: Mapping[str, tuple[tuple[type, ...], str]] = {
 }
 
 
-def _words(value: Any) -> str:
+def _description(value: Any) -> str:
     kinds = {
         type(None): "nothing",
         bool: "true/false",

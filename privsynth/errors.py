@@ -1,20 +1,20 @@
 """Every error that privsynth raises on purpose.
 
-PrivsynthError                  what a caller can catch to catch them all
-├── BudgetExceeded (ValueError) an answer that the privacy budget does not allow: exit 2
+PrivsynthError                  the base class: catch it to catch them all
+├── BudgetExceeded (ValueError) an answer that would exceed the privacy budget: exit 2
 ├── UsageError (ValueError)     a wrong option, name or setting: exit 2
 │   ├── ConfigError             a configuration file or ``--set`` that cannot be used
-│   └── SchemaError             a schema that is wrong, or does not fit the table
+│   └── SchemaError             a schema that is invalid, or does not fit the table
 ├── DataError (ValueError)      a table that cannot be used as it is: exit 2
 ├── ArtefactError (ValueError)  a model file that is damaged, foreign or too new: exit 2
 ├── SamplingError (ValueError)  rows that the model cannot deliver: exit 2
 ├── MissingExtraError (ImportError)  an optional package that is not installed: exit 2
 └── StorageError (OSError)      a file or folder that cannot be read or written
-    └── MachineError            the machine failed us: disk full, out of memory: exit 3
+    └── MachineError            a failure of the machine: disk full, out of memory: exit 3
 
-A message is one line: what was given, what is wanted and how to mend it. It names file,
-column and row number, and never a cell's value. Passwords in URLs are hidden here, so that no
-error or warning shows one, whoever raises it.
+A message is one line: what was given, what was expected and how to fix it. It names the file,
+column and row number, and never a cell's value. The constructors hide passwords in URLs, so that
+no error or warning can show one.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class PrivsynthError(Exception):
     """Base of every error that privsynth raises on purpose."""
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*_hidden(args))
+        super().__init__(*_without_passwords(args))
 
 
 class UsageError(PrivsynthError, ValueError):
     """A wrong option, name or setting."""
 
 
-class BudgetExceeded(PrivsynthError, ValueError):  # noqa: N818  (the field's own word)
-    """An answer that the privacy budget does not allow; no noise was drawn for it."""
+class BudgetExceeded(PrivsynthError, ValueError):  # noqa: N818  (the field's own term)
+    """An answer that would exceed the privacy budget; no noise was drawn for it."""
 
 
 class ConfigError(UsageError):
@@ -64,7 +64,7 @@ class ConfigError(UsageError):
 
 
 class SchemaError(UsageError):
-    """A schema that is wrong in itself, or does not fit the table."""
+    """A schema that is invalid, or does not fit the table."""
 
 
 class DataError(PrivsynthError, ValueError):
@@ -88,41 +88,41 @@ class StorageError(PrivsynthError, OSError):
 
 
 class MachineError(StorageError):
-    """The machine failed us: the disk is full or the memory is spent."""
+    """A failure of the machine: the disk is full, or memory ran out."""
 
 
 class PrivsynthWarning(UserWarning):
-    """Something the user should know, and can go on without."""
+    """Something the user should know about that does not stop the run."""
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*_hidden(args))
+        super().__init__(*_without_passwords(args))
 
 
-def _hidden(args: tuple[object, ...]) -> tuple[object, ...]:
+def _without_passwords(args: tuple[object, ...]) -> tuple[object, ...]:
     return tuple(printable(arg) if isinstance(arg, str) else arg for arg in args)
 
 
 def did_you_mean(given: object, names: Iterable[object]) -> str:
-    """Say which names are known and which of them is nearest to the one given.
+    """List the known names and suggest those nearest to the given one.
 
     Parameters
     ----------
     given : object
-        The name that was not found.
+        The unknown name.
     names : iterable of object
-        The names that exist; a long list is cut.
+        The known names; a list of more than 20 is cut.
 
     Returns
     -------
     str
-        ``"; did you mean 'x'? (known: a, b, c)"``, ready to end a message with.
+        The end of a message, such as ``"; did you mean 'x'? (known: a, b, c)"``.
     """
     texts = [str(name) for name in names]
-    near = difflib.get_close_matches(str(given), texts, n=3, cutoff=0.5)
-    if not near:
+    nearest = difflib.get_close_matches(str(given), texts, n=3, cutoff=0.5)
+    if not nearest:
         folded = {text.casefold(): text for text in texts}
-        near = [folded[str(given).casefold()]] if str(given).casefold() in folded else []
-    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+        nearest = [folded[str(given).casefold()]] if str(given).casefold() in folded else []
+    hint = f"; did you mean {' or '.join(repr(name) for name in nearest)}?" if nearest else ""
     shown = ", ".join(texts[:20]) + (f", and {len(texts) - 20} more" if len(texts) > 20 else "")
     return f"{hint} (known: {shown})"
 

@@ -1,4 +1,4 @@
-"""Places as they may be shown: URLs and connection strings without their passwords."""
+"""Hide the passwords of URLs and connection strings before they are shown."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["printable"]
 
 HIDDEN = "***"
 
-# After duckdb:/// and the like stands a path, in which ``:``, ``@`` and ``?`` are plain characters.
+# duckdb:/// and the like are followed by a path, in which ``:``, ``@`` and ``?`` are ordinary.
 _URL = re.compile(
     r"(?<![a-z0-9])(?!(?:duckdb|sqlite|file):///)"
     r"(postgres[a-z0-9+.-]*:/*|[a-z][a-z0-9+.-]+:/+)(.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _USER = re.compile(r"[^:@/?#\s]*")
-# ``postgresql://user:password`` whose host is missing: what follows the colon is no port.
+# ``postgresql://user:password`` without a host: what follows the colon is not a port.
 _NO_PORT = re.compile(r"([^:/?#\s\[\]]+):(?![:\s]|\d{1,5}(?![^/?,:\s])).*?(?=::|: |$)", re.DOTALL)
 _QUERY = re.compile(r"\A((?:(?!: )[^?])*)\?.*?(?=: |$)", re.DOTALL)
 _PAIR = re.compile(
@@ -25,19 +25,19 @@ _PAIR = re.compile(
 
 
 def printable(text: object) -> str:
-    """Hide the passwords in a place, or in a message that quotes one.
+    """Hide the passwords in a path or URL, or in a message that quotes one.
 
     Parameters
     ----------
     text : object
-        A path, a URL, a libpq connection string, or a line of text that holds one of them.
+        A path, a URL, a libpq connection string, or text that contains one of these.
 
     Returns
     -------
     str
-        Of a URL with a password the scheme, user, host, database and table are left. Everything
-        after a ``?`` is hidden: any parameter may be a secret. Where a password holds characters
-        that end it in a URL, too much is hidden rather than too little.
+        A URL keeps its scheme, user, host, database and table. Everything after a ``?`` is hidden,
+        since any parameter may be a secret. Where a password contains characters that would end
+        it in a URL, too much is hidden rather than too little.
 
     Examples
     --------
@@ -51,13 +51,13 @@ def printable(text: object) -> str:
 
 def _without_secrets(url: re.Match[str]) -> str:
     head, rest = url[1], url[2]
-    named = _USER.match(rest)
-    user = named[0] if named else ""
+    match = _USER.match(rest)
+    user = match[0] if match else ""
     at, query = rest.rfind("@"), rest.find("?")
     if rest.startswith(f"{user}:{HIDDEN}"):
-        pass  # a message quotes what was hidden before
+        pass  # the password was hidden before
     elif 0 <= query < at:
-        # Either the password holds a question mark or a parameter holds an at sign.
+        # Either the password contains a question mark or a parameter contains an at sign.
         reason = rest.find(": ", at)
         rest = f"{user}:{HIDDEN}{rest[reason:] if reason >= 0 else ''}"
     elif at >= 0 and user != rest[:at]:

@@ -1,7 +1,7 @@
-"""Files written whole or not at all, and documents read within bounds.
+"""Atomic writing of files and folders, and bounded reading of YAML and JSON documents.
 
-Import what writes and what removes the files of killed runs from here, and what reads YAML or
-JSON from `privsynth.files.documents`. Nothing here knows a table.
+Import what replaces files, or removes what killed runs left, from here, and what reads YAML or JSON
+from `privsynth.files.documents`. Nothing here may know of tables or models.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Write files and folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from privsynth.errors import MachineError, StorageError
-from privsynth.files.leftovers import ASIDE, TEMPORARY, prefix, sweep, taken
+from privsynth.files.leftovers import ASIDE, TEMPORARY, prefix, sweep, temporary_name
 
 __all__ = ["beside", "check_writable", "failure", "put", "put_new", "replacing"]
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
-"""What a file system says that does not sync folders."""
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
+"""Errors of a file system that does not sync folders."""
 
 
 @contextmanager
 def replacing(
     path: str | Path, *, mode: int | None = None, durable: bool = False
 ) -> Iterator[Path]:
-    """Give a temporary file beside `path`, and rename it into place on success.
+    """Yield a temporary file beside `path`, and rename it into place on success.
 
     Parameters
     ----------
     path : str or Path
-        The file to be written or replaced.
+        The file to write or replace.
     mode : int, optional
-        Its permissions; without, those of a new file under the user's umask.
+        Its permissions; by default those of a new file under the user's umask.
     durable : bool
-        Whether the new content has to be on the disk when this returns, so that a power failure
+        Whether to sync the new content to the disk before returning, so that a power failure
         brings back neither the old file nor an empty one.
 
     Yields
     ------
     Path
-        An empty file that its owner alone can read. An error, an interrupt or a kill leaves the
-        old file; what a kill leaves beside it is removed by the next run.
+        An empty file that only its owner can read. After an error, an interrupt or a kill the old
+        file is unchanged; the next run removes the temporary file that a kill leaves.
 
     Raises
     ------
@@ -54,10 +54,10 @@ def replacing(
     path = Path(path)
     sweep(path.parent)
     try:
-        with taken(path) as temporary:
+        with temporary_name(path) as temporary:
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             yield temporary
-            temporary.chmod(_allowed(0o666) if mode is None else mode)
+            temporary.chmod(_under_umask(0o666) if mode is None else mode)
             if durable:
                 _sync(temporary)
             temporary.replace(path)
@@ -71,17 +71,17 @@ def replacing(
 
 @contextmanager
 def beside(path: str | Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`, which its owner alone can read.
+    """Yield a temporary folder beside `path` that only its owner can read.
 
     Parameters
     ----------
     path : str or Path
-        What is to be made; see `put`.
+        The file or folder to be created; see `put` and `put_new`.
 
     Yields
     ------
     Path
-        An empty folder. It is removed at the end, or by the next run if this one is killed.
+        An empty folder, removed at the end, or by the next run if this one is killed.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def beside(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     sweep(path.parent)
-    with taken(path) as folder:
+    with temporary_name(path) as folder:
         try:
             folder.mkdir(mode=0o700)
         except OSError as error:
@@ -101,20 +101,20 @@ def beside(path: str | Path) -> Iterator[Path]:
 
 
 def put(folder: Path, place: Path) -> None:
-    """Put a folder that `beside` gave in its place, under the user's umask.
+    """Move a folder of `beside` to its final place, with permissions under the user's umask.
 
-    An older folder there is replaced in one step where the system can exchange two names, and
-    else in two; a run that is killed between those loses nothing, since the next one looks.
+    An existing folder is replaced in one step where the system can exchange two names, and in two
+    steps elsewhere. If a run is killed between the two, the next one restores the old folder.
 
     Raises
     ------
     OSError
-        The old folder is where it was.
+        The folder could not be moved; the old one is unchanged.
     """
-    folder.chmod(_allowed(0o777))
+    folder.chmod(_under_umask(0o777))
     if not place.exists():
         folder.rename(place)
-    elif not _exchanged(folder, place):
+    elif not _exchange(folder, place):
         aside = folder.with_suffix(ASIDE)
         place.rename(aside)
         try:
@@ -125,34 +125,34 @@ def put(folder: Path, place: Path) -> None:
         shutil.rmtree(aside)
 
 
-def put_new(made: Path, place: Path) -> None:
-    """Put a file that was made in a folder of `beside` in its place, where there was none.
+def put_new(file: Path, place: Path) -> None:
+    """Move a file in a folder of `beside` to its final place, never replacing another file.
 
     Raises
     ------
     StorageError
-        Another program has made a file there meanwhile, which stays, or the system refuses.
+        Another program created a file there meanwhile, which is kept; or the system refuses.
     """
-    made.chmod(_allowed(0o666))
+    file.chmod(_under_umask(0o666))
     try:
         try:
-            os.link(made, place)  # unlike a rename it never replaces
+            os.link(file, place)  # unlike a rename, it never replaces a file
         except FileExistsError:
             raise
         except OSError:  # the file system has no links
             if os.path.lexists(place):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-            made.rename(place)
+            file.rename(place)
     except FileExistsError:
         raise StorageError(
-            f"{place}: was made by another program meanwhile, and is left alone; run this again"
+            f"{place}: another program created it meanwhile; it is unchanged, so run this again"
         ) from None
     except OSError as error:
         raise failure(place, error) from None
 
 
 def check_writable(path: str | Path) -> None:
-    """Find out before any work whether a file could be written.
+    """Refuse, before any work is done, a file that could not be written.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def check_writable(path: str | Path) -> None:
     if not path.parent.is_dir():
         raise StorageError(f"{path}: its folder does not exist; make it, or choose another")
     try:
-        # Asking for permission is not enough: to root, every folder says yes.
+        # Checking permissions is not enough: root passes the check for every folder.
         with tempfile.TemporaryFile(dir=path.parent, prefix=prefix(path), suffix=TEMPORARY):
             pass
     except OSError as error:
@@ -173,41 +173,41 @@ def check_writable(path: str | Path) -> None:
 
 
 def failure(name: str | Path, error: OSError) -> StorageError:
-    """Translate what the system says of writing `name` into one line of ours."""
+    """Return the one-line error for a failure of the system to write `name`."""
     reason = (error.strerror or "input or output error").lower()
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return MachineError(
             f"{name}: cannot be written ({reason}); free space, or choose another disk"
         )
     return StorageError(f"{name}: cannot be written ({reason}); choose a folder you may write to")
 
 
-def _exchanged(one: Path, other: Path) -> bool:
-    """Let two names change places in one step; False where the system cannot."""
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; return False where the system cannot."""
     libc = ctypes.CDLL(None, use_errno=True)
     first, second = os.fsencode(one), os.fsencode(other)
     if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
         return bool(libc.renamex_np(first, second, 2) == 0)
     if hasattr(libc, "renameat2"):
-        here = -100  # AT_FDCWD; 2 is RENAME_EXCHANGE
-        return bool(libc.renameat2(here, first, here, second, 2) == 0)
+        at_fdcwd, rename_exchange = -100, 2
+        return bool(libc.renameat2(at_fdcwd, first, at_fdcwd, second, rename_exchange) == 0)
     return False
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    """Sync a file's content, or a folder's list of names, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if not (path.is_dir() and error.errno in NOT_SYNCED):
+        if not (path.is_dir() and error.errno in CANNOT_SYNC):
             raise
     finally:
         os.close(handle)
 
 
-def _allowed(mode: int) -> int:
-    """Take from a mode what the user's umask takes."""
+def _under_umask(mode: int) -> int:
+    """Remove the permissions that the user's umask removes."""
     current = os.umask(0)
     os.umask(current)
     return mode & ~current

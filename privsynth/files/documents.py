@@ -1,9 +1,9 @@
-"""JSON and YAML read with care: a file may come from anyone.
+"""Bounded reading of JSON and YAML documents from untrusted sources.
 
-A document is refused, in one line that names file and line, where it is not UTF-8, is larger or
-nested deeper than any of ours, gives a key twice, holds a number that is not finite (JSON), or a
-tag, date or alias that builds anything but plain values (YAML). Nothing is built before the size
-of what it would build is known.
+A document is refused, in one line that names file and line, if it is not UTF-8, is larger or
+nested more deeply than any of ours, or repeats a key. JSON may contain only finite numbers; YAML
+may contain no tag, date or alias that builds anything but plain values. The size of the values is
+bounded before they are built.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from privsynth.errors import ArtefactError, PrivsynthError
 
 __all__ = ["flag", "number", "only", "read_json", "read_text", "read_yaml", "text", "whole"]
 
-MOST_BYTES = 2**24
-"""The most bytes of a YAML file or a spending file; the largest of ours have a few million."""
-MOST_DEPTH = 64
-MOST_NODES = 2**21
-"""The most values that a YAML document may hold once its aliases are written out."""
-MOST_MEMORY = 2**29
-"""The most bytes that the values of a JSON document may take, as estimated before it is read."""
-LIST, DICT, VALUE = 96, 256, 64
-"""Bytes that Python takes for a small list, a small dict, and any other value in one of them."""
+MAX_BYTES = 2**24
+"""Maximum bytes of a YAML file or a spending file; our largest have a few million."""
+MAX_DEPTH = 64
+MAX_NODES = 2**21
+"""Maximum values of a YAML document, its aliases expanded."""
+MAX_MEMORY = 2**29
+"""Maximum memory for the values of a JSON document, in bytes, estimated before parsing."""
+LIST_BYTES, DICT_BYTES, VALUE_BYTES = 96, 256, 64
+"""Bytes of memory of a small list, a small dict, and any other value inside one of them."""
 
 
-def read_text(path: str | Path, error: type[PrivsynthError], most: int = MOST_BYTES) -> str:
-    """Read a text file whole.
+def read_text(path: str | Path, error: type[PrivsynthError], max_bytes: int = MAX_BYTES) -> str:
+    """Read a whole text file as UTF-8.
 
     Parameters
     ----------
     path : str or Path
     error : type of PrivsynthError
-        What is raised where the file is too large or is not UTF-8.
-    most : int
-        The most bytes that it may have.
+        Raised if the file is too large or is not UTF-8.
+    max_bytes : int
+        The maximum size of the file.
 
     Raises
     ------
@@ -51,11 +51,11 @@ def read_text(path: str | Path, error: type[PrivsynthError], most: int = MOST_BY
         The file cannot be read.
     """
     with Path(path).open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise error(f"{path}: is larger than {most:,} bytes; check the path")
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise error(f"{path}: is larger than {max_bytes:,} bytes; check the path")
     try:
-        # utf-8-sig: editors on Windows put a mark in front.
+        # utf-8-sig, because editors on Windows write a byte order mark.
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise error(f"{path}: is not UTF-8; save the file as UTF-8") from None
@@ -65,101 +65,103 @@ def read_text(path: str | Path, error: type[PrivsynthError], most: int = MOST_BY
 
 
 def read_json(data: bytes | str, where: str, error: type[PrivsynthError]) -> Any:
-    """Read a JSON document.
+    """Read a JSON document; see the module's notes for what is refused.
 
     Parameters
     ----------
     data : bytes or str
     where : str
-        What messages call it.
+        The name of the document in messages.
     error : type of PrivsynthError
-        What is raised.
+        Raised if the document is refused.
     """
     if isinstance(data, bytes):
         try:
             data = data.decode("utf-8")
         except UnicodeDecodeError:
-            raise error(f"{where}: is not UTF-8") from None
-    containers = LIST * data.count("[") + DICT * data.count("{")
-    if containers + VALUE * data.count(",") > MOST_MEMORY:
-        raise error(f"{where}: holds more values than any of ours")
+            raise error(f"{where}: is not UTF-8; save it as UTF-8") from None
+    containers = LIST_BYTES * data.count("[") + DICT_BYTES * data.count("{")
+    if containers + VALUE_BYTES * data.count(",") > MAX_MEMORY:
+        raise error(f"{where}: holds more values than any document of ours; check the file")
     try:
-        value = json.loads(data, object_pairs_hook=_once, parse_constant=_not_finite)
+        value = json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_not_finite)
         _check_plain(value)
-        if "\\u" in data:  # half a pair of surrogates is no character
+        if "\\u" in data:  # half of a surrogate pair is not a character
             json.dumps(value, ensure_ascii=False).encode()
-    except _Doubled as doubled:
-        line = _line_of(doubled.key, data)
-        raise error(f"{where}{line}: key {doubled.key!r} is given twice; keep one") from None
+    except _RepeatedKey as repeated:
+        line = _line_of(repeated.key, data)
+        raise error(f"{where}{line}: key {repeated.key!r} is given twice; keep one") from None
     except json.JSONDecodeError as fault:
-        raise error(f"{where}, line {fault.lineno}: is no JSON; mend the syntax there") from None
+        raise error(f"{where}, line {fault.lineno}: is not JSON; fix the syntax there") from None
     except RecursionError:
         raise error(f"{where}: is nested too deeply") from None
     except ValueError as fault:
-        reason = fault.args[0] if type(fault) is ValueError else "holds a text that is no Unicode"
+        reason = (
+            fault.args[0] if type(fault) is ValueError else "holds text that is not valid Unicode"
+        )
         raise error(f"{where}: {reason}") from None
     return value
 
 
-class _Doubled(ValueError):  # noqa: N818  (never leaves this file)
-    """A key that one object gives twice."""
+class _RepeatedKey(ValueError):  # noqa: N818  (never leaves this file)
+    """A key that occurs twice in one object."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = key
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise _Doubled(next(key for at, key in enumerate(keys) if key in keys[:at]))
-    return found
+        raise _RepeatedKey(next(key for at, key in enumerate(keys) if key in keys[:at]))
+    return entries
 
 
 def _not_finite(constant: str) -> NoReturn:
-    raise ValueError(f"holds {constant}, which is no JSON")
+    raise ValueError(f"holds {constant}, which is not JSON")
 
 
 def _check_plain(value: Any) -> None:
-    """Refuse what is nested too deeply, and numbers such as 1e999, which read as infinite."""
+    """Refuse deep nesting, and numbers such as 1e999, which are read as infinite."""
     level = [value]
-    for _ in range(MOST_DEPTH):
-        if any(math.inf in held or -math.inf in held for held in map(_values, level)):
+    for _ in range(MAX_DEPTH):
+        if any(math.inf in inner or -math.inf in inner for inner in map(_values, level)):
             raise ValueError("holds a number that is not finite")
         level = [
-            inner for held in level for inner in _values(held) if isinstance(inner, list | dict)
+            inner for outer in level for inner in _values(outer) if isinstance(inner, list | dict)
         ]
         if not level:
             return
     raise ValueError("is nested too deeply")
 
 
-def _values(held: Any) -> list[Any]:
-    if isinstance(held, dict):
-        return list(held.values())
-    return held if isinstance(held, list) else [held]
+def _values(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else [value]
 
 
 def _line_of(key: str, data: str) -> str:
-    """Say in which line a key comes for the second time in one object, read again to find out."""
-    decoder: Any = json.JSONDecoder(object_pairs_hook=_once)
+    """Return the line of a key's second occurrence in one object, by parsing the data again."""
+    decoder: Any = json.JSONDecoder(object_pairs_hook=_unique_keys)
     starts: list[int] = []
 
     def read(s_and_end: tuple[str, int], *args: Any) -> Any:
         starts.append(s_and_end[1])
-        found = json.decoder.JSONObject(s_and_end, *args)  # type: ignore[attr-defined]
+        entries = json.decoder.JSONObject(s_and_end, *args)  # type: ignore[attr-defined]
         starts.pop()
-        return found
+        return entries
 
     decoder.parse_object = read
     decoder.scan_once = json.scanner.py_make_scanner(decoder)  # type: ignore[attr-defined]
     try:
         decoder.decode(data)
     except (ValueError, RecursionError):
-        again = list(re.finditer(rf"{re.escape(json.dumps(key))}\s*:", data[starts[-1] :]))
-        if len(again) > 1:
-            return f", line {data.count(chr(10), 0, starts[-1] + again[1].start()) + 1}"
+        matches = list(re.finditer(rf"{re.escape(json.dumps(key))}\s*:", data[starts[-1] :]))
+        if len(matches) > 1:
+            return f", line {data.count(chr(10), 0, starts[-1] + matches[1].start()) + 1}"
     return ""
 
 
@@ -167,11 +169,11 @@ def _line_of(key: str, data: str) -> str:
 
 
 class _Resolver(yaml.resolver.Resolver):
-    """YAML 1.1's own rules for what a word means."""
+    """YAML 1.1's rules for the type of a plain scalar."""
 
 
 class _Exponents(_Resolver):
-    """The same, with 2e-4 as a number, which is how most people write a learning rate."""
+    """The same rules, but 2e-4, as most people write a learning rate, is a number."""
 
 
 _Exponents.add_implicit_resolver(
@@ -188,17 +190,17 @@ _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read_yaml(
     document: str, where: str, error: type[PrivsynthError], *, exponents: bool = False
 ) -> Any:
-    """Read a YAML document that builds nothing but plain values.
+    """Read a YAML document of plain values; see the module's notes for what is refused.
 
     Parameters
     ----------
     document : str
     where : str
-        What messages call it.
+        The name of the document in messages.
     error : type of PrivsynthError
-        What is raised.
+        Raised if the document is refused.
     exponents : bool
-        Whether ``2e-4`` is a number; YAML 1.1 takes it for text.
+        Whether ``2e-4`` is a number; in YAML 1.1 it is text.
 
     Returns
     -------
@@ -213,7 +215,7 @@ def read_yaml(
         last = document.count("\n") + (not document.endswith("\n"))
         at = fault.problem_mark
         line = f", line {min(at.line + 1, last)}" if at else ""
-        raise error(f"{where}{line}: is not plain YAML; mend the syntax there") from None
+        raise error(f"{where}{line}: is not plain YAML; fix the syntax there") from None
     except (yaml.YAMLError, ValueError):
         raise error(f"{where}: is not plain YAML; give plain text and values") from None
 
@@ -227,8 +229,8 @@ class _Fault(Exception):  # noqa: N818  (never leaves this file)
 class _Document:
     """The values of a document, built from the parser's events.
 
-    PyYAML's own loader recurses without a bound, writes no line for a date that does not exist,
-    keeps the last of two equal keys, and leaves the size of what aliases make to whoever walks it.
+    PyYAML's own loader recurses without a bound, gives no line for an invalid date, keeps the last
+    of two equal keys, and does not bound the size of expanded aliases.
     """
 
     def __init__(self, document: str, resolver: _Resolver) -> None:
@@ -239,13 +241,13 @@ class _Document:
         self._anchors: dict[str, tuple[Any, int]] = {}
 
     def value(self) -> Any:
-        """Build the one document; nothing gives None."""
-        found = None
+        """Build the only document; an empty stream is None."""
+        value = None
         for number, event in enumerate(self._starts()):
             if number:
                 raise _Fault(event, "begins a second document")
-            found = self._node(next(self._events), 0)
-        return found
+            value = self._node(next(self._events), 0)
+        return value
 
     def _starts(self) -> Iterator[Any]:
         for event in self._events:
@@ -255,28 +257,28 @@ class _Document:
     def _node(self, event: Any, depth: int) -> Any:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise _Fault(event, "an alias names no anchor before it")
-            found, size = self._anchors[event.anchor]
+                raise _Fault(event, "an alias names no anchor above it")
+            value, size = self._anchors[event.anchor]
             self._count(event, size)
-            return found
-        if depth > MOST_DEPTH:
+            return value
+        if depth > MAX_DEPTH:
             raise _Fault(event, "is nested too deeply")
         before = self._nodes
         self._count(event, 1)
         if isinstance(event, yaml.ScalarEvent):
-            found = self._scalar(event)
+            value = self._scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._check_tag(event, "seq")
-            found = [self._node(inner, depth + 1) for inner in self._until(yaml.SequenceEndEvent)]
+            value = [self._node(inner, depth + 1) for inner in self._until(yaml.SequenceEndEvent)]
         else:
             self._check_tag(event, "map")
-            found = self._mapping(depth)
+            value = self._mapping(depth)
         if event.anchor is not None:
-            self._anchors[event.anchor] = found, self._nodes - before
-        return found
+            self._anchors[event.anchor] = value, self._nodes - before
+        return value
 
     def _mapping(self, depth: int) -> dict[Any, Any]:
-        own: dict[Any, Any] = {}
+        entries: dict[Any, Any] = {}
         merged: dict[Any, Any] = {}
         for event in self._until(yaml.MappingEndEvent):
             if self._merges(event):
@@ -285,25 +287,25 @@ class _Document:
             key = self._node(event, depth + 1)
             if isinstance(key, list | dict):
                 raise _Fault(event, _NOT_PLAIN)
-            if key in own:
+            if key in entries:
                 raise _Fault(event, f"a key is given twice ({str(key)!r})")
-            own[key] = self._node(next(self._events), depth + 1)
-        return {**merged, **own}
+            entries[key] = self._node(next(self._events), depth + 1)
+        return {**merged, **entries}
 
     def _merges(self, event: Any) -> bool:
         return isinstance(event, yaml.ScalarEvent) and self._tag(event) == f"{_TAG}merge"
 
     def _merged(self, event: Any, depth: int) -> dict[Any, Any]:
-        """Read what ``<<`` takes in: a mapping, or a list of them, of which the first wins."""
-        given = self._node(next(self._events), depth + 1)
-        parts = given if isinstance(given, list) else [given]
+        """Read the value of ``<<``: a mapping, or a list of them, of which the first wins."""
+        value = self._node(next(self._events), depth + 1)
+        parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
-            raise _Fault(event, "'<<' is wanted before a mapping")
-        found: dict[Any, Any] = {}
+            raise _Fault(event, "'<<' has a value that is not a mapping")
+        entries: dict[Any, Any] = {}
         for part in parts:
             self._count(event, len(part))
-            found = {**part, **found}
-        return found
+            entries = {**part, **entries}
+        return entries
 
     def _until(self, end: type[Any]) -> Iterator[Any]:
         while not isinstance(event := next(self._events), end):
@@ -329,7 +331,7 @@ class _Document:
                 case "str" | "value" | "merge":
                     return event.value
         except (ArithmeticError, AttributeError, LookupError, ValueError):
-            raise _Fault(event, "is no date or number that exists") from None
+            raise _Fault(event, "is not a valid date or number") from None
         raise _Fault(event, _NOT_PLAIN)
 
     def _tag(self, event: Any) -> Any:
@@ -344,67 +346,79 @@ class _Document:
 
     def _count(self, event: Any, nodes: int) -> None:
         self._nodes += nodes
-        if self._nodes > MOST_NODES:
-            raise _Fault(event, f"holds more than {MOST_NODES:,} values")
+        if self._nodes > MAX_NODES:
+            raise _Fault(event, f"holds more than {MAX_NODES:,} values")
 
 
-# What a document of ours must hold
+# Values of a saved state
 
 
-def whole(value: Any, what: str, least: int = 0, most: int = 2**63 - 1) -> int:
+def whole(value: Any, what: str, minimum: int = 0, maximum: int = 2**63 - 1) -> int:
     """Return a whole number of a saved state.
+
+    Parameters
+    ----------
+    value : Any
+    what : str
+        The name of the value in messages.
+    minimum, maximum : int
+        The range of valid values, both included.
 
     Raises
     ------
     ArtefactError
-        It is none (true is none, and neither is 1.0), or is out of range.
+        It is not a whole number (``True`` and ``1.0`` are not), or is out of range.
     """
-    if type(value) is not int or not least <= value <= most:
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
+    if type(value) is not int or not minimum <= value <= maximum:
+        raise _damaged(what)
     return value
 
 
-def number(value: Any, what: str, least: float = 0.0, most: float = 1e300) -> float:
+def number(value: Any, what: str, minimum: float = 0.0, maximum: float = 1e300) -> float:
     """Return a finite number of a saved state; see `whole`."""
-    if type(value) not in (int, float) or not least <= value <= most:
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
+    if type(value) not in (int, float) or not minimum <= value <= maximum:
+        raise _damaged(what)
     return float(value)
 
 
 def flag(value: Any, what: str) -> bool:
     """Return true or false of a saved state; see `whole`."""
     if not isinstance(value, bool):
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
+        raise _damaged(what)
     return value
 
 
 def text(value: Any, what: str) -> str:
     """Return a text of a saved state; see `whole`."""
     if not isinstance(value, str):
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
+        raise _damaged(what)
     return value
 
 
-def only(state: Any, wanted: Mapping[str, bool], what: str) -> Mapping[str, Any]:
-    """Return a mapping of a saved state whose keys are known.
+def only(state: Any, keys: Mapping[str, bool], what: str) -> Mapping[str, Any]:
+    """Return a mapping of a saved state that has no unknown keys.
 
     Parameters
     ----------
     state : Any
-    wanted : mapping of str to bool
-        The keys, and whether each must be there.
+    keys : mapping of str to bool
+        The known keys, and whether each is required.
     what : str
-        What messages call it.
+        The name of the mapping in messages.
 
     Raises
     ------
     ArtefactError
-        It is no mapping, lacks a key, or has one that is unknown.
+        It is not a mapping, lacks a required key, or has an unknown one.
     """
     if (
         not isinstance(state, Mapping)
-        or not state.keys() <= wanted.keys()
-        or any(must and key not in state for key, must in wanted.items())
+        or not state.keys() <= keys.keys()
+        or any(required and key not in state for key, required in keys.items())
     ):
-        raise ArtefactError(f"its {what} is damaged; fit the model anew")
+        raise _damaged(what)
     return state
+
+
+def _damaged(what: str) -> ArtefactError:
+    return ArtefactError(f"its {what} is damaged; fit the model anew")

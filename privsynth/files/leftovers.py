@@ -1,7 +1,7 @@
-"""Temporary files that a killed run left behind: whose they are, and when they may go.
+"""Temporary files left behind by killed runs: who owns them, and when they may be deleted.
 
-A run that is killed outright cannot clean up after itself. So a temporary name says which process
-made it, and the next run that writes to the same folder removes those whose process is gone.
+A killed run cannot clean up after itself. So every temporary name identifies the process that
+created it, and the next run that writes to the same folder deletes those whose process has ended.
 """
 
 from __future__ import annotations
@@ -20,66 +20,66 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-__all__ = ["ASIDE", "TEMPORARY", "prefix", "sweep", "taken"]
+__all__ = ["ASIDE", "TEMPORARY", "prefix", "sweep", "temporary_name"]
 
 TEMPORARY = ".tmp"
 ASIDE = ".old"
-"""The ending of a folder that is moved aside for the moment in which another takes its place."""
+"""The ending of a folder that is moved aside while another takes its place."""
 
-MOST_NAME = 150
-"""Bytes of the target's name that a temporary name repeats; a file system allows 255 in all."""
-OLD = 7 * 24 * 3600
-"""Seconds after which a file of another machine, whose processes cannot be seen, is left over."""
+MAX_NAME_BYTES = 150
+"""Bytes of the target's name that a temporary name repeats; file systems allow 255 in total."""
+MAX_AGE = 7 * 24 * 3600
+"""Seconds after which a file of another machine, whose processes we cannot see, is deleted."""
 
 _NAME = re.compile(
-    r"\.(?P<target>.+)\.privsynth-(?P<host>[0-9a-f]{8})-(?P<world>[0-9a-f]{8})"
+    r"\.(?P<target>.+)\.privsynth-(?P<host>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})"
     r"-(?P<pid>[0-9]{1,10})-(?P<start>[0-9]{1,20})-[a-z0-9_]{8}(?P<ending>\.tmp|\.old)",
     re.DOTALL,
 )
 
 
-_made: set[tuple[int, Path]] = set()
-"""The temporary names in use, each with the process that took it."""
+_in_use: set[tuple[int, Path]] = set()
+"""Process and path of each temporary name in use."""
 
 
 def prefix(path: Path) -> str:
-    """Return the start of a temporary name for `path`; it names this process.
+    """Return the start of a temporary name for `path` that identifies this process.
 
-    It holds a digest of the machine's name, a digest of the boot and the pid namespace in which
-    the pid means something, the pid, and when the process was started, since pids are reused.
+    It contains a digest of the machine's name, a digest of the boot and the pid namespace to which
+    the pid belongs, the pid, and the start time of the process, since pids are reused.
     """
-    name = os.fsencode(path.name)[:MOST_NAME].decode("utf-8", "ignore") or "file"
-    host, world = _machine()
+    name = os.fsencode(path.name)[:MAX_NAME_BYTES].decode("utf-8", "ignore") or "file"
+    host, boot = _machine()
     pid = os.getpid()
-    return f".{name}.privsynth-{host}-{world}-{pid}-{_started(pid) or 0}-"
+    return f".{name}.privsynth-{host}-{boot}-{pid}-{_start_time(pid) or 0}-"
 
 
 @contextmanager
-def taken(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, and remove at the end what has that name.
+def temporary_name(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, and delete at the end what is there.
 
-    The name is noted before anything is made, so that an interrupt at any moment leaves nothing:
-    what is still there when the program ends is removed then.
+    The path is recorded before anything is created, so that an interrupt at any moment leaves
+    nothing: whatever is still there when the program exits is deleted then.
     """
     temporary = path.parent / f"{prefix(path)}{secrets.token_hex(4)}{TEMPORARY}"
-    mark = (os.getpid(), temporary)
-    _made.add(mark)
+    entry = (os.getpid(), temporary)
+    _in_use.add(entry)
     try:
         yield temporary
     finally:
-        _unmake(temporary)
-        _made.discard(mark)
+        _delete(temporary)
+        _in_use.discard(entry)
 
 
 @atexit.register
-def _unmake_all() -> None:
-    for pid, path in sorted(_made):
-        if pid == os.getpid():  # a child's exit is not its parent's
+def _delete_all() -> None:
+    for pid, path in sorted(_in_use):
+        if pid == os.getpid():  # a forked child must not delete its parent's files
             with suppress(OSError):
-                _unmake(path)
+                _delete(path)
 
 
-def _unmake(path: Path) -> None:
+def _delete(path: Path) -> None:
     with suppress(FileNotFoundError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -88,56 +88,56 @@ def _unmake(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files in a folder whose process is gone.
+    """Delete the temporary files in a folder whose process has ended.
 
-    Only what has exactly our form of name, belongs to this user, and is a plain file or a folder
-    is touched. What cannot be removed stays: a leftover must not stop a run.
+    Only plain files and folders that have exactly our form of name and belong to this user are
+    touched. What cannot be deleted stays: a leftover must not stop a run.
     """
-    if os.name != "posix":  # elsewhere neither owners nor processes can be asked for
+    if os.name != "posix":  # other systems do not tell owners and processes
         return
-    for path, match in _ours(folder):
+    for path, match in _temporary_files(folder):
         with suppress(OSError):
-            about = path.lstat()
-            if about.st_uid == os.geteuid() and _gone(match, about.st_mtime):
-                _remove(path, about.st_mode, folder / match["target"], match["ending"])
+            status = path.lstat()
+            if status.st_uid == os.geteuid() and _has_ended(match, status.st_mtime):
+                _remove_leftover(path, status.st_mode, folder / match["target"], match["ending"])
 
 
-def _ours(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+def _temporary_files(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
     try:
         paths = list(folder.iterdir())
-    except OSError:  # whoever writes there will say so
+    except OSError:  # writing to the folder will report it
         return
     for path in paths:
         if match := _NAME.fullmatch(path.name):
             yield path, match
 
 
-def _remove(path: Path, mode: int, target: Path, ending: str) -> None:
+def _remove_leftover(path: Path, mode: int, target: Path, ending: str) -> None:
     if ending == ASIDE and stat.S_ISDIR(mode) and not os.path.lexists(target):
-        path.rename(target)  # its run was killed before another folder took the place
+        path.rename(target)  # the run was killed before it moved the new folder here
     elif stat.S_ISDIR(mode):
         shutil.rmtree(path)
     elif stat.S_ISREG(mode):
         path.unlink()
 
 
-def _gone(match: re.Match[str], modified: float) -> bool:
-    """Say whether the process that made a file has ended, as far as can be seen from here."""
-    host, world = _machine()
-    if (match["host"], match["world"]) == (host, world):
+def _has_ended(match: re.Match[str], modified: float) -> bool:
+    """Return whether the process that created a file has ended, as far as we can see."""
+    host, boot = _machine()
+    if (match["host"], match["boot"]) == (host, boot):
         pid, start = int(match["pid"]), int(match["start"])
-        return not _runs(pid, start)
-    booted = _booted()
-    if match["host"] == host and booted is not None and modified < booted:
+        return not _is_running(pid, start)
+    boot_time = _boot_time()
+    if match["host"] == host and boot_time is not None and modified < boot_time:
         return True
-    return modified < time.time() - OLD
+    return modified < time.time() - MAX_AGE
 
 
-def _runs(pid: int, start: int) -> bool:
+def _is_running(pid: int, start: int) -> bool:
     if Path("/proc/self/stat").exists():
-        return _started(pid) == start
+        return _start_time(pid) == start
     try:
-        os.kill(pid, 0)  # asks, and sends nothing
+        os.kill(pid, 0)  # signal 0 only checks that the process exists
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
@@ -145,30 +145,30 @@ def _runs(pid: int, start: int) -> bool:
     return True
 
 
-def _started(pid: int) -> int | None:
-    """Return when a process was started, in ticks since boot; None where it has ended."""
+def _start_time(pid: int) -> int | None:
+    """Return the start time of a process in ticks since boot; None if it has ended."""
     try:
-        # The command's name stands in brackets and may hold anything, brackets included.
-        told = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        # The command's name is in brackets and may itself contain brackets.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
-    state, start = told[0], int(told[19])
+    state, start = fields[0], int(fields[19])
     return None if state in (b"Z", b"X") else start
 
 
 @cache
 def _machine() -> tuple[str, str]:
-    """Return digests of the machine, and of the boot and namespace to which pids belong."""
+    """Return digests of the machine, and of the boot and namespace to which its pids belong."""
     host = socket.gethostname() + _text("/etc/machine-id")
-    world = _text("/proc/sys/kernel/random/boot_id")
+    boot = _text("/proc/sys/kernel/random/boot_id")
     with suppress(OSError):
-        world += str(Path("/proc/self/ns/pid").readlink())
-    return _digest(host), _digest(world)
+        boot += str(Path("/proc/self/ns/pid").readlink())
+    return _digest(host), _digest(boot)
 
 
 @cache
-def _booted() -> float | None:
-    """Return when the machine was started, in seconds since the epoch."""
+def _boot_time() -> float | None:
+    """Return the boot time of the machine, in seconds since the epoch."""
     for line in _text("/proc/stat").splitlines():
         if line.startswith("btime "):
             return float(line.split()[1])

@@ -1,7 +1,7 @@
-"""Tables: read from anywhere, counted and batched, written anywhere.
+"""Tables: reading, counting, batching and writing them, with one module for each file format.
 
-A `Table` is a private relation that is read lazily, its rows in their file order. The face of
-the package is light: Arrow and DuckDB are imported when a table is first read or written.
+Import from here `Table` and the functions that read and write tables and refuse outputs that are
+inputs. Importing this package must never import Arrow or DuckDB: that waits for the first table.
 """
 
 from __future__ import annotations

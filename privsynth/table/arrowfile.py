@@ -1,7 +1,7 @@
-"""Arrow and Feather files: sized from their metadata before Arrow allocates for them.
+"""Arrow and Feather files, whose size is known before Arrow allocates memory for them.
 
-Arrow's own reader raises on damaged metadata, but its kernels trust the batches that it gives. So
-a batch is read by itself, never through a data set, and validated (`storage.clean`) before any
+Arrow's reader raises on damaged metadata, but its kernels trust the batches that it returns. So
+each batch is read directly, never through a dataset, and validated (`storage.clean`) before any
 kernel sees it.
 """
 
@@ -18,14 +18,14 @@ import pyarrow as pa
 from privsynth.errors import DataError
 from privsynth.table.limits import refuse_bomb, refuse_rows
 from privsynth.table.relation import Scan
-from privsynth.table.storage import clean, storage_schema
+from privsynth.table.storage import clean_batches, storage_schema, subschema
 
 __all__ = ["read_arrow"]
 
 MAGIC = b"ARROW1"
-CONTINUES = 0xFFFFFFFF
+CONTINUATION = 0xFFFFFFFF
 DICTIONARY, RECORDS = 2, 3
-"""Kinds of message, as Arrow numbers them."""
+"""Arrow's numbers for the kinds of message."""
 
 
 def read_arrow(path: Path, name: str, total: bool) -> tuple[pa.Schema, int, Scan]:
@@ -35,14 +35,14 @@ def read_arrow(path: Path, name: str, total: bool) -> tuple[pa.Schema, int, Scan
     ----------
     path : Path
     name : str
-        What messages call it.
+        The name of the file in messages.
     total : bool
         Whether values that no table may hold become missing.
 
     Returns
     -------
     schema : pyarrow.Schema
-        In storage types.
+        With storage types.
     n_rows : int
     scan : Scan
 
@@ -54,9 +54,9 @@ def read_arrow(path: Path, name: str, total: bool) -> tuple[pa.Schema, int, Scan
     size = path.stat().st_size
     with path.open("rb") as raw:
         is_file = raw.read(len(MAGIC)) == MAGIC
-    with _opened(path, is_file) as reader:
-        found = reader.schema
-    schema = storage_schema(found, name)
+    with _open(path, is_file) as reader:
+        file_schema = reader.schema
+    schema = storage_schema(file_schema, name)
     try:
         with path.open("rb") as raw:
             n_rows, unpacked = _sizes(raw, size, is_file)
@@ -65,27 +65,24 @@ def read_arrow(path: Path, name: str, total: bool) -> tuple[pa.Schema, int, Scan
             f"{name}: is damaged or is not Arrow or Feather; write the file again"
         ) from None
     refuse_bomb(name, unpacked, size)
-    refuse_rows(name, n_rows, len(found), size)
+    refuse_rows(name, n_rows, len(file_schema), size)
 
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        chosen = pa.schema([schema.field(column) for column in columns])
-        positions = [found.get_field_index(column) for column in columns]
-        row = 1
-        for batch in _batches(path, is_file, positions):
-            yield clean(batch, chosen, name, first_row=row, total=total)
-            row += batch.num_rows
+        positions = [file_schema.get_field_index(column) for column in columns]
+        batches = _batches(path, is_file, positions)
+        yield from clean_batches(batches, subschema(schema, columns), name, total=total)
 
     return schema, n_rows, scan
 
 
-def _opened(path: Path, is_file: bool, fields: list[int] | None = None) -> Any:
+def _open(path: Path, is_file: bool, fields: list[int] | None = None) -> Any:
     options = pa.ipc.IpcReadOptions(included_fields=fields)
-    source = pa.OSFile(str(path))  # a memory map of a file that is cut short ends in a signal
+    source = pa.OSFile(str(path))  # a memory map of a truncated file would crash the process
     return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source, options=options)
 
 
 def _batches(path: Path, is_file: bool, fields: list[int]) -> Iterator[pa.RecordBatch]:
-    with _opened(path, is_file, fields) as reader:
+    with _open(path, is_file, fields) as reader:
         if is_file:
             for i in range(reader.num_record_batches):
                 yield reader.get_batch(i)
@@ -93,14 +90,14 @@ def _batches(path: Path, is_file: bool, fields: list[int]) -> Iterator[pa.Record
             yield from reader
 
 
-# What a file declares, read without Arrow.
+# Reading, without Arrow, what a file declares.
 
 
 def _sizes(raw: IO[bytes], size: int, is_file: bool) -> tuple[int, int]:
-    """Return the rows that a file declares, and the bytes that its buffers unpack to."""
+    """Return the number of rows that a file declares, and of bytes that its buffers unpack to."""
     rows = unpacked = 0
     for at, metadata, body in _blocks(raw, size) if is_file else _messages(raw, size):
-        message = _Flat.root(metadata)
+        message = _FlatTable.root(metadata)
         kind = message.number(1, "B")
         if kind not in (DICTIONARY, RECORDS):
             continue
@@ -117,37 +114,37 @@ def _sizes(raw: IO[bytes], size: int, is_file: bool) -> tuple[int, int]:
             if length < 8 or start < 0 or start + length > body:
                 continue
             raw.seek(at + start)
-            (claimed,) = struct.unpack("<q", raw.read(8))
-            unpacked += length if claimed < 0 else claimed
+            (declared,) = struct.unpack("<q", raw.read(8))
+            unpacked += length if declared < 0 else declared
     return rows, unpacked
 
 
 def _blocks(raw: IO[bytes], size: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield each block that the footer of a file lists: its body's place, metadata and size."""
+    """Yield each block listed in a file's footer: its body's position, metadata and body's size."""
     raw.seek(size - 10)
     (length,) = struct.unpack("<i", raw.read(4))
     if not 0 < length <= size - 10:
         raise IndexError
     raw.seek(size - 10 - length)
-    footer = _Flat.root(raw.read(length))
+    footer = _FlatTable.root(raw.read(length))
     for place, head, body in [*footer.structs(2, "qi4xq"), *footer.structs(3, "qi4xq")]:
         if place < 0 or head < 8 or body < 0 or place + head + body > size:
             raise IndexError
         raw.seek(place)
         metadata = raw.read(head)
-        # Old files lack the word that says that a message follows.
+        # Old files lack the continuation marker before a message.
         prefix = 8 if metadata[:4] == b"\xff\xff\xff\xff" else 4
         yield place + head, metadata[prefix:], body
 
 
 def _messages(raw: IO[bytes], size: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield each message of a stream: its body's place, its metadata and its body's size."""
+    """Yield each message of a stream: its body's position, metadata and body's size."""
     at = 0
     while at + 4 <= size:
         raw.seek(at)
         (length,) = struct.unpack("<I", raw.read(4))
         at += 4
-        if length == CONTINUES:
+        if length == CONTINUATION:
             (length,) = struct.unpack("<I", raw.read(4))
             at += 4
         if length == 0:
@@ -156,7 +153,7 @@ def _messages(raw: IO[bytes], size: int) -> Iterator[tuple[int, bytes, int]]:
             raise IndexError
         metadata = raw.read(length)
         at += length
-        body = _Flat.root(metadata).number(3, "q")
+        body = _FlatTable.root(metadata).number(3, "q")
         if body < 0 or at + body > size:
             raise IndexError
         yield at, metadata, body
@@ -164,34 +161,34 @@ def _messages(raw: IO[bytes], size: int) -> Iterator[tuple[int, bytes, int]]:
 
 
 @dataclass(frozen=True)
-class _Flat:
-    """A table in a flatbuffer, of which no byte is trusted.
+class _FlatTable:
+    """A table in a flatbuffer whose bytes are not trusted.
 
     Parameters
     ----------
     data : bytes
     at : int
-        Where the table starts.
+        The position of the table.
     """
 
     data: bytes
     at: int
 
     @classmethod
-    def root(cls, data: bytes) -> _Flat:
+    def root(cls, data: bytes) -> _FlatTable:
         return cls(data, _unpack("<I", data, 0)[0])
 
     def number(self, slot: int, kind: str) -> int:
-        """Return a number, 0 where it is left out."""
+        """Return a number; 0 if it is absent."""
         place = self._place(slot)
         return int(_unpack("<" + kind, self.data, place)[0]) if place else 0
 
-    def table(self, slot: int) -> _Flat:
+    def table(self, slot: int) -> _FlatTable:
         place = self._place(slot)
-        return _Flat(self.data, place + _unpack("<I", self.data, place)[0])
+        return _FlatTable(self.data, place + _unpack("<I", self.data, place)[0])
 
     def structs(self, slot: int, kind: str) -> list[tuple[int, ...]]:
-        """Return a vector of structs; none where it is left out."""
+        """Return a vector of structs; empty if it is absent."""
         place = self._place(slot)
         if not place:
             return []

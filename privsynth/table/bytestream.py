@@ -1,4 +1,4 @@
-"""Text files as bytes and as characters, plain or gzipped, in any encoding."""
+"""Text files read as bytes or as characters, plain or gzipped, in any encoding."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 __all__ = ["CELLS", "IN_MEMORY", "Survey", "TextFile", "check_encoding"]
 
-CHUNK = 1 << 20
+CHUNK_CHARACTERS = 1 << 20
 IN_MEMORY = 1 << 28
-"""Bytes up to which a file is read once and kept; a larger one is read again for every scan."""
+"""Bytes up to which a file is kept in memory; a larger one is read again for every scan."""
 CELLS = IN_MEMORY // 4
-"""Cells up to which a file is kept: each takes 12 bytes and more, however short its text is."""
+"""Cells up to which a file is kept in memory: each takes at least 12 bytes."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over a text file found.
+    """What one pass over a text file shows.
 
     Parameters
     ----------
     quoted : bool
-        Whether it holds quotation marks.
+        Whether the file contains quotation marks.
     size : int
-        Bytes, unpacked.
+        Unpacked bytes.
     lines : int
-        Line ends, of whichever kind there are more of.
+        Line feeds or carriage returns, whichever are more.
     """
 
     quoted: bool
@@ -46,18 +46,18 @@ class Survey:
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text file that can be opened as often as asked.
+    """A text file that can be opened repeatedly.
 
     Parameters
     ----------
     source : Path or io.BytesIO
-        A path (gzipped where it ends in ``.gz``), or what standard input held.
+        A path (gzipped if it ends in ``.gz``), or the content of standard input.
     name : str
-        What messages call it.
+        The name of the file in messages.
     encoding : str
         A Python codec.
     errors : str
-        What `text` does about bytes that are no characters, as `open` names it.
+        How `text` treats invalid bytes; see `open`.
     """
 
     source: Path | io.BytesIO
@@ -67,13 +67,13 @@ class TextFile:
 
     @property
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Bytes, as stored."""
         if isinstance(self.source, Path):
             return self.source.stat().st_size
         return self.source.getbuffer().nbytes
 
     def fingerprint(self) -> Fingerprint:
-        """Record what the file looks like now.
+        """Record the present state of the file.
 
         Raises
         ------
@@ -84,29 +84,29 @@ class TextFile:
             return Fingerprint({})
         if not self.source.is_file():
             raise StorageError(
-                f"{self.name}: is no regular file and cannot be read twice; pipe it to '-', or "
+                f"{self.name}: is not a regular file and cannot be read twice; pipe it to '-', or "
                 "write it to a file"
             )
         return Fingerprint.of([self.source])
 
     def bytes(self) -> IO[bytes]:
-        """Open it as bytes, unpacked."""
+        """Open the file as unpacked bytes."""
         if isinstance(self.source, io.BytesIO):
             return io.BytesIO(self.source.getbuffer())
-        if self.packed:
+        if self.gzipped:
             return cast("IO[bytes]", gzip.open(self.source, "rb"))
         return self.source.open("rb")
 
     def stream(self) -> pa.NativeFile:
-        """Open it as bytes, unpacked, for Arrow."""
+        """Open the file as unpacked bytes, for Arrow."""
         import pyarrow as pa
 
         if isinstance(self.source, io.BytesIO):
             return pa.BufferReader(self.source.getbuffer())
-        return pa.input_stream(str(self.source), compression="gzip" if self.packed else None)
+        return pa.input_stream(str(self.source), compression="gzip" if self.gzipped else None)
 
     def text(self) -> io.TextIOWrapper:
-        """Open it as characters, line ends untouched, without a byte order mark."""
+        """Open the file as characters, line ends unchanged, without a byte order mark."""
         return self._characters(self.bytes())
 
     def _characters(self, raw: Any) -> io.TextIOWrapper:
@@ -114,35 +114,35 @@ class TextFile:
         return io.TextIOWrapper(raw, encoding=encoding, errors=self.errors, newline="")
 
     @property
-    def packed(self) -> bool:
+    def gzipped(self) -> bool:
         """Whether it is gzipped."""
         return isinstance(self.source, Path) and self.source.name.lower().endswith(".gz")
 
     @property
     def is_utf8(self) -> bool:
-        """Whether the encoding is UTF-8, by whichever of its names."""
+        """Whether the encoding is UTF-8, under any of its names."""
         return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
 
     def survey(self, total: bool = False, *, rows: bool = True) -> Survey:
-        """Read it once through: is it text, and how much of it is there.
+        """Read the whole file once, to check that it is text and to measure it.
 
         Parameters
         ----------
         total : bool
-            Whether it may hold anything.
+            Whether to accept any content.
         rows : bool
-            Whether it must hold something.
+            Whether to refuse an empty file.
 
         Raises
         ------
         DataError
-            It is empty, is not in its encoding, holds a NUL byte or a line that is too long, or
+            The file is empty, is not in its encoding, contains a NUL byte or too long a line, or
             unpacks to far more than its size.
         """
         quoted, empty, lines, returns, line = False, True, 0, 0, 0
         with self.bytes() as raw, self._characters(raw) as text:
             try:
-                while chunk := text.read(CHUNK):
+                while chunk := text.read(CHUNK_CHARACTERS):
                     at = chunk.find("\0")
                     if at >= 0 and not total:
                         raise DataError(
@@ -157,25 +157,25 @@ class TextFile:
                     end = max(chunk.rfind("\n"), chunk.rfind("\r"))
                     line = len(chunk) - end - 1 if end >= 0 else line + len(chunk)
                     if line > LINE and not total:
-                        raise self.too_long(1 + max(lines, returns))
+                        raise self.long_row(1 + max(lines, returns))
                     refuse_bomb(self.name, raw.tell(), self.size)
             except UnicodeError:
-                raise self._foreign() from None
+                raise self._wrong_encoding() from None
             size = raw.tell()
         if empty and rows:
-            raise DataError(f"{self.name}: is empty; rows are wanted")
+            raise DataError(f"{self.name}: is empty; expected rows")
         return Survey(quoted, size, max(lines, returns))
 
-    def too_long(self, line: int | None = None) -> DataError:
-        """Return the error that refuses a row longer than any row may be."""
+    def long_row(self, line: int | None = None) -> DataError:
+        """Return the error for a row that is longer than `LINE`."""
         place = self.name if line is None else f"{self.name}, line {line}"
         return DataError(
             f"{place}: a row is longer than {LINE >> 20} MiB; close its "
             "quotation marks, or leave the long field out"
         )
 
-    def _foreign(self) -> DataError:
-        line, wanted = "", "latin-1"
+    def _wrong_encoding(self) -> DataError:
+        line, likely = "", "latin-1"
         if self.is_utf8:
             with self.bytes() as raw:
                 lines = iter(lambda: raw.readline(2 * LINE), b"")
@@ -183,14 +183,14 @@ class TextFile:
                     if number == 1 and content.startswith(
                         (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
                     ):
-                        wanted = "utf-16"
+                        likely = "utf-16"
                     try:
                         content.decode()
                     except UnicodeDecodeError:
                         line = f", line {number}"
                         break
             return DataError(
-                f"{self.name}{line}: is not UTF-8; name its encoding, such as --encoding {wanted}"
+                f"{self.name}{line}: is not UTF-8; name its encoding, such as --encoding {likely}"
             )
         return DataError(
             f"{self.name}: is not {self.encoding}; name its encoding, such as --encoding utf-8"
@@ -198,7 +198,7 @@ class TextFile:
 
 
 def check_encoding(encoding: str) -> None:
-    """Refuse an encoding that Python does not know, or that does not stand for characters."""
+    """Refuse an encoding that Python does not know, or that does not encode characters."""
     try:
         "".encode(encoding)
     except (LookupError, ValueError):

@@ -1,4 +1,4 @@
-"""The one integer counting kernel."""
+"""Counting rows by their integer codes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def count(codes: np.ndarray, sizes: Sequence[int], clique: Sequence[int]) -> np.
     codes : ndarray of int, shape (rows, columns)
         Every code lies in ``0 <= code < sizes[column]``.
     sizes : sequence of int, length columns
-        How many codes each column has.
+        The number of codes of each column.
     clique : sequence of int
-        Column positions, in the order of the answer's axes; none gives the number of rows.
+        Column positions, in the order of the result's axes; empty for the number of rows.
 
     Returns
     -------
@@ -29,16 +29,18 @@ def count(codes: np.ndarray, sizes: Sequence[int], clique: Sequence[int]) -> np.
     Raises
     ------
     ValueError
-        A code lies outside its column's size.
+        A code is negative, or not below its column's size.
     """
     shape = tuple(int(sizes[column]) for column in clique)
     if not shape:
         return np.array(len(codes), dtype=np.int64)
     cells = np.zeros(len(codes), dtype=np.intp)
     for column, size in zip(clique, shape, strict=True):
-        own = codes[:, column]
-        if len(own) and not 0 <= own.min() <= own.max() < size:
-            raise ValueError(f"column {column}: an invalid code, outside the column's {size}")
+        column_codes = codes[:, column]
+        if len(codes) and not 0 <= column_codes.min() <= column_codes.max() < size:
+            raise ValueError(
+                f"column {column}: an invalid code; expected codes from 0 to {size - 1}"
+            )
         cells *= size
-        cells += own
+        cells += column_codes
     return np.bincount(cells, minlength=math.prod(shape)).astype(np.int64).reshape(shape)

@@ -1,4 +1,4 @@
-"""Tables in databases: DuckDB by its own client; SQLite and PostgreSQL through ADBC drivers."""
+"""Tables in databases: DuckDB through its own client, SQLite and PostgreSQL through ADBC."""
 
 from __future__ import annotations
 
@@ -26,31 +26,40 @@ from privsynth.errors import (
 from privsynth.files import beside, put_new
 from privsynth.table.duck import open_file
 from privsynth.table.jsonlines import with_times
-from privsynth.table.limits import most_rows
+from privsynth.table.limits import max_rows
 from privsynth.table.places import Database
 from privsynth.table.relation import Scan
 from privsynth.table.spelling import speller
-from privsynth.table.storage import clean, storage_schema
+from privsynth.table.sql import identifier
+from privsynth.table.storage import clean_batches, decoded, storage_schema, subschema
 
 __all__ = ["DatabaseSink", "driver", "read_adbc", "read_duckdb", "relations", "tables_behind"]
 
 _TABLES = {
+    "duckdb": "SELECT table_name FROM duckdb_tables() "
+    "UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal",
     "sqlite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')",
     "postgresql": "SELECT table_name FROM information_schema.tables "
     "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')",
 }
 
 _UNTRUSTED = "PRAGMA trusted_schema = OFF"
-"""Views and triggers then call no function and open no virtual table that reaches out."""
+"""Stops views and triggers from calling functions or opening virtual tables with side effects."""
 _READ_ONLY = {
     "sqlite": (_UNTRUSTED, "PRAGMA query_only = ON"),
-    # libpq prints what the server remarks on, and a remark may quote values.
+    # libpq prints the server's notices, which may quote values.
     "postgresql": ("SET TRANSACTION READ ONLY", "SET client_min_messages = error"),
 }
-_OUTSIDE = ("unsafe use of", "not authorized", "no such module", "exists in the", "read-only trans")
-"""What databases say of a view that reaches beyond its own file."""
-_VIEW = ("is of type View", "use DROP VIEW", "is not a table")
-"""What they say where a view stands in the place of the table to be written."""
+_OUTSIDE_ERRORS = (
+    "unsafe use of",
+    "not authorized",
+    "no such module",
+    "exists in the",
+    "read-only trans",
+)
+"""Parts of database errors about a view that reaches beyond its own file."""
+_VIEW_ERRORS = ("is of type View", "use DROP VIEW", "is not a table")
+"""Parts of database errors about replacing a view by a table."""
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^.]+)')
 _RELATIONS = """
 WITH RECURSIVE own(oid) AS (
@@ -69,7 +78,7 @@ WHERE datname = current_database() AND own.oid IS NOT NULL
 
 
 def read_duckdb(place: Database, total: bool = False) -> tuple[pa.Schema, int, Scan]:
-    """Open a table of a DuckDB file, which is never changed.
+    """Open a table of a DuckDB file, read-only.
 
     Parameters
     ----------
@@ -80,42 +89,30 @@ def read_duckdb(place: Database, total: bool = False) -> tuple[pa.Schema, int, S
     Returns
     -------
     schema : pyarrow.Schema
-        In storage types.
+        With storage types.
     n_rows : int
     scan : Scan
     """
     _check_file(place)
-    with _asking(place):
+    with _translated_errors(place):
         con = open_file(_file(place), read_only=True)
-        tables = [
-            row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-        ]
-        tables += [
-            row[0]
-            for row in con.execute(
-                "SELECT view_name FROM duckdb_views() WHERE NOT internal"
-            ).fetchall()
-        ]
-        _check_table(place, tables)
-        found = con.sql(f"SELECT * FROM {place.quoted} LIMIT 0").to_arrow_table().schema  # noqa: S608
-        schema = storage_schema(found, place.name)
-        # A view may go on for ever, and is counted only as far as a table of its size may reach.
-        most = most_rows(len(schema), Path(place.address).stat().st_size) + 1
-        counted = con.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM {place.quoted} LIMIT {most})"  # noqa: S608
+        _check_table(place, [name for (name,) in con.execute(_TABLES["duckdb"]).fetchall()])
+        query = f"SELECT * FROM {place.quoted} LIMIT 0"  # noqa: S608
+        schema = storage_schema(con.sql(query).to_arrow_table().schema, place.name)
+        # A view may be endless, so count only as many rows as a file of this size may have.
+        limit = max_rows(len(schema), Path(place.address).stat().st_size) + 1
+        n_rows = con.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM {place.quoted} LIMIT {limit})"  # noqa: S608
         ).fetchone()
 
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
-        chosen = pa.schema([schema.field(column) for column in columns])
-        row = 1
-        with _asking(place):
+        names = ", ".join(map(identifier, columns))
+        with _translated_errors(place):
             query = con.cursor().sql(f"SELECT {names} FROM {place.quoted}")  # noqa: S608
-            for batch in query.to_arrow_reader(1 << 16):
-                yield clean(batch, chosen, place.name, first_row=row, total=total)
-                row += batch.num_rows
+            batches = query.to_arrow_reader(1 << 16)
+            yield from clean_batches(batches, subschema(schema, columns), place.name, total=total)
 
-    return schema, counted[0] if counted else 0, scan
+    return schema, n_rows[0] if n_rows else 0, scan
 
 
 def read_adbc(
@@ -127,21 +124,21 @@ def read_adbc(
     ----------
     place : Database
     total : bool
-        Give every column of SQLite, which types values and not columns, as text.
+        Read every column of SQLite, which types values and not columns, as text.
     texts : collection of str
-        Columns of text that stay text, whatever they spell.
+        Columns that stay text even if they spell times.
 
     Returns
     -------
     table : pyarrow.Table
     formats : dict of str to str
-        How SQLite, which keeps times as text, spells them.
+        How the times of SQLite, which stores them as text, are spelled.
     """
     module = driver(place)
     if place.scheme == "sqlite":
         _check_file(place)
     with (
-        _asking(place, module),
+        _translated_errors(place, module),
         closing(module.connect(_uri(place, read_only=True))) as con,
         con.cursor() as cursor,
     ):
@@ -157,25 +154,25 @@ def read_adbc(
             if total:
                 return _as_texts(cursor, place), {}
         cursor.execute(f"SELECT * FROM {place.quoted}")  # noqa: S608
-        table = _stored(cursor.fetch_arrow_table())
+        table = _with_arrow_types(cursor.fetch_arrow_table())
         strings = [entry.name for entry in table.schema if pa.types.is_string(entry.type)]
         timed = [name for name in strings if name not in texts]
         return with_times(table, timed) if place.scheme == "sqlite" else (table, {})
 
 
 def _as_texts(cursor: Any, place: Database) -> pa.Table:
-    """Let SQLite spell every value of a table."""
+    """Read a table with every value as SQLite spells it."""
     cursor.execute(f"SELECT * FROM {place.quoted} LIMIT 0")  # noqa: S608
     names = cursor.fetch_arrow_table().column_names
-    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    quoted = [identifier(name) for name in names]
     texts = [f"CASE typeof({c}) WHEN 'blob' THEN NULL ELSE CAST({c} AS TEXT) END" for c in quoted]
     cursor.execute(f"SELECT {', '.join(texts)} FROM {place.quoted}")  # noqa: S608
     columns = [column.cast(pa.string()) for column in cursor.fetch_arrow_table().columns]
     return pa.table(columns, names=names)
 
 
-def _stored(table: pa.Table) -> pa.Table:
-    """Give types that PostgreSQL has and Arrow has not as text, and NUMERIC as float64."""
+def _with_arrow_types(table: pa.Table) -> pa.Table:
+    """Convert types of PostgreSQL that Arrow lacks to text, and NUMERIC to float64."""
     for i, entry in enumerate(table.schema):
         if isinstance(entry.type, pa.OpaqueType) and pa.types.is_string(entry.type.storage_type):
             parts = [chunk.storage for chunk in table.column(i).chunks]
@@ -187,10 +184,10 @@ def _stored(table: pa.Table) -> pa.Table:
 
 
 class DatabaseSink:
-    """Writes a table into a database in one transaction, in place of one of its name.
+    """Writes a table into a database in one transaction, replacing a table of the same name.
 
-    A database that is not there yet is made in a private folder and put in its place when it is
-    whole, so that a run that is killed leaves no part of one.
+    A new database file is written in a private folder and moved to its place when it is complete,
+    so that a killed run leaves no partial file.
     """
 
     def __init__(self, place: Database, schema: pa.Schema, formats: Mapping[str, str]) -> None:
@@ -200,101 +197,111 @@ class DatabaseSink:
         folded = {name.casefold() for name in schema.names}
         if place.scheme != "postgresql" and len(folded) < len(schema.names):
             raise DataError(
-                f"{place.name}: the database takes names that differ in case alone for one; "
+                f"{place.name}: the database does not tell apart names that differ only in case; "
                 "rename a column, or write a file"
             )
         self._first = True
-        self._made: Path | None = None
-        self._leave = ExitStack()
-        at = place
+        self._new_file: Path | None = None
+        self._exit_stack = ExitStack()
         if place.scheme != "postgresql" and not Path(place.address).exists():
-            made = Path(place.address).resolve()
-            # DuckDB writes nothing under a folder whose name holds a question mark.
-            plain = made.with_name(made.name.replace("?", "_"))
-            folder = self._leave.enter_context(beside(plain))
-            self._made = folder / Path(place.address).name
-            at = replace(place, address=str(self._made))
+            path = Path(place.address).resolve()
+            # DuckDB writes nothing in a folder whose name contains a question mark.
+            plain = path.with_name(path.name.replace("?", "_"))
+            folder = self._exit_stack.enter_context(beside(plain))
+            self._new_file = folder / Path(place.address).name
         try:
-            with _asking(place):
-                if place.scheme == "duckdb":
-                    self._con: Any = open_file(_file(at), read_only=False, beside=at.beside)
-                    self._con.begin()
-                else:
-                    self._con = driver(place).connect(_uri(at, read_only=False))
-                    if place.scheme == "sqlite":
-                        with self._con.cursor() as cursor:
-                            cursor.execute(_UNTRUSTED)
+            with _translated_errors(place):
+                self._con = self._connected()
         except BaseException:
-            self._leave.close()
+            self._exit_stack.close()
             raise
+
+    def _connected(self) -> Any:
+        target = self._place
+        if self._new_file is not None:
+            target = replace(target, address=str(self._new_file))
+        if target.scheme == "duckdb":
+            con = open_file(_file(target), read_only=False, beside=target.beside)
+            con.begin()
+            return con
+        con = driver(target).connect(_uri(target, read_only=False))
+        if target.scheme == "sqlite":
+            with con.cursor() as cursor:
+                cursor.execute(_UNTRUSTED)
+        return con
 
     def write(self, table: pa.Table) -> None:
         """Add rows."""
         table = table.cast(self._schema)
-        with _asking(self._place):
+        with _translated_errors(self._place):
             if self._place.scheme == "duckdb":
-                start = (
-                    f"CREATE OR REPLACE TABLE {self._place.quoted} AS SELECT * FROM privsynth_rows"  # noqa: S608
-                )
-                more = f"INSERT INTO {self._place.quoted} SELECT * FROM privsynth_rows"  # noqa: S608
-                self._con.register("privsynth_rows", table)
-                self._con.execute(start if self._first else more)
-                self._con.unregister("privsynth_rows")
+                self._write_duckdb(table)
             else:
-                schema, name = self._place.parts
-                mode = "replace" if self._first else "append"
-                if self._place.scheme == "sqlite":
-                    schema = "" if schema.lower() == "main" else schema  # the driver knows no other
-                    # It knows numbers and text alone.
-                    table = _decoded(self._spell(table).rename_columns(table.column_names))
-                with self._con.cursor() as cursor:
-                    cursor.adbc_ingest(name, table, mode=mode, db_schema_name=schema or None)
+                self._write_adbc(table)
         self._first = False
 
+    def _write_duckdb(self, table: pa.Table) -> None:
+        name = self._place.quoted
+        create = f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM privsynth_rows"  # noqa: S608
+        append = f"INSERT INTO {name} SELECT * FROM privsynth_rows"  # noqa: S608
+        self._con.register("privsynth_rows", table)
+        self._con.execute(create if self._first else append)
+        self._con.unregister("privsynth_rows")
+
+    def _write_adbc(self, table: pa.Table) -> None:
+        schema, name = self._place.parts
+        if self._place.scheme == "sqlite":
+            # The driver for SQLite has no schemas, and the database stores only numbers and text.
+            schema = "" if schema.lower() == "main" else schema
+            table = _for_sqlite(self._spell(table).rename_columns(table.column_names))
+        mode = "replace" if self._first else "append"
+        with self._con.cursor() as cursor:
+            cursor.adbc_ingest(name, table, mode=mode, db_schema_name=schema or None)
+
     def finish(self) -> None:
-        """Make what was written last."""
+        """Commit, and move a new file to its place."""
         if self._first:
             self.write(self._schema.empty_table())
         try:
-            with _asking(self._place):
+            with _translated_errors(self._place):
                 self._con.commit()
-                if self._made is not None and self._place.scheme == "duckdb":
-                    self._con.execute("CHECKPOINT")  # else rows may lie in a second file
+                if self._new_file is not None and self._place.scheme == "duckdb":
+                    self._con.execute("CHECKPOINT")  # otherwise rows may be in a second file
                 self._con.close()
-            if self._made is not None:
-                put_new(self._made, Path(self._place.address).resolve())
+            if self._new_file is not None:
+                put_new(self._new_file, Path(self._place.address).resolve())
         except BaseException:
-            with suppress(Exception):  # the error that brought us here is the one to tell
+            with suppress(Exception):  # the first error is the one to report
                 self.abort()
             raise
-        self._leave.close()
+        self._exit_stack.close()
 
     def abort(self) -> None:
-        """Leave the database as it was."""
+        """Roll back, leaving the database unchanged."""
         try:
-            with suppress(duckdb.TransactionException):  # a commit that failed has ended it
+            with suppress(duckdb.TransactionException):  # a failed commit ends the transaction
                 self._con.rollback()
             self._con.close()
         finally:
-            self._leave.close()
+            self._exit_stack.close()
 
 
-def _decoded(table: pa.Table) -> pa.Table:
-    for i, entry in enumerate(table.schema):
-        if pa.types.is_dictionary(entry.type):
-            table = table.set_column(i, entry.name, table.column(i).cast(entry.type.value_type))
-        elif pa.types.is_decimal(entry.type):
-            table = table.set_column(i, entry.name, table.column(i).cast(pa.string()))
-    return table
+def _for_sqlite(table: pa.Table) -> pa.Table:
+    """Return a table without dictionaries, its decimals as text."""
+    columns = [
+        column.cast(pa.string()) if pa.types.is_decimal(column.type) else decoded(column)
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
 
 
 def tables_behind(place: Database) -> list[list[str]]:
-    """List the tables of its file that a table or view of DuckDB or SQLite reads.
+    """List the tables that a table or view of a DuckDB or SQLite file reads.
 
     Returns
     -------
     list of list of str
-        The parts of each name. None where the view cannot be read: reading it says why.
+        The parts of each name; empty if the view cannot be read, since reading it reports why.
     """
     query = f"SELECT * FROM {place.quoted}"  # noqa: S608
     with suppress(duckdb.Error, sqlite3.Error, StorageError):
@@ -310,30 +317,30 @@ def tables_behind(place: Database) -> list[list[str]]:
 def _tables_of_sqlite(place: Database, query: str) -> list[list[str]]:
     names: list[list[str]] = []
 
-    def note(action: int, table: str | None, *_: Any) -> int:
+    def record(action: int, table: str | None, *_: Any) -> int:
         if action == sqlite3.SQLITE_READ and table:
             names.append([table])
         return sqlite3.SQLITE_OK
 
     with closing(sqlite3.connect(_uri(place, read_only=True), uri=True)) as con:
         con.execute(_UNTRUSTED)
-        con.set_authorizer(note)
+        con.set_authorizer(record)
         con.execute(f"EXPLAIN {query}").close()
     return names
 
 
 def relations(place: Database) -> set[tuple[str, str, str]]:
-    """Ask a PostgreSQL server which table a URL names, and which it reads: parts, and a view's own.
+    """List the table that a PostgreSQL URL names, with its partitions or the tables of its view.
 
     Returns
     -------
     set of tuple of str
-        Server, database and table, as the server numbers them, so that two ways to one server
-        give one answer. None where the server does not answer: reading it says why.
+        Server, database and table as the server numbers them, so that they are the same for every
+        route to the server. Empty if the server does not answer, since reading it reports why.
     """
     with (
         suppress(StorageError),
-        _asking(place),
+        _translated_errors(place),
         closing(driver(place).connect(_uri(place, read_only=True))) as con,
         con.cursor() as cursor,
     ):
@@ -385,32 +392,34 @@ def _check_table(place: Database, tables: list[str]) -> None:
 
 
 @contextmanager
-def _asking(place: Database, module: Any = None) -> Iterator[None]:
-    """Turn a database's complaint, which may quote values, into one line."""
-    # Arrow passes on what a database says in mid-stream, some of it as an OSError.
-    refused: tuple[type[Exception], ...] = (duckdb.Error, pa.ArrowException, OSError)
+def _translated_errors(place: Database, module: Any = None) -> Iterator[None]:
+    """Replace a database's errors, which may quote values, by one line."""
+    # In mid-stream, Arrow raises the database's errors, some of them as an OSError.
+    errors: tuple[type[Exception], ...] = (duckdb.Error, pa.ArrowException, OSError)
     if place.scheme != "duckdb":
-        refused += ((module or driver(place)).Error,)
+        errors += ((module or driver(place)).Error,)
     try:
         yield
     except PrivsynthError:
         raise
     except (MemoryError, duckdb.OutOfMemoryException):
-        raise MachineError(f"{place.name}: the memory is spent; free some") from None
-    except refused as error:
-        raise _complaint(place, error) from None
+        raise MachineError(f"{place.name}: memory ran out; free some") from None
+    except errors as error:
+        raise _translated(place, error) from None
 
 
-def _complaint(place: Database, error: Exception) -> PrivsynthError:
-    said = str(error)
-    if any(sign in said for sign in ("No space left", "disk is full")):
+def _translated(place: Database, error: Exception) -> PrivsynthError:
+    message = str(error)
+    if any(sign in message for sign in ("No space left", "disk is full")):
         return MachineError(f"{place.name}: the disk is full; free space, or choose another disk")
-    if isinstance(error, duckdb.PermissionException) or any(sign in said for sign in _OUTSIDE):
+    if isinstance(error, duckdb.PermissionException) or any(
+        sign in message for sign in _OUTSIDE_ERRORS
+    ):
         return DataError(
             f"{place.name}: is a view that reads outside the database or writes to it, which "
             "privsynth does not allow; copy its rows into a table"
         )
-    if any(sign in said for sign in _VIEW):
+    if any(sign in message for sign in _VIEW_ERRORS):
         return UsageError(f"{place.name}: is a view, which is not replaced; name another table")
     return StorageError(
         f"{place.name}: the database refused; check its path, that no other program holds "

@@ -1,7 +1,7 @@
 """CSV and TSV files.
 
-Arrow splits the rows, since it reads every mixture of line ends; Python's strict parser is the
-judge of a file with quotation marks, and finds the line that is wrong; DuckDB gives types.
+Arrow splits the rows, since it reads every mixture of line ends. Python's strict parser checks a
+file with quotation marks and finds the wrong line. DuckDB detects the types.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
 from privsynth.table.rows import stream
 from privsynth.table.spelling import Spelling, detect, typed, warn_of_zones
-from privsynth.table.storage import check_names
+from privsynth.table.storage import check_names, subschema
 
 __all__ = ["DELIMITERS", "read_delimited"]
 
@@ -34,6 +34,20 @@ DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True)
 class _Layout:
+    """The header of a file, and how its rows are split.
+
+    Parameters
+    ----------
+    names : list of str
+    delimiter : str
+    blanks : int
+        The number of blank lines above the header.
+    total : bool
+        Whether to accept any row; see `read_delimited`.
+    escaped : bool
+        Whether to remove the ``'`` before formulas.
+    """
+
     names: list[str]
     delimiter: str
     blanks: int
@@ -49,16 +63,16 @@ def read_delimited(
     escape: bool = True,
     texts: Collection[str] = (),
 ) -> Table:
-    """Read a CSV file, finding each column's type.
+    """Read a CSV file, detecting the type of each column.
 
     Parameters
     ----------
     file : TextFile
     delimiter : str, optional
-        None to find it in the header line.
+        By default it is detected from the header line.
     total : bool
-        Leave every column as text, look for the delimiter in the header alone, and refuse nothing
-        for what a row holds; see `privsynth.table.rows`.
+        Leave every column as text, detect the delimiter from the header alone, and refuse nothing
+        because of a row's content; see `privsynth.table.rows`.
     escape : bool
         Remove the ``'`` that stops a cell or name from being a formula; see `formulas`.
     texts : collection of str
@@ -67,56 +81,46 @@ def read_delimited(
     Raises
     ------
     DataError
-        The file is empty or not text, its header is blank or names a column twice, or a row
-        cannot be told apart (with its line number).
+        The file is empty or not text, its header is blank or repeats a name, or a row cannot be
+        split into fields (with its line number).
     """
-    seen = file.fingerprint()
-    with seen.unchanged(), reading(file.name, "a text file"):
+    fingerprint = file.fingerprint()
+    with fingerprint.unchanged(), reading(file.name, "a text file"):
         if total:
-            file = replace(file, errors="replace")  # that of characters, which rows may lack
+            file = replace(file, errors="replace")  # rows may contain invalid bytes
         survey = file.survey(total)
         layout = _layout(file, delimiter, total, escape)
         check_names(layout.names, file.name)
-        everything = list(range(len(layout.names)))
-        kept = survey.size <= IN_MEMORY and survey.lines * len(everything) <= CELLS
+        positions = list(range(len(layout.names)))
+        in_ram = survey.size <= IN_MEMORY and survey.lines * len(positions) <= CELLS
         try:
-            if kept:
-                held = _texts(file, layout, everything).read_all()
-                n_rows = held.num_rows
+            if in_ram:
+                rows = _texts(file, layout, positions).read_all()
+                n_rows = rows.num_rows
             else:
                 n_rows = sum(batch.num_rows for batch in _texts(file, layout, [0]))
         except pa.ArrowInvalid:
-            raise _blame(file, layout) from None
+            raise _fault(file, layout) from None
         if survey.quoted and not total:
-            _judge(file, layout)
+            _check_rows(file, layout)
         spellings = detect(
-            lambda: held if kept else _texts(file, layout, everything),
+            lambda: rows if in_ram else _texts(file, layout, positions),
             [] if total else [i for i, name in enumerate(layout.names) if name not in texts],
-            comma=layout.delimiter == ";",  # as where the comma is the decimal sign
+            comma=layout.delimiter == ";",  # as written where the comma is the decimal sign
         )
-    schema = pa.schema(
-        [
-            (name, spellings[i].dtype if i in spellings else pa.string())
-            for i, name in enumerate(layout.names)
-        ]
-    )
     for i, spelling in spellings.items():
         if spelling.mixed:
             warn_of_zones(layout.names[i])
-    formats = {
-        name: form
-        for i, name in enumerate(layout.names)
-        if i in spellings and (form := spellings[i].format)
-    }
-    if kept:
-        batches = _typed(held, everything, spellings, schema)
+    schema, formats = _types_and_formats(layout.names, spellings)
+    if in_ram:
+        batches = _typed(rows, positions, spellings, schema)
         return in_memory(pa.Table.from_batches(batches, schema), file.name, formats=formats)
 
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        wanted = [layout.names.index(column) for column in columns]
-        chosen = pa.schema([schema.field(i) for i in wanted])
-        with seen.unchanged(), reading(file.name, "a text file"):
-            yield from _typed(_texts(file, layout, wanted), wanted, spellings, chosen)
+        some = [layout.names.index(column) for column in columns]
+        with fingerprint.unchanged(), reading(file.name, "a text file"):
+            cells = _texts(file, layout, some)
+            yield from _typed(cells, some, spellings, subschema(schema, columns))
 
     return Table(file.name, schema, n_rows, scan, formats=formats)
 
@@ -133,13 +137,13 @@ def _layout(file: TextFile, delimiter: str | None, total: bool, escaped: bool) -
                 failed = True
                 continue
             fits = True
-            with suppress(csv.Error):  # the row at fault is told when the whole file is judged
+            with suppress(csv.Error):  # checking the whole file reports the faulty row
                 fits = total or len(next(rows, header)) == len(header)
-        stray = _stray(header, file, candidate)
+        stray = _has_stray_quote(header, file, candidate)
         headers[candidate] = (fits and len(header) > 1 and not stray, len(header)), header
-    # The first of those that split header and first row alike, into the most fields.
+    # Of the delimiters that split header and first row alike, the first with the most fields.
     chosen = max(headers, key=lambda candidate: headers[candidate][0], default="")
-    if not chosen or (failed and _stray(headers[chosen][1], file, chosen)):
+    if not chosen or (failed and _has_stray_quote(headers[chosen][1], file, chosen)):
         raise DataError(
             f"{file.name}, line 1: a quotation mark is not closed where its field ends; close it"
         )
@@ -150,8 +154,8 @@ def _layout(file: TextFile, delimiter: str | None, total: bool, escaped: bool) -
     return _Layout(names, chosen, blanks, total, escaped)
 
 
-def _stray(header: list[str], file: TextFile, delimiter: str) -> bool:
-    """Say whether a name holds a quotation mark that is not, as it should be, written twice."""
+def _has_stray_quote(header: list[str], file: TextFile, delimiter: str) -> bool:
+    """Return whether a name contains a quotation mark that is not doubled, as it should be."""
     names = [name for name in header if '"' in name]
     with file.text() as text, _long_fields():
         reader = csv.reader(text, delimiter=delimiter)
@@ -162,7 +166,7 @@ def _stray(header: list[str], file: TextFile, delimiter: str) -> bool:
 
 
 class _Lines:
-    """The lines of a text, refused where those of one row get too long."""
+    """The lines of a text; refuses a row whose lines are too long in total."""
 
     def __init__(self, file: TextFile, text: io.TextIOWrapper) -> None:
         self.length = 0
@@ -178,13 +182,13 @@ class _Lines:
         self._line += 1
         self.length += len(line)
         if self.length > LINE:
-            raise self._file.too_long(self._line)
+            raise self._file.long_row(self._line)
         return line
 
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Raise the parser's limit on a field's length, which is one for the whole process."""
+    """Raise the parser's limit on the length of a field, a setting of the whole process."""
     before = csv.field_size_limit(LINE)
     try:
         yield
@@ -192,17 +196,17 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _judge(file: TextFile, layout: _Layout, *, bounded: bool = False) -> None:
-    """Refuse the first row that strict parsing cannot tell apart.
+def _check_rows(file: TextFile, layout: _Layout, *, bounded: bool = False) -> None:
+    """Refuse the first row that strict parsing cannot split into fields.
 
     Parameters
     ----------
     file : TextFile
     layout : _Layout
     bounded : bool
-        Whether a row may have no end: Arrow has not accepted the file.
+        Whether to limit the length of rows, which may be endless if Arrow refused the file.
     """
-    wanted = len(layout.names)
+    width = len(layout.names)
     with file.text() as text, _long_fields():
         lines = _Lines(file, text)
         source = lines if bounded else text
@@ -211,16 +215,16 @@ def _judge(file: TextFile, layout: _Layout, *, bounded: bool = False) -> None:
         try:
             for row in reader:
                 lines.length = 0
-                if len(row) != wanted and row:
+                if len(row) != width and row:
                     raise DataError(
                         f"{file.name}, line {line}: has {len(row)} fields where the header has "
-                        f"{wanted}; give every row {wanted}, and quote a field that holds the "
+                        f"{width}; give every row {width}, and quote a field that holds the "
                         f"delimiter {layout.delimiter!r}"
                     )
                 line = reader.line_num + 1
         except csv.Error as error:
             if "limit" in str(error):
-                raise file.too_long(line) from None
+                raise file.long_row(line) from None
             raise DataError(
                 f"{file.name}, line {line}: a quotation mark is not closed where its field ends; "
                 'close it, and write one inside a field as ""'
@@ -246,7 +250,7 @@ def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatc
         parse_options=pv.ParseOptions(
             delimiter=layout.delimiter,
             newlines_in_values=True,
-            # In a table of one column a blank line is a row without a value.
+            # In a table of one column, a blank line is a row with a missing value.
             ignore_empty_lines=len(names) > 1,
         ),
         convert_options=pv.ConvertOptions(
@@ -260,13 +264,25 @@ def _texts(file: TextFile, layout: _Layout, columns: list[int]) -> pa.RecordBatc
     return formulas.unescape_rows(rows) if layout.escaped else rows
 
 
-def _blame(file: TextFile, layout: _Layout) -> DataError:
-    """Say what is wrong with a file that Arrow refused."""
+def _fault(file: TextFile, layout: _Layout) -> DataError:
+    """Return the error for a file that Arrow refused."""
     try:
-        _judge(file, layout, bounded=True)
+        _check_rows(file, layout, bounded=True)
     except DataError as error:
         return error
-    return file.too_long()
+    return file.long_row()
+
+
+def _types_and_formats(
+    names: list[str], spellings: dict[int, Spelling]
+) -> tuple[pa.Schema, dict[str, str]]:
+    types = [spellings[i].dtype if i in spellings else pa.string() for i in range(len(names))]
+    formats = {
+        name: form
+        for i, name in enumerate(names)
+        if i in spellings and (form := spellings[i].format)
+    }
+    return pa.schema(list(zip(names, types, strict=True))), formats
 
 
 def _typed(

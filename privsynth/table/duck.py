@@ -1,4 +1,4 @@
-"""DuckDB, locked: what runs in it reads and writes no file but the database it was opened on."""
+"""Locked DuckDB connections, which access no file except the database that they open."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from privsynth.errors import StorageError
+from privsynth.table.sql import literal
 
 __all__ = ["connect", "open_file"]
 
@@ -19,7 +20,7 @@ _CONFIG: dict[str, Any] = {
     "autoload_known_extensions": "false",
     "temp_directory": "",
 }
-# A view may name a file, a URL or a Python variable; once locked, no SQL can change these settings.
+# A view may name a file, a URL or a Python variable. Once locked, no SQL can change these settings.
 _LOCK = """
 SET enable_progress_bar = false;
 SET GLOBAL TimeZone = 'UTC';
@@ -30,12 +31,12 @@ SET lock_configuration = true;
 
 
 def connect(*, ordered: bool = False) -> Any:
-    """Open a DuckDB in memory.
+    """Open a DuckDB database in memory.
 
     Parameters
     ----------
     ordered : bool
-        Use one thread: with more, rows that come from Arrow change places.
+        Use one thread: with more, rows from Arrow change their order.
     """
     return _locked(":memory:", {"threads": 1} if ordered else {})
 
@@ -46,7 +47,7 @@ def open_file(path: Path, *, read_only: bool, beside: Sequence[Path] = ()) -> An
     Parameters
     ----------
     path : Path
-        Absolute, so that DuckDB sees a file in it and not the name of a service.
+        Absolute, so that DuckDB does not take it for the name of a service.
     read_only : bool
     beside : sequence of Path
         The files that DuckDB keeps beside `path` while it writes.
@@ -54,7 +55,7 @@ def open_file(path: Path, *, read_only: bool, beside: Sequence[Path] = ()) -> An
     Raises
     ------
     duckdb.Error
-        The file is no database, or another program holds it open.
+        The file is not a database, or another program holds it open.
     StorageError
         DuckDB cannot open a file of this name.
     """
@@ -64,9 +65,9 @@ def open_file(path: Path, *, read_only: bool, beside: Sequence[Path] = ()) -> An
         raise StorageError(
             f"{path}: DuckDB opens no path that is not UTF-8; rename the file or its folder"
         ) from None
-    allowed = "" if read_only else ", ".join(_quoted(str(file)) for file in beside)
+    allowed = "" if read_only else ", ".join(literal(str(file)) for file in beside)
     start = f"SET allowed_paths = [{allowed}];" if allowed else ""
-    # With more threads, rows that are streamed change places.
+    # With more threads, streamed rows change their order.
     return _locked(str(path), {"threads": 1}, read_only, start)
 
 
@@ -78,7 +79,3 @@ def _locked(place: str, config: dict[str, Any], read_only: bool = False, start: 
         con.close()
         raise
     return con
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Whether files are still those that were opened: a table is read in several passes."""
+"""Detecting files that change while a table is read from them in several passes."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from privsynth.errors import DataError, StorageError
 
 __all__ = ["Fingerprint"]
 
-END = 1 << 16
-"""How many bytes at the head and at the tail of a file are digested."""
+END_BYTES = 1 << 16
+"""Bytes digested at the start and at the end of a file."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What files looked like when they were opened.
+    """The state of files when they were opened.
 
-    A file that is written to changes its size or its times; one that is replaced, its inode. The
-    digest of both ends finds a change whose times were set back.
+    Writing to a file changes its size or times, and replacing it changes its inode. The digest of
+    both ends detects a change whose times were set back.
 
     Parameters
     ----------
     marks : dict of Path to tuple
-        Each file's inode, size, times and digest; None for a file that was not there.
+        The inode, size, times and digest of each file; None for a missing file.
     """
 
     marks: dict[Path, tuple[object, ...] | None]
 
     @classmethod
     def of(cls, files: Iterable[Path]) -> Fingerprint:
-        """Record what files look like now.
+        """Record the present state of files.
 
         Raises
         ------
         OSError
             A file cannot be read.
         """
-        return cls({file: _mark(file) for file in files})
+        return cls({file: _state(file) for file in files})
 
     def check(self) -> None:
-        """Compare the files with what they were.
+        """Compare the files with their recorded state.
 
         Raises
         ------
         StorageError
-            A file has changed; the message names the first that has.
+            A file has changed; the message names the first one.
         """
         for file, mark in self.marks.items():
             try:
-                now = _mark(file)
+                now = _state(file)
             except OSError:
                 now = ("unreadable",)
             if now != mark:
@@ -64,7 +64,7 @@ class Fingerprint:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Check the files before and after a pass, and before an error of the pass is believed."""
+        """Check the files before and after a pass, and before an error of the pass is raised."""
         self.check()
         try:
             yield
@@ -74,17 +74,17 @@ class Fingerprint:
         self.check()
 
 
-def _mark(file: Path) -> tuple[object, ...] | None:
+def _state(file: Path) -> tuple[object, ...] | None:
     try:
         with file.open("rb") as raw:
             status = os.fstat(raw.fileno())
-            digest = blake2b(raw.read(END))
-            if status.st_size > END:
-                raw.seek(max(END, status.st_size - END))
-                digest.update(raw.read(END))
+            digest = blake2b(raw.read(END_BYTES))
+            if status.st_size > END_BYTES:
+                raw.seek(max(END_BYTES, status.st_size - END_BYTES))
+                digest.update(raw.read(END_BYTES))
     except FileNotFoundError:
         return None
-    # The time of change cannot be set back, and the time of modification can.
+    # The modification time can be set back, but not the change time.
     return (
         status.st_dev,
         status.st_ino,

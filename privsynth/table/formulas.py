@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would run as a formula, and the quote that stops it.
+"""Cells that a spreadsheet would run as formulas, and the quote that prevents it.
 
 A spreadsheet that opens a CSV file runs a cell such as ``=HYPERLINK(...)`` as a formula (CSV
 injection); a ``'`` in front makes it plain text. A cell or header is *risky* if it begins with
@@ -8,8 +8,8 @@ injection); a ``'`` in front makes it plain text. A cell or header is *risky* if
 
 `escape` puts one ``'`` before a text that is risky after any number of quotes. `unescape` removes
 one ``'`` from a text that is risky after at least one. So `unescape` undoes `escape` for every
-text: ``=x`` is written ``'=x``, and ``'=x`` is written ``''=x``. ``'+5`` is not risky and stays as
-it is both ways. A file from elsewhere loses the quote of its ``'=x``.
+text: ``=x`` is written ``'=x``, and ``'=x`` is written ``''=x``. ``'+5`` is not risky, so neither
+changes it. A file from elsewhere loses the quote of its ``'=x``.
 
 After its sign, a harmless text is
 
@@ -28,15 +28,17 @@ others, such as the full-width ``＝``, are not escaped, nor is a text that begi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["escape", "escape_names", "unescape", "unescape_names", "unescape_rows"]
 
-# RE2's syntax, as Arrow wants it. A gap is a blank, or one of the blanks of typeset numbers.
+# RE2's syntax, which Arrow uses. A gap is a blank, or one of the blanks of typeset numbers.
 _GAP = r"[ \x{A0}\x{2009}\x{202F}]"
 _NUMBER = (
     rf"(?:[0-9](?:(?:[.,'’]|{_GAP})?[0-9])*[.,]?|[.,][0-9]+)"
@@ -59,7 +61,7 @@ _SUSPECT[[ord(character) for character in "'=@\t\r+-"]] = True
 
 
 def escape(texts: pa.Array) -> pa.Array:
-    """Put a ``'`` before each text that a spreadsheet would take for a formula.
+    """Put a ``'`` before each text that a spreadsheet would run as a formula.
 
     Parameters
     ----------
@@ -68,11 +70,13 @@ def escape(texts: pa.Array) -> pa.Array:
     Returns
     -------
     pyarrow.StringArray
-        `texts` itself where nothing in it is risky.
+        `texts` itself if none of them is risky.
     """
+    import pyarrow.compute as pc
+
     suspects = _SUSPECT[_first_bytes(texts)]
     return _changed(
-        texts, suspects, "^'*", lambda found: pc.binary_join_element_wise("'", found, "")
+        texts, suspects, "^'*", lambda texts: pc.binary_join_element_wise("'", texts, "")
     )
 
 
@@ -87,22 +91,29 @@ def unescape(texts: pa.Array) -> pa.Array:
     -------
     pyarrow.StringArray
     """
+    import pyarrow.compute as pc
+
     suspects = _first_bytes(texts) == _QUOTE
-    return _changed(texts, suspects, "^'+", lambda found: pc.utf8_slice_codeunits(found, 1))
+    return _changed(texts, suspects, "^'+", lambda texts: pc.utf8_slice_codeunits(texts, 1))
 
 
 def escape_names(names: Sequence[str]) -> list[str]:
-    """Return the names of columns as a header holds them; see `escape`."""
+    """Return column names as written in a header; see `escape`."""
+    import pyarrow as pa
+
     return list(escape(pa.array(names, pa.string())).to_pylist())
 
 
 def unescape_names(names: Sequence[str]) -> list[str]:
-    """Return the names of columns that a header holds; see `unescape`."""
+    """Return column names as read from a header; see `unescape`."""
+    import pyarrow as pa
+
     return list(unescape(pa.array(names, pa.string())).to_pylist())
 
 
 def unescape_rows(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
     """Undo `escape` in batches of text columns, one batch at a time."""
+    import pyarrow as pa
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in rows:
@@ -113,7 +124,7 @@ def unescape_rows(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
 
 
 def _first_bytes(texts: pa.Array) -> npt.NDArray[np.uint8]:
-    """Return each text's first byte; 0 for an empty text."""
+    """Return the first byte of each text; 0 for an empty text."""
     _, offsets, data = texts.buffers()
     if data is None or not data.size or not len(texts):
         return np.zeros(len(texts), dtype=np.uint8)
@@ -129,13 +140,16 @@ def _changed(
     quotes: str,
     change: Callable[[pa.Array], pa.Array],
 ) -> pa.Array:
-    """Change those of the suspects that are risky after `quotes`, a regular expression."""
+    """Change the suspects that are risky after the regular expression `quotes`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if not suspects.any():
         return texts
     mask = pa.array(suspects)
-    found = texts.filter(mask)
+    masked = texts.filter(mask)
     risky = pc.and_not(
-        pc.match_substring_regex(found, rf"{quotes}[=@\t\r+-]"),
-        pc.match_substring_regex(found, quotes + _HARMLESS),
+        pc.match_substring_regex(masked, rf"{quotes}[=@\t\r+-]"),
+        pc.match_substring_regex(masked, quotes + _HARMLESS),
     )
-    return pc.replace_with_mask(texts, mask, pc.if_else(risky, change(found), found))
+    return pc.replace_with_mask(texts, mask, pc.if_else(risky, change(masked), masked))

@@ -1,10 +1,10 @@
-"""Whether two places are one: an output is never an input, however either is spelled.
+"""Refusing an output that is also an input, however either is spelled.
 
-A path is what the system says it is (device and inode), so links, hard links, mounts and file
-systems that ignore case are seen through. A path that is not there yet is its nearest folder
-and the names below it. A folder or glob of Parquet is every file that it reads, now or once the
-output is written. A table of a database is its file, or server, and its name; a view is also
-every table that it reads.
+Paths are compared by device and inode, so links, hard links, mounts and file systems that ignore
+case make no difference. A path that does not exist yet is compared by its nearest existing folder
+and the names below it. A folder or glob of Parquet stands for every file that it reads, now or
+once the output is written. A table of a database is compared by its file or server and its name;
+a view stands for every table that it reads too.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from privsynth.redaction import printable
 from privsynth.table.places import (
     Database,
     database,
+    escape_folders,
     folder_files,
     glob_files,
     in_table,
-    literal,
 )
 from privsynth.table.servers import same_database
 
 __all__ = ["check_distinct", "only_places"]
 
 Key: TypeAlias = "tuple[int, int, tuple[str, ...]]"
-"""Device and inode of what is there, and the names below it of what is not."""
+"""Device and inode of the nearest existing path, and the names below it."""
 
 
 def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
@@ -46,22 +46,24 @@ def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Non
     Parameters
     ----------
     inputs, outputs : mapping of str to path, URL or anything else
-        By the name that a message gives them. What is no place, such as a frame or None, is
-        left out. An output that is a folder is taken for one that is replaced whole.
+        By their name in messages. Values that name no place, such as a frame or None, are
+        ignored. An output that is a folder is taken to be replaced as a whole.
 
     Raises
     ------
     UsageError
-        Two of them are one place; an output is a file of the folder or glob that an input is, or
-        would be one once it is written; a folder to be replaced holds an input; an output is a
-        table that an input reads through a view.
+        Two of them are the same place; an output is a file of an input's folder or glob, or will
+        be once it is written; a folder to be replaced contains an input; or an output is a table
+        that an input reads through a view.
     """
-    written = {name: found for name, at in outputs.items() if (found := _place(at, sys.stdout))}
+    written = {
+        name: place for name, value in outputs.items() if (place := _place(value, sys.stdout))
+    }
     if not written:
         return
-    given = {name: found for name, at in inputs.items() if (found := _place(at, sys.stdin))}
+    sources = {name: place for name, value in inputs.items() if (place := _place(value, sys.stdin))}
     for out, place in written.items():
-        for name, source in given.items():
+        for name, source in sources.items():
             fault = _fault(source, name, place, out)
             if fault is not None:
                 raise UsageError(f"{place.name}: {fault}; name another place for {out}")
@@ -73,26 +75,26 @@ def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Non
             )
 
 
-def only_places(given: Mapping[str, Any]) -> dict[str, str | Path]:
-    """Leave out what is no place: who remembers the others keeps no frame of real rows alive."""
-    return {name: at for name, at in given.items() if isinstance(at, str | Path)}
+def only_places(values: Mapping[str, Any]) -> dict[str, str | Path]:
+    """Keep only the paths and URLs, so that remembering them keeps no frame of real rows alive."""
+    return {name: value for name, value in values.items() if isinstance(value, str | Path)}
 
 
 @dataclass(frozen=True)
 class _Place:
-    """One place, and the files behind it.
+    """An input or output, and the files behind it.
 
     Parameters
     ----------
     name : str
-        What messages call it.
+        The name in messages.
     files : tuple of Path
-        Those that are read or written; the first is the one that was named.
+        The files that are read or written, the named one first.
     key : tuple, optional
-        Which file that is; None for a server or a pipe.
+        The key of the named file; None for a server or a pipe.
     database : Database, optional
     takes_in : callable
-        Says whether a path would be read as a part of it, once something is there.
+        Whether a file at a path, once it exists, would be read as a part of this place.
     """
 
     name: str
@@ -106,32 +108,34 @@ class _Place:
         return {_key(file) for file in self.files}
 
 
-def _place(at: Any, stream: Any) -> _Place | None:
-    if type(at).__module__.startswith("pyarrow") and isinstance(getattr(at, "files", None), list):
-        return _Place("the dataset", tuple(map(Path, at.files)))
-    if not isinstance(at, str | Path) or str(at) == "":
+def _place(value: Any, stream: Any) -> _Place | None:
+    if type(value).__module__.startswith("pyarrow") and isinstance(
+        getattr(value, "files", None), list
+    ):
+        return _Place("the dataset", tuple(map(Path, value.files)))
+    if not isinstance(value, str | Path) or str(value) == "":
         return None
-    if str(at) == "-":
+    if str(value) == "-":
         return _Place("-", key=_stream_key(stream))
-    name = printable(at)
-    found = database(at) if isinstance(at, str) else None
-    if found is not None:
-        if found.path is None:
-            return _Place(name, database=found)
-        return _Place(name, (found.path, *found.beside), _key(found.path), found)
-    path = Path(at)
+    name = printable(value)
+    table = database(value) if isinstance(value, str) else None
+    if table is not None:
+        if table.path is None:
+            return _Place(name, database=table)
+        return _Place(name, (table.path, *table.beside), _key(table.path), table)
+    path = Path(value)
     if path.is_dir():
         files = (path, *folder_files(path))
         return _Place(name, files, _key(path), takes_in=lambda out: _in_folder(out, path))
-    if glob.has_magic(str(at)) and not path.exists():
-        pattern = literal(str(at))
-        files = tuple(glob_files(str(at)))
+    if glob.has_magic(str(value)) and not path.exists():
+        pattern = escape_folders(str(value))
+        files = tuple(glob_files(str(value)))
         return _Place(name, files, takes_in=lambda out: _in_glob(out, pattern))
     return _Place(name, (path,), _key(path))
 
 
 def _fault(source: _Place, name: str, place: _Place, out: str) -> str | None:
-    """Say how an output would harm an input, if it would."""
+    """Return how writing an output would damage an input; None if it would not."""
     if _is_same(source, place):
         return f"is given as {name} and as {out}"
     if source.database is not None and place.database is not None:
@@ -152,7 +156,7 @@ def _is_same(one: _Place, other: _Place) -> bool:
         return _is_same_table(one.database, other.database)
     if one.key is None or other.key is None:
         return False
-    # The files beside a database are a part of it.
+    # The files beside a database are part of it.
     return one.key == other.key or (
         (one.database is not None and other.key in one.keys)
         or (other.database is not None and one.key in other.keys)
@@ -163,21 +167,21 @@ def _is_same(one: _Place, other: _Place) -> bool:
 
 
 def _key(path: Path) -> Key:
-    there = Path(os.path.realpath(path))
+    nearest = Path(os.path.realpath(path))
     missing: list[str] = []
     while True:
         try:
-            found = there.stat()
+            status = nearest.stat()
         except (OSError, ValueError):
-            if there == there.parent:
+            if nearest == nearest.parent:
                 return -1, -1, tuple(missing)
-            missing.insert(0, there.name)
-            there = there.parent
+            missing.insert(0, nearest.name)
+            nearest = nearest.parent
         else:
             break
-    if missing and _ignores_case(there):
+    if missing and _ignores_case(nearest):
         missing = [unicodedata.normalize("NFC", name).casefold() for name in missing]
-    return found.st_dev, found.st_ino, tuple(missing)
+    return status.st_dev, status.st_ino, tuple(missing)
 
 
 def _ignores_case(folder: Path) -> bool:
@@ -188,16 +192,16 @@ def _ignores_case(folder: Path) -> bool:
 
 
 def _stream_key(stream: Any) -> Key | None:
-    """Identify the file that the shell has put behind standard input or output, if it has."""
+    """Return the key of the file to which standard input or output is redirected, if any."""
     with suppress(OSError, ValueError, AttributeError):
-        found = os.fstat(stream.fileno())
-        if stat.S_ISREG(found.st_mode):
-            return found.st_dev, found.st_ino, ()
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode):
+            return status.st_dev, status.st_ino, ()
     return None
 
 
 def _spellings(path: Path) -> tuple[Path, Path]:
-    """Give a path with its links followed, and with all but the last of them followed."""
+    """Return a path with all links resolved, and with only those of its folder resolved."""
     return Path(os.path.realpath(path)), Path(os.path.realpath(path.parent), path.name)
 
 
@@ -255,14 +259,14 @@ def _file_table(place: Database) -> tuple[str, ...]:
 
 
 def _without_defaults(place: Database, parts: list[str]) -> tuple[str, ...]:
-    """Name a table as SQLite and DuckDB compare names: ``T``, ``main.t`` and ``f.t`` are ``t``."""
+    """Normalize a name as SQLite and DuckDB do: ``T``, ``main.t`` and ``f.t`` become ``t``."""
     defaults = {"", "main", place.path.stem.casefold() if place.path else ""}
     folded = [part.casefold() for part in parts]
     return (*(part for part in folded[:-1] if part not in defaults), folded[-1])
 
 
 def _reads_through_view(source: Database, out: Database) -> bool:
-    """Say whether a table to be written is one that a view, or a partitioned table, rests on."""
+    """Return whether an output is a table that an input reads as a view or partitioned table."""
     if source.path is None and out.path is None:
         from privsynth.table.databases import relations
 

@@ -1,4 +1,4 @@
-"""JSON lines: one object a row. Strings that all spell a date or a time become one."""
+"""JSON lines: one object for each row. Columns of text that all spell times become times."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from privsynth.errors import DataError
-from privsynth.table.bytestream import CELLS, CHUNK, IN_MEMORY, Survey, TextFile
+from privsynth.table.bytestream import CELLS, CHUNK_CHARACTERS, IN_MEMORY, Survey, TextFile
 from privsynth.table.limits import LINE, refuse_sparse
 from privsynth.table.places import reading
 from privsynth.table.relation import Table, in_memory
 from privsynth.table.rows import lines
 from privsynth.table.spelling import EXACT, detect, typed, warn_of_zones
-from privsynth.table.storage import check_names
+from privsynth.table.storage import check_names, subschema
 
 __all__ = ["read_json_lines", "read_json_texts", "with_times"]
 
-ROWS = 1 << 14
-DEPTH = 250
-"""Opening brackets on a line from which it is tried whether they nest too deeply for a parser."""
+ROWS_AT_ONCE = 1 << 14
+MAX_BRACKETS = 250
+"""Opening brackets in a line above which it is checked for nesting too deep for a parser."""
 _KEY = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"\s*:')
 
 
@@ -38,26 +38,26 @@ def read_json_lines(file: TextFile, texts: Collection[str] = ()) -> tuple[pa.Tab
     ----------
     file : TextFile
     texts : collection of str
-        Columns of text that stay text, whatever they spell.
+        Columns that stay text even if they spell times.
 
     Returns
     -------
     table : pyarrow.Table
     formats : dict of str to str
-        How its dates and times are spelled.
+        How the dates and times are spelled.
 
     Raises
     ------
     DataError
-        A line is no JSON object, names a key twice, or holds another type than the lines
-        before it (with its line number).
+        A line is not a JSON object, repeats a key, or has another type than the lines above it
+        (with its line number).
     """
     with file.fingerprint().unchanged(), reading(file.name, "JSON lines"):
         survey = file.survey()
         _refuse_deep(file)
         try:
             table = _parse_bounded(file, survey)
-            # Arrow reads text that looks like a time as one, and forgets how it was spelled.
+            # Arrow converts text that looks like a time, and loses its spelling.
             moments = {
                 entry.name: pa.string()
                 for entry in table.schema
@@ -66,9 +66,9 @@ def read_json_lines(file: TextFile, texts: Collection[str] = ()) -> tuple[pa.Tab
             if moments:
                 table = _parse(file, moments).select(table.column_names)
         except pa.ArrowInvalid:
-            _judge(file)
+            _check_lines(file)
             raise
-        # An integer that Arrow had to round lies in a column of floats, beyond the exact ones.
+        # Arrow rounds integers in a column of floats if they are too large to be exact.
         rounded = {
             entry.name
             for entry in table.schema
@@ -76,40 +76,43 @@ def read_json_lines(file: TextFile, texts: Collection[str] = ()) -> tuple[pa.Tab
             and (pc.max(pc.abs(table[entry.name])).as_py() or 0) >= EXACT
         }
         if rounded:
-            _judge(file, rounded)
+            _check_lines(file, rounded)
         strings = [e.name for e in table.schema if pa.types.is_string(e.type)]
         return with_times(table, [name for name in strings if name not in texts])
 
 
 def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Table:
-    """Read a file of JSON lines whatever it holds: every plain value as the text that spells it.
+    """Read any file of JSON lines, each plain value as the text that spells it.
 
     Parameters
     ----------
     file : TextFile
     columns : sequence of str, optional
-        The names of its columns; other keys are left out. By default those that its rows have.
+        The names of the columns; other keys are ignored. By default all keys of the rows.
 
     Notes
     -----
-    A row is a line that is not blank and ends with a line feed. One that is no JSON object, names a
-    key twice or is no text is a row without values, and so is what a row does not hold.
+    A row is a line that is not blank; only a line feed ends a line. All values of a row are missing
+    if it is not a JSON object, repeats a key or is not text. A value is missing if the row lacks
+    its key.
     """
-    seen = file.fingerprint()
-    with seen.unchanged(), reading(file.name, "JSON lines"):
+    fingerprint = file.fingerprint()
+    with fingerprint.unchanged(), reading(file.name, "JSON lines"):
         survey = replace(file, errors="replace").survey(total=True, rows=False)
         names = _keys(file, survey.size) if columns is None else list(columns)
         check_names(names, file.name)
         schema = pa.schema([(name, pa.string()) for name in names])
 
-        def scan(wanted: list[str]) -> Iterator[pa.RecordBatch]:
-            chosen = pa.schema([schema.field(name) for name in wanted])
-            with seen.unchanged(), reading(file.name, "JSON lines"):
+        def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
+            chosen = subschema(schema, columns)
+            with fingerprint.unchanged(), reading(file.name, "JSON lines"):
                 rows = filter(bytes.strip, lines(file))
-                while batch := list(islice(rows, ROWS)):
-                    found = [_values(line) for line in batch]
-                    held = [[_text(row.get(name)) for row in found] for name in wanted]
-                    arrays = [pa.array(values, pa.string()) for values in held]
+                while batch := list(islice(rows, ROWS_AT_ONCE)):
+                    objects = [_values(line) for line in batch]
+                    arrays = [
+                        pa.array([_text(each.get(name)) for each in objects], pa.string())
+                        for name in columns
+                    ]
                     yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
 
         if survey.size <= IN_MEMORY and survey.lines * len(names) <= CELLS:
@@ -119,7 +122,7 @@ def read_json_texts(file: TextFile, columns: Sequence[str] | None = None) -> Tab
 
 
 def _keys(file: TextFile, size: int) -> list[str]:
-    """Return the keys of all lines, in the order in which they first come."""
+    """Return the keys of all lines, in the order of their first occurrence."""
     keys: dict[str, None] = {}
     for row, line in enumerate(lines(file), 1):
         keys |= dict.fromkeys(_values(line))
@@ -128,56 +131,58 @@ def _keys(file: TextFile, size: int) -> list[str]:
 
 
 def _values(line: bytes) -> dict[str, Any]:
-    """Read one line, its numbers as text; nothing of one that is no object."""
+    """Read the object in a line, its numbers as text; empty if the line is not an object."""
     try:
-        row = _ANY.decode(line.decode())
+        row = _DECODER.decode(line.decode())
     except (ValueError, RecursionError):
         return {}
     return row if isinstance(row, dict) else {}
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
-    """Give an object; None where two values have one key."""
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+    """Return an object; None if it repeats a key."""
     row = dict(pairs)
     return row if len(row) == len(pairs) else None
 
 
-_ANY = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str, parse_constant=str)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_int=str, parse_float=str, parse_constant=str
+)
 
 
 def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    # Half of a pair of surrogates can be escaped in JSON and is no character.
+    # JSON can escape half of a surrogate pair, which is not a character.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def with_times(table: pa.Table, columns: list[str]) -> tuple[pa.Table, dict[str, str]]:
-    """Type those columns of text that all spell a date or a time; give their formats."""
+    """Convert the columns of text that all spell times; return the table and their formats."""
     positions = [table.schema.get_field_index(name) for name in columns]
     texts = pa.table({f"c{i}": table.column(i).cast(pa.string()) for i in positions})
     spellings = detect(lambda: texts, positions, only_times=True)
     formats = {}
     if spellings:
-        found = typed(texts, list(spellings), spellings).read_all()
+        times = typed(texts, list(spellings), spellings).read_all()
         for i, spelling in spellings.items():
             name = table.schema.field(i).name
             if spelling.mixed:
                 warn_of_zones(name)
-            table = table.set_column(i, name, found[f"c{i}"].cast(spelling.dtype))
+            table = table.set_column(i, name, times[f"c{i}"].cast(spelling.dtype))
             formats[name] = spelling.format or ""
     return table, formats
 
 
 def _parse_bounded(file: TextFile, survey: Survey) -> pa.Table:
-    """Parse a file whose keys could make a table far larger than the file.
+    """Parse a file, refusing keys that would make a table far larger than the file.
 
-    Arrow gives every line a cell of every key. So the keys are counted in the first lines, which
-    is slow, and the other lines are read by a parser that takes no other key or type. Only where
-    that fails are the keys of all lines counted.
+    Arrow gives every line a cell for every key. Counting keys is slow, so only those of the first
+    lines are counted, and the other lines are parsed with these keys and types alone. If that
+    fails, the keys of all lines are counted.
     """
     with file.text() as text:
-        head = "".join(text.readlines(CHUNK))
+        head = "".join(text.readlines(CHUNK_CHARACTERS))
         whole = not text.read(1)
     keys = set(_KEY.findall(head))
     refuse_sparse(file.name, head.count("\n"), len(keys), len(head))
@@ -187,7 +192,7 @@ def _parse_bounded(file: TextFile, survey: Survey) -> pa.Table:
             return _parse(file, {e.name: e.type for e in first.schema}, others="error")
         except pa.ArrowInvalid:
             with file.text() as text:
-                while lines := "".join(text.readlines(CHUNK)):
+                while lines := "".join(text.readlines(CHUNK_CHARACTERS)):
                     keys.update(_KEY.findall(lines))
                     refuse_sparse(file.name, survey.lines, len(keys), survey.size)
     return _parse(file, {})
@@ -206,47 +211,47 @@ def _parse(file: TextFile, types: Mapping[str, pa.DataType], others: str = "infe
 
 
 def _refuse_deep(file: TextFile) -> None:
-    """Refuse lines whose brackets nest so deeply that a parser would run out of its stack."""
+    """Refuse lines that nest so deeply that a parser would exhaust its stack."""
     with file.text() as text:
-        while chunk := text.read(CHUNK):
-            if chunk.count("{") + chunk.count("[") - chunk.count("\n{") > DEPTH:
+        while chunk := text.read(CHUNK_CHARACTERS):
+            if chunk.count("{") + chunk.count("[") - chunk.count("\n{") > MAX_BRACKETS:
                 break
         else:
             return
     with file.text() as text:
         for number, line in enumerate(text, 1):
-            if line.count("{") + line.count("[") > DEPTH:
-                _row(line, f"{file.name}, line {number}", ())
+            if line.count("{") + line.count("[") > MAX_BRACKETS:
+                _kinds_of(line, f"{file.name}, line {number}", ())
 
 
-def _judge(file: TextFile, floats: Collection[str] = ()) -> None:
-    """Refuse the first line that cannot stand beside those before it.
+def _check_lines(file: TextFile, floats: Collection[str] = ()) -> None:
+    """Refuse the first line that is invalid or differs in type from the lines above it.
 
     Parameters
     ----------
     file : TextFile
     floats : collection of str
-        The columns that are floats, in which an integer may not lose digits.
+        The columns of floats, in which no integer may lose digits.
     """
     kinds: dict[str, str] = {}
     with file.text() as text:
         for number, line in enumerate(text, 1):
             place = f"{file.name}, line {number}"
             if line.strip():
-                for column, kind in _row(line, place, floats).items():
+                for column, kind in _kinds_of(line, place, floats).items():
                     if kinds.setdefault(column, kind) != kind:
                         raise DataError(
-                            f"{place}, column {column!r}: holds {kind} where lines before hold "
-                            f"{kinds[column]}; give one type to a column"
+                            f"{place}, column {column!r}: holds {kind} where the lines above "
+                            f"hold {kinds[column]}; give a column one type"
                         )
 
 
-def _row(line: str, place: str, floats: Collection[str]) -> dict[str, str]:
+def _kinds_of(line: str, place: str, floats: Collection[str]) -> dict[str, str]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in items]
         for name in names:
             if names.count(name) > 1:
-                raise DataError(f"{place}: key {name!r} comes twice; keep one of them")
+                raise DataError(f"{place}: key {name!r} is given twice; keep one")
         return dict(items)
 
     try:

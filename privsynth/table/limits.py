@@ -1,35 +1,35 @@
-"""How much a file may ask for: what is far more than its size is a bomb, and is refused.
+"""Limits on the size of files, so that compression bombs are refused.
 
-Measured on CSV: gzip packs floats 3-fold, codes and ids 10-fold, constant columns beside a random
-digit 30-fold, and one-hot columns 50- to 270-fold; a file that is one line over and over comes to
-500-fold and more. A byte of Parquet stands for 430 rows of a constant column, and for fewer than 20
-cells of a table in which half of the columns are constant.
+Measured on CSV, gzip packs floats 3-fold, codes and ids 10-fold, constant columns beside a random
+digit 30-fold, one-hot columns 50- to 270-fold, and one repeated line 500-fold or more. A byte of
+Parquet stands for 430 rows of a constant column, but for fewer than 20 cells of a table in which
+half of the columns are constant.
 """
 
 from __future__ import annotations
 
 from privsynth.errors import DataError
 
-__all__ = ["COLUMNS", "LINE", "PIPED", "most_rows", "refuse_bomb", "refuse_rows", "refuse_sparse"]
+__all__ = ["COLUMNS", "LINE", "PIPED", "max_rows", "refuse_bomb", "refuse_rows", "refuse_sparse"]
 
 UNPACKED = 1 << 28
-"""Bytes that a packed file may always unpack to."""
+"""Bytes that any packed file may unpack to."""
 RATIO = 200
-"""How many times its own size a larger file may unpack to."""
+"""Maximum ratio of unpacked to packed bytes, beyond `UNPACKED` bytes."""
 CELLS = 1 << 27
-"""Cells that a file may always hold."""
+"""Cells that any file may contain."""
 CELLS_PER_BYTE = 100
-"""How many cells a byte of a file with more of them may stand for."""
+"""Maximum cells per byte of a file, beyond `CELLS` cells."""
 SPARSE = 1 << 26
-"""Cells that JSON lines may always spread out to."""
-CELLS_PER_CHARACTER = 8
-"""How many cells a character of JSON lines that spread out to more of them may stand for."""
+"""Cells of the table that any JSON lines may make."""
+SPARSE_CELLS_PER_BYTE = 8
+"""Maximum cells per byte of JSON lines, beyond `SPARSE` cells."""
 COLUMNS = 1 << 14
-"""The most columns of a table; as in a spreadsheet."""
+"""Maximum columns of a table, as in a spreadsheet."""
 LINE = 1 << 24
-"""The most characters of a line, and bytes of a row, of a text file."""
+"""Maximum characters of a line, and bytes of a row, of a text file."""
 PIPED = 1 << 29
-"""The most bytes on standard input, which are kept in memory."""
+"""Maximum bytes of standard input, which are kept in memory."""
 
 
 def refuse_bomb(name: str, unpacked: int, packed: int) -> None:
@@ -39,7 +39,7 @@ def refuse_bomb(name: str, unpacked: int, packed: int) -> None:
     ----------
     name : str
     unpacked, packed : int
-        Bytes; so far as they are known.
+        Bytes, as far as they are known.
 
     Raises
     ------
@@ -53,49 +53,49 @@ def refuse_bomb(name: str, unpacked: int, packed: int) -> None:
 
 
 def refuse_rows(name: str, rows: int, columns: int, size: int) -> None:
-    """Refuse a file that claims far more cells than its bytes can hold.
+    """Refuse a file that declares far more cells than its bytes can hold.
 
     Parameters
     ----------
     name : str
     rows, columns : int
-        As the file declares them.
+        As declared by the file.
     size : int
-        The file's bytes.
+        Bytes of the file.
 
     Raises
     ------
     DataError
     """
-    if not 0 <= rows <= most_rows(columns, size):
+    if not 0 <= rows <= max_rows(columns, size):
         raise DataError(
             f"{name}: declares {rows} rows of {columns} columns in {size} bytes; expected a table, "
             "not a compression bomb; check where the file comes from"
         )
 
 
-def most_rows(columns: int, size: int) -> int:
-    """Return the most rows of so many columns that a file of `size` bytes may hold."""
+def max_rows(columns: int, size: int) -> int:
+    """Return the maximum rows of that many columns in a file of `size` bytes."""
     return max(CELLS, CELLS_PER_BYTE * size) // columns
 
 
 def refuse_sparse(name: str, rows: int, columns: int, size: int) -> None:
-    """Refuse JSON lines whose keys make a table far larger than the file.
+    """Refuse JSON lines that make a table far larger than the file, since most rows lack most keys.
 
     Parameters
     ----------
     name : str
     rows, columns : int
-        Lines, and keys that differ.
+        The numbers of lines and of distinct keys.
     size : int
-        Bytes, unpacked.
+        Unpacked bytes.
 
     Raises
     ------
     DataError
     """
     cells = rows * columns
-    if columns > COLUMNS or (cells > SPARSE and cells > CELLS_PER_CHARACTER * size):
+    if columns > COLUMNS or (cells > SPARSE and cells > SPARSE_CELLS_PER_BYTE * size):
         raise DataError(
             f"{name}: has {columns} keys or more in {rows} lines, most of which lack most keys; "
             "expected the same keys on every line; leave rare keys out"

@@ -1,4 +1,4 @@
-"""Where tables lie: files by their suffix, databases by their URL, and what goes wrong there."""
+"""Locations of tables: files by suffix, databases by URL, and their errors."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from privsynth.errors import (
 )
 from privsynth.files import failure
 from privsynth.redaction import printable
+from privsynth.table.sql import identifier
 
 __all__ = [
     "SUFFIXES",
     "Database",
     "database",
+    "escape_folders",
     "folder_files",
     "glob_files",
     "in_table",
     "kind_of",
-    "literal",
     "reading",
     "storing",
 ]
@@ -49,12 +50,12 @@ SUFFIXES = {
     ".ndjson": "jsonl",
     ".ndjson.gz": "jsonl",
 }
-"""The suffixes that are known, and the kind of file each stands for."""
+"""The known suffixes and their kinds of file."""
 
 _URL = re.compile(r"(duckdb|sqlite|postgresql|postgres)://(.*)", re.DOTALL | re.IGNORECASE)
 _ALLOCATION = re.compile(r"alloc of size (\d+) failed")
-MOST_ASKED = 1 << 34
-"""Bytes that no sound file makes Arrow ask for at once."""
+MAX_ALLOCATION = 1 << 34
+"""Bytes above which a single allocation of Arrow means that the file is damaged."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class Database:
     ----------
     scheme : {"duckdb", "sqlite", "postgresql"}
     address : str
-        The path of the file, or for PostgreSQL the URI, password included.
+        The path of the file; for PostgreSQL the URI with its password.
     table : str
-        Its name; ``schema.table`` is taken apart at the first point.
+        The table's name; ``schema.table`` is split at the first point.
     name : str
-        What messages call it: the URL without its password.
+        The name in messages: the URL without its password.
     """
 
     scheme: str
@@ -86,33 +87,33 @@ class Database:
 
     @property
     def beside(self) -> list[Path]:
-        """The files that the database keeps beside its own while it is written."""
+        """The files that the database keeps beside its own while writing."""
         if self.path is None:
             return []
         name = str(self.path)
         if self.scheme == "sqlite":
             return [Path(name + ending) for ending in ("-journal", "-wal", "-shm")]
-        # DuckDB takes what follows a question mark for the query of a URL.
+        # DuckDB takes what follows a question mark as the query of a URL.
         before, mark, after = name.partition("?")
         endings = (".wal", ".wal.checkpoint", ".wal.recovery")
         return [Path(f"{before}{ending}{mark}{after}") for ending in endings]
 
     @property
     def parts(self) -> tuple[str, str]:
-        """The schema, empty where none is named, and the table's own name."""
+        """The schema, empty if none is named, and the table's name."""
         schema, point, name = self.table.partition(".")
         return (schema, name) if point else ("", schema)
 
     @property
     def quoted(self) -> str:
         """The table's name as an SQL identifier."""
-        return ".".join('"' + part.replace('"', '""') + '"' for part in self.parts if part)
+        return ".".join(identifier(part) for part in self.parts if part)
 
 
 def database(place: str) -> Database | None:
-    """Take a URL such as ``duckdb:///folder/f.db::loans`` apart; None where it is no URL.
+    """Parse a URL such as ``duckdb:///folder/f.db::loans``; return None for other text.
 
-    Three slashes lead to a path from the working folder, four to one from the root.
+    After three slashes the path is relative to the working folder, after four it is absolute.
 
     Raises
     ------
@@ -124,8 +125,8 @@ def database(place: str) -> Database | None:
         return None
     name = printable(place)
     scheme = "postgresql" if match[1].lower() == "postgres" else match[1].lower()
-    address, found, table = match[2].rpartition("::")
-    if not found or not table or not address:
+    address, _, table = match[2].rpartition("::")
+    if not table or not address:
         raise UsageError(f"{name}: names no table; end the URL with ::TABLE")
     if scheme == "postgresql":
         return Database(scheme, f"{scheme}://{address}", table, name)
@@ -133,23 +134,23 @@ def database(place: str) -> Database | None:
 
 
 def folder_files(folder: Path) -> list[Path]:
-    """List the Parquet files of a folder, which are one table; hidden ones are left out."""
+    """List the Parquet files of a folder, which form one table; hidden files are skipped."""
     return sorted(file for file in folder.rglob("*.parquet") if in_table(file, folder))
 
 
 def in_table(file: Path, folder: Path) -> bool:
-    """Say whether a file in `folder`, there or not, belongs to the table that the folder is."""
+    """Return whether a file in `folder`, existing or not, belongs to the folder's table."""
     parts = file.relative_to(folder).parts
     return file.suffix == ".parquet" and not any(part.startswith(("_", ".")) for part in parts)
 
 
 def glob_files(pattern: str) -> list[Path]:
-    """List the files that a glob names."""
-    return [Path(file) for file in sorted(glob.glob(literal(pattern), recursive=True))]  # noqa: PTH207
+    """List the files that match a glob."""
+    return [Path(file) for file in sorted(glob.glob(escape_folders(pattern), recursive=True))]  # noqa: PTH207
 
 
-def literal(pattern: str) -> str:
-    """Escape the leading folders of a glob that exist under the very name: a path is a path."""
+def escape_folders(pattern: str) -> str:
+    """Escape the leading folders of a glob that exist under that exact name."""
     parts = Path(pattern).parts
     for end in range(len(parts) - 1, 0, -1):
         head = Path(*parts[:end])
@@ -159,7 +160,7 @@ def literal(pattern: str) -> str:
 
 
 def kind_of(path: str | Path) -> str:
-    """Give the kind of file that a path's suffix stands for.
+    """Return the kind of file of a path's suffix.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def kind_of(path: str | Path) -> str:
 
 @contextmanager
 def reading(name: str, what: str = "the kind of table its name says") -> Iterator[None]:
-    """Turn what libraries raise while `name` is read into one line that quotes no value."""
+    """Replace errors of libraries while `name` is read by one line that quotes no value."""
     import duckdb
     import pyarrow as pa
 
@@ -186,10 +187,10 @@ def reading(name: str, what: str = "the kind of table its name says") -> Iterato
     except PrivsynthError:
         raise
     except (MemoryError, duckdb.OutOfMemoryException) as error:
-        asked = _ALLOCATION.search(str(error))
-        if asked and int(asked[1]) > MOST_ASKED:
+        allocation = _ALLOCATION.search(str(error))
+        if allocation and int(allocation[1]) > MAX_ALLOCATION:
             raise DataError(damaged) from None
-        raise MachineError(f"{name}: the memory is spent; free some, or read fewer rows") from None
+        raise MachineError(f"{name}: memory ran out; free some, or read fewer rows") from None
     except (pa.ArrowException, EOFError, zlib.error, UnicodeError):
         raise DataError(damaged) from None
     except OSError as error:
@@ -200,14 +201,14 @@ def reading(name: str, what: str = "the kind of table its name says") -> Iterato
 
 @contextmanager
 def storing(name: str) -> Iterator[None]:
-    """Turn what libraries raise while `name` is written into one line that quotes no value."""
+    """Replace errors of libraries while `name` is written by one line that quotes no value."""
     name = "standard output" if name == "-" else name
     try:
         yield
     except (PrivsynthError, BrokenPipeError):
         raise
     except MemoryError:
-        raise MachineError(f"{name}: the memory is spent; free some, or write fewer rows") from None
+        raise MachineError(f"{name}: memory ran out; free some, or write fewer rows") from None
     except OSError as error:
         raise failure(name, error) from None
 

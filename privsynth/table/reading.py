@@ -1,4 +1,4 @@
-"""Read a table, wherever it lies."""
+"""Reading a table from a file, folder, database, standard input or frame."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import glob
 import io
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from privsynth.table.fingerprint import Fingerprint
 from privsynth.table.limits import PIPED, refuse_bomb, refuse_rows
 from privsynth.table.places import database, folder_files, glob_files, kind_of, reading
 from privsynth.table.relation import Scan, Table, in_memory
-from privsynth.table.storage import clean, storage_schema
+from privsynth.table.storage import clean, clean_batches, is_text, storage_schema, subschema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
-LONG = 1 << 8
-"""Bytes from which a text that repeats could spell out to far more than its file."""
-MOST_HELD = 4_000_000
-"""The most cells of a table that is read into memory at once."""
+LONG_TEXT = 1 << 8
+"""Bytes above which a repeated text could make a table far larger than its file."""
+MAX_CELLS_IN_MEMORY = 4_000_000
+"""Maximum cells of a table that is read into memory at once."""
 
 
 def read(
@@ -39,7 +40,7 @@ def read(
     columns: Sequence[str] | None = None,
     texts: Collection[str] = (),
 ) -> Table:
-    """Read a table, its rows in their file order.
+    """Read a table, its rows in the order of the file.
 
     Parameters
     ----------
@@ -49,96 +50,99 @@ def read(
         ``postgresql://user@host/db::table``, or ``-`` for CSV on standard input; or a pandas,
         polars or Arrow frame, or a DuckDB relation.
     encoding : str
-        How the characters of a text file are stored: a Python codec.
+        The encoding of a text file: a Python codec.
     total : bool
         Learn nothing from the rows: all columns of text files, of SQLite and of Python objects
-        stay text, other columns keep the types that they are stored in, infinite values stay,
-        and a table may be without rows. Nothing is refused for what a row holds; what of a text
-        file no row decides, such as its header, may be wrong all the same.
+        stay text, other columns keep their stored types, infinite values stay, and a table may
+        have no rows. No row is refused because of its content. What rows do not decide, such as
+        the header of a text file, may still be refused.
     escape : bool
-        Remove the ``'`` that `open_writer` puts before cells and names of CSV and TSV files which
-        a spreadsheet would take for formulas.
+        Remove the ``'`` that `open_writer` puts before cells and names of CSV and TSV files that
+        a spreadsheet would run as formulas.
     columns : sequence of str, optional
-        With `total`, the columns of JSON lines: those that a schema declares.
+        With `total`, the columns of JSON lines, as declared by a schema.
     texts : collection of str
-        Columns of text files and of SQLite that stay text, whatever they spell, so that a table
-        can be read as another one was.
+        Columns of text files and of SQLite that stay text even if they spell another type, so
+        that two tables can be read alike.
 
     Returns
     -------
     Table
         NaN is null and, unless `total`, no value is infinite. In text files a column has a type
-        only where every value spells it; an empty field is null, and so are NA, NaN, null and
-        their like among numbers, booleans and times. In a column of text they are values.
+        only if every value spells it. An empty field is null; NA, NaN, null and the like are null
+        among numbers, booleans and times, but values in a column of text.
 
     Raises
     ------
     DataError
-        The table is damaged, has no rows, or holds what no column may.
+        The table is damaged, has no rows, or contains values that no column may have.
     StorageError
         The file cannot be read.
     UsageError
-        The suffix or encoding is not known, or `data` is no table.
+        The suffix or encoding is not known, or `data` is not a table.
     MissingExtraError
         The database's driver is not installed.
     """
     check_encoding(encoding)
-    table = _read(data, encoding, total, escape, columns, texts)
+    table = _read(data, _Options(encoding, total, escape, columns, texts))
     if not table.n_rows and not total:
-        raise DataError(f"{table.name}: has no rows; at least one is wanted")
-    if table.n_rows * len(table.schema) <= MOST_HELD:
-        # Columns are counted one by one: a small file is cheaper to keep than to read so often.
-        table = table.held()
+        raise DataError(f"{table.name}: has no rows; expected at least one")
+    if table.n_rows * len(table.schema) <= MAX_CELLS_IN_MEMORY:
+        # Columns are counted one by one, so keeping a small file is cheaper than rereading it.
+        table = table.loaded()
     if not total:
         _refuse_infinite(table)
     return table
 
 
-def _read(
-    data: Any,
-    encoding: str,
-    total: bool,
-    escape: bool,
-    columns: Sequence[str] | None,
-    texts: Collection[str],
-) -> Table:
+@dataclass(frozen=True)
+class _Options:
+    """The parameters of `read`."""
+
+    encoding: str
+    total: bool
+    escape: bool
+    columns: Sequence[str] | None
+    texts: Collection[str]
+
+
+def _read(data: Any, options: _Options) -> Table:
     if isinstance(data, Table):
         return data
     if not isinstance(data, str | Path):
-        return _from_frame(data, total)
+        return _from_frame(data, options.total)
     place = database(data) if isinstance(data, str) else None
     if place is not None:
-        return _from_database(place, total, texts)
+        return _from_database(place, options)
     name = str(data)
     if name == "-":
-        held = TextFile(_piped(), "standard input", encoding)
-        return _from_text(held, "csv", total, escape, columns, texts)
+        return _from_text(TextFile(_piped(), "standard input", options.encoding), "csv", options)
     path = Path(data)
     if path.is_dir():
-        return _from_parquet(folder_files(path), name, path, total)
+        return _from_parquet(folder_files(path), name, path, total=options.total)
     if not path.exists():
         if glob.has_magic(name):
-            return _from_parquet(glob_files(name), name, total=total)
+            return _from_parquet(glob_files(name), name, total=options.total)
         raise StorageError(f"{name}: no such file; check the path")
     kind = kind_of(path)
     if kind == "parquet":
-        return _from_parquet([path], name, total=total)
+        return _from_parquet([path], name, total=options.total)
     if kind == "arrow":
-        return _from_arrow_file(path, name, total)
-    return _from_text(TextFile(path, name, encoding), kind, total, escape, columns, texts)
+        return _from_arrow_file(path, name, options.total)
+    return _from_text(TextFile(path, name, options.encoding), kind, options)
 
 
 def _piped() -> io.BytesIO:
     """Read standard input, which cannot be read twice, into memory."""
-    held = io.BytesIO()
+    content = io.BytesIO()
     while chunk := sys.stdin.buffer.read(1 << 20):
-        held.write(chunk)
-        if held.tell() > PIPED:
+        content.write(chunk)
+        if content.tell() > PIPED:
             raise DataError(
                 f"standard input: is longer than {PIPED >> 20} MiB; write it to a file, and give "
                 "its path"
             )
-    return held
+    return content
 
 
 def _from_frame(data: Any, total: bool) -> Table:
@@ -146,83 +150,71 @@ def _from_frame(data: Any, total: bool) -> Table:
 
     with reading(NAME, "a frame"):
         table, frame = from_frame(data, total)
-        return _held(table, NAME, frame, total=total)
+        return _cleaned_table(table, NAME, frame, total=total)
 
 
-def _from_database(place: Database, total: bool, texts: Collection[str]) -> Table:
+def _from_database(place: Database, options: _Options) -> Table:
     from privsynth.table.databases import read_adbc, read_duckdb
 
+    total = options.total
     if place.scheme == "postgresql":
         table, formats = read_adbc(place, total)
-        return _held(table, place.name, formats=formats, total=total)
-    # What was written last may stand in a file beside the database.
+        return _cleaned_table(table, place.name, formats=formats, total=total)
+    # The latest rows may be in a file beside the database.
     endings = ("", ".wal") if place.scheme == "duckdb" else ("", "-wal")
     files = [Path(place.address + ending) for ending in endings]
     with reading(place.name, "a database"):
-        seen = Fingerprint.of(file for file in files if file.is_file())
-        with seen.unchanged():
+        fingerprint = Fingerprint.of(file for file in files if file.is_file())
+        with fingerprint.unchanged():
             if place.scheme == "sqlite":
-                table, formats = read_adbc(place, total, texts)
-                return _held(table, place.name, formats=formats, total=total)
+                table, formats = read_adbc(place, total, options.texts)
+                return _cleaned_table(table, place.name, formats=formats, total=total)
             schema, n_rows, scan = read_duckdb(place, total)
             refuse_rows(place.name, n_rows, len(schema), files[0].stat().st_size)
-    return Table(place.name, schema, n_rows, _watched(scan, seen, place.name, "a database"))
+    return Table(place.name, schema, n_rows, _watched(scan, fingerprint, place.name, "a database"))
 
 
-def _from_text(
-    file: TextFile,
-    kind: str,
-    total: bool,
-    escape: bool,
-    columns: Sequence[str] | None,
-    texts: Collection[str],
-) -> Table:
+def _from_text(file: TextFile, kind: str, options: _Options) -> Table:
     from privsynth.table.delimited import read_delimited
     from privsynth.table.jsonlines import read_json_lines, read_json_texts
 
-    if kind == "jsonl" and total:
-        return read_json_texts(file, columns)
+    if kind == "jsonl" and options.total:
+        return read_json_texts(file, options.columns)
     if kind == "jsonl":
-        table, formats = read_json_lines(file, texts)
-        return _held(table, file.name, formats=formats, total=False)
-    return read_delimited(file, "\t" if kind == "tsv" else None, total, escape=escape, texts=texts)
+        table, formats = read_json_lines(file, options.texts)
+        return _cleaned_table(table, file.name, formats=formats, total=False)
+    delimiter = "\t" if kind == "tsv" else None
+    return read_delimited(
+        file, delimiter, options.total, escape=options.escape, texts=options.texts
+    )
 
 
 def _from_parquet(
-    files: list[Path], name: str, folder: Path | None = None, total: bool = False
+    files: list[Path], name: str, folder: Path | None = None, *, total: bool
 ) -> Table:
-    """Open Parquet files as one table; folders named ``column=value`` give a column.
+    """Open Parquet files as one table; folders named ``column=value`` add a column.
 
-    It is one of text where the reading is `total`: a type would rest on all folders' values.
+    With `total` that column is text, since its type would depend on the values of all folders.
     """
     import pyarrow as pa
-    import pyarrow.dataset as ds
 
     if not files:
         raise StorageError(f"{name}: no Parquet files there; name files that end in .parquet")
     for file in files:
         if kind_of(file) != "parquet":
-            raise DataError(f"{name}: {file.name} is no Parquet file; a glob takes Parquet alone")
-    with reading(name, "Parquet"):
-        seen = _fingerprint(files)
-        with seen.unchanged():
-            found = _one_schema(files)
-            size = sum(file.stat().st_size for file in files)
-            # Such a file codes its texts already: to spell every one out would cost most of the
-            # time.
-            texts = [entry.name for entry in found if _textual(entry.type)]
-            dataset = ds.dataset(
-                [str(file) for file in files],
-                format=ds.ParquetFileFormat(dictionary_columns=texts),
-                partitioning=_texts_of_folders(files, folder)
-                if folder and total
-                else "hive"
-                if folder
-                else None,
-                partition_base_dir=str(folder) if folder else None,
+            raise DataError(
+                f"{name}: {file.name} is not a Parquet file; a glob may match only Parquet files"
             )
-            dataset = dataset.replace_schema(_filled(dataset.schema, found, texts))
+    with reading(name, "Parquet"):
+        fingerprint = _fingerprint(files)
+        with fingerprint.unchanged():
+            shared = _shared_schema(files)
+            # Parquet encodes text by dictionaries; decoding it would take most of the time.
+            texts = [entry.name for entry in shared if is_text(entry.type)]
+            dataset = _dataset(files, folder, texts, total)
+            dataset = dataset.replace_schema(_filled(dataset.schema, shared, texts))
             n_rows = dataset.count_rows()
+            size = sum(file.stat().st_size for file in files)
             refuse_rows(name, n_rows, len(dataset.schema), size)
     schema = pa.schema(
         [
@@ -232,20 +224,18 @@ def _from_parquet(
     )
 
     def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        chosen = pa.schema([schema.field(column) for column in columns])
-        row, spelled = 1, 0
-        for batch in dataset.to_batches(columns=columns):
-            cleaned = clean(batch, chosen, name, first_row=row, total=total)
-            spelled += _spelled_out(cleaned)
-            refuse_bomb(name, spelled, size)
-            yield cleaned
-            row += batch.num_rows
+        batches = dataset.to_batches(columns=columns)
+        decoded_size = 0
+        for batch in clean_batches(batches, subschema(schema, columns), name, total=total):
+            decoded_size += _long_text_bytes(batch)
+            refuse_bomb(name, decoded_size, size)
+            yield batch
 
-    return Table(name, schema, n_rows, _watched(scan, seen, name, "Parquet"))
+    return Table(name, schema, n_rows, _watched(scan, fingerprint, name, "Parquet"))
 
 
-def _one_schema(files: list[Path]) -> pa.Schema:
-    """Return the schema that files share; a column without a value in some has others' type.
+def _shared_schema(files: list[Path]) -> pa.Schema:
+    """Return the schema that files share; a column of nulls in one has the type of the others.
 
     Raises
     ------
@@ -265,15 +255,15 @@ def _one_schema(files: list[Path]) -> pa.Schema:
             refuse_bomb(str(file), unpacked, file.stat().st_size)
     shared = schemas[0]
     stored = storage_schema(shared, str(files[0]))
-    for file, own in zip(files, schemas, strict=True):
-        kinds = storage_schema(own, str(file)).types
-        empty = [pa.types.is_null(entry.type) for entry in own]
-        for i, kind in enumerate(kinds) if own.names == shared.names else ():
+    for file, schema in zip(files, schemas, strict=True):
+        kinds = storage_schema(schema, str(file)).types
+        empty = [pa.types.is_null(entry.type) for entry in schema]
+        for i, kind in enumerate(kinds) if schema.names == shared.names else ():
             if pa.types.is_null(shared.types[i]) and not empty[i]:
-                shared, stored = shared.set(i, own[i]), stored.set(i, stored[i].with_type(kind))
-        if own.names != shared.names or any(
-            kind != known and not nothing
-            for kind, known, nothing in zip(kinds, stored.types, empty, strict=True)
+                shared, stored = shared.set(i, schema[i]), stored.set(i, stored[i].with_type(kind))
+        if schema.names != shared.names or any(
+            kind != known and not is_empty
+            for kind, known, is_empty in zip(kinds, stored.types, empty, strict=True)
         ):
             raise DataError(
                 f"{file}: has other columns or types than {files[0]}; give all files the same"
@@ -281,8 +271,22 @@ def _one_schema(files: list[Path]) -> pa.Schema:
     return shared
 
 
-def _spelled_out(batch: pa.RecordBatch) -> int:
-    """Return the bytes of a batch's long texts without their dictionaries."""
+def _dataset(files: list[Path], folder: Path | None, texts: list[str], total: bool) -> Any:
+    import pyarrow.dataset as ds
+
+    partitioning: Any = None
+    if folder is not None:
+        partitioning = _text_partitioning(files, folder) if total else "hive"
+    return ds.dataset(
+        [str(file) for file in files],
+        format=ds.ParquetFileFormat(dictionary_columns=texts),
+        partitioning=partitioning,
+        partition_base_dir=str(folder) if folder else None,
+    )
+
+
+def _long_text_bytes(batch: pa.RecordBatch) -> int:
+    """Return the size in bytes of a batch's columns of long texts, once decoded."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -290,21 +294,13 @@ def _spelled_out(batch: pa.RecordBatch) -> int:
     for column in batch.columns:
         if pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type):
             lengths = pc.binary_length(column.dictionary)
-            if (pc.max(lengths).as_py() or 0) > LONG:
+            if (pc.max(lengths).as_py() or 0) > LONG_TEXT:
                 size += pc.sum(lengths.cast(pa.int64()).take(column.indices)).as_py() or 0
     return size
 
 
-def _textual(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-
-
 def _filled(schema: pa.Schema, shared: pa.Schema, texts: list[str]) -> pa.Schema:
-    """Give the columns without a value in the first file the type that they have in others."""
+    """Return a schema in which columns of nulls have the type that they have in other files."""
     import pyarrow as pa
 
     for i, entry in enumerate(schema):
@@ -315,7 +311,7 @@ def _filled(schema: pa.Schema, shared: pa.Schema, texts: list[str]) -> pa.Schema
     return schema
 
 
-def _texts_of_folders(files: list[Path], folder: Path) -> Any:
+def _text_partitioning(files: list[Path], folder: Path) -> Any:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
@@ -328,30 +324,30 @@ def _from_arrow_file(path: Path, name: str, total: bool) -> Table:
     from privsynth.table.arrowfile import read_arrow
 
     with reading(name, "Arrow or Feather"):
-        seen = _fingerprint([path])
-        with seen.unchanged():
+        fingerprint = _fingerprint([path])
+        with fingerprint.unchanged():
             schema, n_rows, scan = read_arrow(path, name, total)
-    return Table(name, schema, n_rows, _watched(scan, seen, name, "Arrow or Feather"))
+    return Table(name, schema, n_rows, _watched(scan, fingerprint, name, "Arrow or Feather"))
 
 
 def _fingerprint(files: list[Path]) -> Fingerprint:
     for file in files:
         if not file.is_file():
-            raise StorageError(f"{file}: is no regular file; give one that can be read twice")
+            raise StorageError(f"{file}: is not a regular file; give one that can be read twice")
     return Fingerprint.of(files)
 
 
-def _watched(scan: Scan, seen: Fingerprint, name: str, what: str) -> Scan:
-    """Refuse what a scan of files gave where these are no longer those that were opened."""
+def _watched(scan: Scan, fingerprint: Fingerprint, name: str, what: str) -> Scan:
+    """Return a scan that fails if its files change."""
 
     def watched(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        with seen.unchanged(), reading(name, what):
+        with fingerprint.unchanged(), reading(name, what):
             yield from scan(columns)
 
     return watched
 
 
-def _held(
+def _cleaned_table(
     table: pa.Table,
     name: str,
     frame: str = "pandas",

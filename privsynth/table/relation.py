@@ -1,4 +1,4 @@
-"""A private relation: scanned as often as asked, its rows always in the same order."""
+"""`Table`: a private relation that can be scanned repeatedly, always in the same row order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from privsynth.errors import UsageError, did_you_mean
+from privsynth.table.storage import subschema, value_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "Table", "in_memory"]
 
 Scan = Callable[[list[str]], "Iterator[pa.RecordBatch]"]
-"""Given column names, yields those columns of every row, in order, in the table's types; text
-may come as a dictionary array."""
+"""Given column names, yields these columns of all rows, in order, with the table's types; text
+may be dictionary-encoded."""
 
-Counted: TypeAlias = "tuple[pa.Array, np.ndarray, int]"
-"""Distinct values that are not null, ascending; the rows that hold each; the nulls."""
+ValueCounts: TypeAlias = "tuple[pa.Array, np.ndarray, int]"
+"""Distinct values other than null, ascending; the number of rows of each; the number of nulls."""
 
 MERGE_ROWS = 1 << 20
-MOST_KEPT = 1 << 28
-"""Bytes of distinct values and their counts that a table keeps, since they are asked for again."""
+"""Distinct values of separate batches from which their counts are merged."""
+MAX_KEPT_BYTES = 1 << 28
+"""Maximum bytes of distinct values and counts that a table keeps for later calls."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,21 +36,21 @@ class Table:
     Parameters
     ----------
     name : str
-        What messages call it: the file as the user typed it, or ``"the frame"``.
+        The name in messages: the file as the user typed it, or ``"the frame"``.
     schema : pyarrow.Schema
         Names and storage types; no metadata.
     n_rows : int
     scan : Scan
         Reads chosen columns from the start.
     frame : {"pandas", "polars", "arrow"}
-        The kind of frame that the caller uses.
+        The caller's kind of frame.
     formats : mapping of str to str
-        How a text file spelled a typed column: ``"True/False"`` or a `strftime` pattern
+        How a text file spells a typed column: ``"True/False"`` or a `strftime` pattern
         (with ``%g`` for milliseconds, ``%n`` for nanoseconds and ``%:z`` for ``+02:00``).
 
     Notes
     -----
-    NaN is null; infinite values were refused when it was read, unless it was read as `total`.
+    NaN is null. Infinite values occur only in a table that was read with `total`.
     """
 
     name: str
@@ -57,15 +59,15 @@ class Table:
     scan: Scan
     frame: str = "pandas"
     formats: Mapping[str, str] = field(default_factory=dict)
-    _counted: dict[str, Counted] = field(default_factory=dict, init=False)
+    _counted: dict[str, ValueCounts] = field(default_factory=dict, init=False)
 
     def __repr__(self) -> str:
         return f"Table({self.name!r}, {self.n_rows} rows, {len(self.names)} columns)"
 
     def __getstate__(self) -> dict[str, Any]:
-        if not isinstance(self.scan, _Held):
+        if not isinstance(self.scan, _MemoryScan):
             raise UsageError(
-                f"{self.name}: is read from its file as it is asked for, and cannot be pickled; "
+                f"{self.name}: is read from its file on demand and cannot be pickled; "
                 "pickle the path, or a frame of its rows"
             )
         return {**self.__dict__, "_counted": {}}
@@ -75,7 +77,7 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns' names, in order."""
+        """The names of the columns, in order."""
         return tuple(self.schema.names)
 
     def batches(self, size: int = 65536) -> Iterator[pa.RecordBatch]:
@@ -85,7 +87,7 @@ class Table:
                 yield batch.slice(start, size)
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Load chosen columns, or all.
+        """Load some columns, or all.
 
         Raises
         ------
@@ -97,66 +99,72 @@ class Table:
         names = list(self.names if columns is None else columns)
         for name in names:
             self._check(name)
-        schema = pa.schema([self.schema.field(name) for name in names])
+        schema = subschema(self.schema, names)
         batches = [batch.cast(schema) for batch in self.scan(names)]
         return pa.Table.from_batches(batches, schema).unify_dictionaries()
 
-    def held(self) -> Table:
-        """Give the same table, read into memory."""
+    def loaded(self) -> Table:
+        """Return the same table, read into memory."""
         import pyarrow as pa
 
         batches = list(self.scan(list(self.names)))
-        # Text may come coded, and then is kept so.
+        # Text that is dictionary-encoded stays so, whatever the schema says.
         rows = pa.Table.from_batches(batches) if batches else self.schema.empty_table()
-        return replace(self, scan=_Held(rows))
+        return replace(self, scan=_MemoryScan(rows))
 
     def value_counts(self, column: str) -> tuple[pa.Array, np.ndarray, int]:
-        """Count the values of a column without loading it whole.
+        """Count the values of a column without loading all of it.
 
         Returns
         -------
         values : pyarrow.Array
-            The distinct values that are not null, ascending; a dictionary's values, not its codes.
+            The distinct values other than null, ascending; a dictionary's values, not its codes.
         counts : ndarray of int64
-            How many rows hold each.
+            The number of rows of each value.
         nulls : int
+            The number of nulls.
         """
         self._check(column)
         if column in self._counted:
             return self._counted[column]
-        counted = self._count(column)
-        kept = sum(v.nbytes + c.nbytes for v, c, _ in (counted, *self._counted.values()))
-        if kept <= MOST_KEPT:
-            self._counted[column] = counted
-        return counted
+        result = self._count(column)
+        size = sum(v.nbytes + c.nbytes for v, c, _ in (result, *self._counted.values()))
+        if size <= MAX_KEPT_BYTES:
+            self._counted[column] = result
+        return result
 
-    def _count(self, column: str) -> Counted:
+    def _count(self, column: str) -> ValueCounts:
         import pyarrow as pa
 
-        empty = pa.array([], _value_type(self.schema.field(column).type))
+        empty = pa.array([], value_type(self.schema.field(column).type))
         parts = [(empty, np.empty(0, dtype=np.int64))]
-        held, limit, nulls = 0, MERGE_ROWS, 0
+        distinct, limit, nulls = 0, MERGE_ROWS, 0
         for batch in self.scan([column]):
             array = batch.column(0)
-            found, counts = _tally(array)
+            values, counts = _tally(array)
             nulls += len(array) - int(counts.sum())
-            parts.append((found, counts))
-            held += len(found)
-            if held > limit:
+            parts.append((values, counts))
+            distinct += len(values)
+            if distinct > limit:
                 parts = [_merge(parts)]
-                held = len(parts[0][0])
-                limit = max(limit, 2 * held)
+                distinct = len(parts[0][0])
+                limit = max(limit, 2 * distinct)
         values, counts = parts[0] if len(parts) == 1 else _merge(parts)
         counts.flags.writeable = False
         return values, counts, nulls
 
     def take(self, rows: np.ndarray) -> Table:
-        """Give chosen rows, in the order asked, as a table in memory.
+        """Return some rows, in the given order, as a table in memory.
 
         Parameters
         ----------
         rows : ndarray of int
-            Row positions, from 0, sorted or not.
+            Row positions from 0, in any order.
+
+        Raises
+        ------
+        UsageError
+            A position is outside the table.
         """
         import pyarrow as pa
 
@@ -164,18 +172,20 @@ class Table:
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
         if len(rows) and not 0 <= ordered[0] <= ordered[-1] < self.n_rows:
-            raise UsageError(f"{self.name}: rows are asked for outside its {self.n_rows} rows")
-        picked, start = [], 0
+            raise UsageError(
+                f"{self.name}: a row position is outside its {self.n_rows} rows; count from 0"
+            )
+        parts, start = [], 0
         for batch in self.batches():
             low, high = np.searchsorted(ordered, [start, start + batch.num_rows])
             if low < high:
                 chosen = batch.take(pa.array(ordered[low:high] - start))
-                picked.append(chosen.cast(self.schema))
+                parts.append(chosen.cast(self.schema))
             start += batch.num_rows
-        table = pa.Table.from_batches(picked, self.schema).unify_dictionaries()
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return in_memory(table.take(pa.array(back)), self.name, self.frame, self.formats)
+        table = pa.Table.from_batches(parts, self.schema).unify_dictionaries()
+        inverse = np.empty_like(order)
+        inverse[order] = np.arange(len(order))
+        return in_memory(table.take(pa.array(inverse)), self.name, self.frame, self.formats)
 
     def _check(self, column: str) -> None:
         if column not in self.schema.names:
@@ -185,12 +195,12 @@ class Table:
 def in_memory(
     table: pa.Table, name: str, frame: str = "pandas", formats: Mapping[str, str] | None = None
 ) -> Table:
-    """Wrap an Arrow table whose types are already those of storage."""
-    return Table(name, table.schema, table.num_rows, _Held(table), frame, formats or {})
+    """Wrap an Arrow table that has storage types already."""
+    return Table(name, table.schema, table.num_rows, _MemoryScan(table), frame, formats or {})
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
+class _MemoryScan:
     """The scan of rows in memory, which can be pickled."""
 
     rows: pa.Table
@@ -200,47 +210,41 @@ class _Held:
 
 
 def _tally(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Count the values of one array that are not null, each once and ascending."""
+    """Count the values of one array other than null; the values are distinct and ascending."""
     import pyarrow as pa
 
     plain = array.drop_null() if array.null_count else array
     if pa.types.is_dictionary(plain.type):
-        held = np.bincount(plain.indices, minlength=len(plain.dictionary))
-        kept = (held > 0) & np.asarray(plain.dictionary.is_valid())
-        return _merge([(plain.dictionary.filter(pa.array(kept)), held[kept])])
-    numbers = _as_numbers(plain)
+        counts = np.bincount(plain.indices, minlength=len(plain.dictionary))
+        kept = (counts > 0) & np.asarray(plain.dictionary.is_valid())
+        return _merge([(plain.dictionary.filter(pa.array(kept)), counts[kept])])
+    numbers = _to_numpy(plain)
     if numbers is not None:
         values, counts = np.unique(numbers, return_counts=True)
         return pa.array(values).view(array.type), counts
-    found = plain.value_counts()
-    return _merge([(found.field(0), np.asarray(found.field(1)))])
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    pairs = plain.value_counts()
+    return _merge([(pairs.field(0), np.asarray(pairs.field(1)))])
 
 
 def _merge(parts: list[tuple[pa.Array, np.ndarray]]) -> tuple[pa.Array, np.ndarray]:
-    """Join counts: each value once and ascending."""
+    """Merge counts of several arrays; the values are distinct and ascending."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     values = pa.concat_arrays([values for values, _ in parts])
     counts = np.concatenate([counts for _, counts in parts])
-    numbers = _as_numbers(values)
+    numbers = _to_numpy(values)
     order = pc.sort_indices(values) if numbers is None else np.argsort(numbers, kind="stable")
     values, counts = values.take(pa.array(order)), counts[np.asarray(order)]
-    again = np.asarray(pc.equal(values[1:], values[:-1]))
-    if again.any():
-        first = np.flatnonzero(~np.concatenate([[False], again]))
+    repeated = np.asarray(pc.equal(values[1:], values[:-1]))
+    if repeated.any():
+        first = np.flatnonzero(~np.concatenate([[False], repeated]))
         values, counts = values.take(pa.array(first)), np.add.reduceat(counts, first)
     return values, counts
 
 
-def _as_numbers(array: pa.Array) -> np.ndarray | None:
-    """Give an array without nulls to numpy, where it holds numbers or times."""
+def _to_numpy(array: pa.Array) -> np.ndarray | None:
+    """Convert an array of numbers or times without nulls to numpy; return None for other types."""
     import pyarrow as pa
 
     kind = array.type

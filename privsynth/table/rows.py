@@ -1,12 +1,12 @@
-"""The rows of a text file under a budget: each is read by itself, whatever the others hold.
+"""Reading the rows of a text file under a privacy budget: each row independently of the others.
 
-Nothing is refused for what a row holds, and no row changes how another one is read. A row of CSV
-is a line. Its quoted cells may run over further lines while all is as it should be: each quotation
+No row is refused because of its content, and no row changes how another is read. A row of CSV is
+one line. Its quoted cells may continue on further lines only if the row is valid: each quotation
 mark closes at the end of its cell, the row has as many cells as the header, and it is at most
-`MOST_SPAN` bytes long. Otherwise a cell whose quotation mark does not close in its line is missing,
-the rest of the line too, and the next row begins on the next line. Cells that a row has too many
-are left out, and those that it lacks are missing. So is a cell that holds a NUL, or bytes that are
-no characters in the file's encoding.
+`MAX_SPAN` bytes long. Otherwise a cell whose quotation mark does not close in its line is missing,
+the rest of the line too, and the next row begins on the next line. Surplus cells are dropped, and
+absent ones are missing. So is a cell that contains a NUL, or bytes that are invalid in the file's
+encoding.
 """
 
 from __future__ import annotations
@@ -25,75 +25,75 @@ import numpy.typing as npt
 
 from privsynth.table.bytestream import TextFile
 
-__all__ = ["MOST_LINE", "MOST_SPAN", "chunks", "lines", "stream"]
+__all__ = ["MAX_LINE", "MAX_SPAN", "chunks", "lines", "stream"]
 
-CHUNK = 1 << 22
-MOST_SPAN = 1 << 16
-"""The most bytes of a row whose quoted cells hold line ends."""
-MOST_LINE = 1 << 22
-"""The most bytes of a line that are read; what lies beyond is left out."""
+CHUNK_BYTES = 1 << 22
+MAX_SPAN = 1 << 16
+"""Maximum bytes of a row whose quoted cells contain line ends."""
+MAX_LINE = 1 << 22
+"""Maximum bytes of a line that are read; the rest is dropped."""
 
-_MISSING = "privsynth-missing"
-codecs.register_error(_MISSING, lambda error: ("\0", getattr(error, "end", 0)))
+_INVALID_TO_NUL = "privsynth-missing"
+codecs.register_error(_INVALID_TO_NUL, lambda error: ("\0", getattr(error, "end", 0)))
 
 
 def stream(file: TextFile, delimiter: str, width: int, blanks: int) -> io.BufferedIOBase:
-    """Open the rows as CSV in UTF-8 of which no parser can complain, below a header of some names.
+    """Open the rows as valid CSV in UTF-8, below a header of placeholder names.
 
     Parameters
     ----------
     file : TextFile
     delimiter : str
     width : int
-        How many cells the header has.
+        The number of cells of the header.
     blanks : int
-        Blank lines above the header.
+        The number of blank lines above the header.
     """
     shape = _Shape(delimiter.encode(), width)
     header = delimiter.join("x" * width) + "\n"
     parts = chain([header.encode()], shape.rows(chunks(file), blanks))
-    return io.BufferedReader(_Parts(parts), CHUNK)
+    return io.BufferedReader(_JoinedParts(parts), CHUNK_BYTES)
 
 
 def chunks(file: TextFile) -> Iterator[bytes]:
-    """Yield the bytes of a file in UTF-8, with a NUL where there is no character.
+    """Yield the bytes of a file in UTF-8, with a NUL in place of invalid bytes.
 
-    A file that is said to be UTF-8 is given as it is, but for a byte order mark. No chunk ends
-    between a carriage return and a line feed.
+    A file in UTF-8 is unchanged, invalid bytes included, except for a byte order mark. No chunk
+    ends between a carriage return and a line feed.
     """
     with file.bytes() as raw:
         if file.is_utf8:
-            parts: Iterator[bytes] = iter(lambda: raw.read(CHUNK), b"")
+            parts: Iterator[bytes] = iter(lambda: raw.read(CHUNK_BYTES), b"")
         else:
             parts = _transcoded(raw, file.encoding)
-        held = b""
+        carry = b""
         for i, part in enumerate(parts):
-            chunk = held + (part if i else part.removeprefix(codecs.BOM_UTF8))
-            held = b"\r" if chunk.endswith(b"\r") else b""
+            chunk = carry + (part if i else part.removeprefix(codecs.BOM_UTF8))
+            carry = b"\r" if chunk.endswith(b"\r") else b""
             yield chunk.removesuffix(b"\r")
-        yield held
+        yield carry
 
 
 def _transcoded(raw: IO[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)(_MISSING)
-    while part := raw.read(CHUNK):
+    decoder = codecs.getincrementaldecoder(encoding)(_INVALID_TO_NUL)
+    while part := raw.read(CHUNK_BYTES):
         yield decoder.decode(part).encode("utf-8", "replace")
     yield decoder.decode(b"", final=True).encode("utf-8", "replace")
 
 
 def lines(file: TextFile) -> Iterator[bytes]:
-    """Yield the lines of a file, each with a line feed at its end that is not part of it."""
+    """Yield the lines of a file without their line feeds."""
     carry = b""
     for chunk in chunks(file):
         *whole, carry = (carry + chunk).split(b"\n")
-        yield from (line[:MOST_LINE] for line in whole)
-        carry = carry[:MOST_LINE]
+        yield from (line[:MAX_LINE] for line in whole)
+        carry = carry[:MAX_LINE]
     if carry:
         yield carry
 
 
-class _Parts(io.RawIOBase):
-    """Parts of a file, to be read as one."""
+class _JoinedParts(io.RawIOBase):
+    """A stream that joins the parts of a file."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts
@@ -115,14 +115,14 @@ class _Parts(io.RawIOBase):
 
 @dataclass(frozen=True)
 class _Shape:
-    """What a row of a file looks like.
+    """The form of a file's rows, and the way to make other rows conform to it.
 
     Parameters
     ----------
     delimiter : bytes
         One character.
     width : int
-        Cells of a row.
+        The number of cells of a row.
     """
 
     delimiter: bytes
@@ -130,12 +130,12 @@ class _Shape:
 
     @cached_property
     def _line(self) -> re.Pattern[bytes]:
-        """A row on one line; in a cell that is not quoted, a quotation mark is a character."""
+        """A row on one line; an unquoted cell may contain quotation marks."""
         return self._row(rb'"[^"\r\n]*+(?:""[^"\r\n]*+)*+"', rb'(?:[^"%s\r\n][^%s\r\n]*+)?')
 
     @cached_property
     def _span(self) -> re.Pattern[bytes]:
-        """A row whose quoted cells may hold line ends; no other cell holds a quotation mark."""
+        """A row whose quoted cells may contain line ends; no other cell has a quotation mark."""
         return self._row(rb'"[^"]*+(?:""[^"]*+)*+"', rb'[^"%s\r\n]*+')
 
     def _row(self, quoted: bytes, plain: bytes) -> re.Pattern[bytes]:
@@ -145,13 +145,13 @@ class _Shape:
 
     @cached_property
     def _cell(self) -> re.Pattern[bytes]:
-        """A quoted cell that closes, and what stands behind it though nothing should."""
+        """A quoted cell that closes, and any stray text between it and the next delimiter."""
         mark = re.escape(self.delimiter)
         closed = rb'"([^"]*+(?:""[^"]*+)*+)"'
         return re.compile(rb"%s(?:(?=%s|\Z)|([^%s]+))" % (closed, mark, mark))
 
     def rows(self, chunks: Iterator[bytes], blanks: int) -> Iterator[bytes]:
-        """Yield the rows below the header, in parts."""
+        """Yield the cleaned rows below the header, in parts."""
         data, start = b"", None
         for chunk in chunks:
             data += chunk
@@ -161,14 +161,14 @@ class _Shape:
             part, start = self._cleaned(data, start, last=False)
             yield part
             data, start = data[start:], 0
-            if len(data) > MOST_LINE and not _LINE_END.search(data):
-                data = data[:MOST_LINE]
+            if len(data) > MAX_LINE and not _LINE_END.search(data):
+                data = data[:MAX_LINE]
         if data and start is not None:
             ended = data if data.endswith((b"\r", b"\n")) else data + b"\n"
             yield self._cleaned(ended, start, last=True)[0]
 
     def _below_header(self, data: bytes, blanks: int) -> int | None:
-        """Find where the rows begin; None where more of the file is needed to tell."""
+        """Return the position of the first row; None if more of the file is needed."""
         at = 0
         for _ in range(blanks + 1):
             line = _LINE_END.search(data, at)
@@ -178,78 +178,78 @@ class _Shape:
         header = self._line.match(data, first) or self._span.match(data, first)
         if header is not None:
             return header.end()
-        return at if len(data) > MOST_LINE else None
+        return at if len(data) > MAX_LINE else None
 
     def _cleaned(self, data: bytes, start: int, *, last: bool) -> tuple[bytes, int]:
-        """Clean the rows that end in some bytes from `start` on, and say where these rows end."""
+        """Return the cleaned complete rows from `start` on, and the position where they end."""
         ends = _line_ends(data, start)
-        odd, foul = self._odd_lines(data, start, ends)
+        suspect, invalid = self._suspect_lines(data, start, ends)
         starts = np.append(start, ends).tolist()
         parts: list[bytes] = []
-        row, kept = 0, start
-        for line in np.flatnonzero(odd).tolist():
-            if line < row:  # it belongs to a row that began above
+        row, copied = 0, start
+        for line in np.flatnonzero(suspect).tolist():
+            if line < row:  # it belongs to a row that begins above
                 continue
             at, row = starts[line], line + 1
-            whole = None
-            if starts[row] - at <= MOST_LINE:
-                whole = self._line.match(data, at, starts[row])
-                if whole is None and data.find(b'"', at, starts[row]) >= 0:
-                    if not last and len(data) - at < MOST_SPAN:
-                        return b"".join([*parts, data[kept:at]]), at
-                    whole = self._span.match(data, at, at + MOST_SPAN)
-                    if whole is not None:
-                        row = int(np.searchsorted(ends, whole.end())) + 1
-            if whole is None or foul[line:row].any():
-                parts += [data[kept:at], self._mended(data[at : starts[row]])]
-                kept = starts[row]
-        return b"".join([*parts, data[kept : starts[-1]]]), starts[-1]
+            match = None
+            if starts[row] - at <= MAX_LINE:
+                match = self._line.match(data, at, starts[row])
+                if match is None and data.find(b'"', at, starts[row]) >= 0:
+                    if not last and len(data) - at < MAX_SPAN:
+                        return b"".join([*parts, data[copied:at]]), at
+                    match = self._span.match(data, at, at + MAX_SPAN)
+                    if match is not None:
+                        row = int(np.searchsorted(ends, match.end())) + 1
+            if match is None or invalid[line:row].any():
+                parts += [data[copied:at], self._repaired(data[at : starts[row]])]
+                copied = starts[row]
+        return b"".join([*parts, data[copied : starts[-1]]]), starts[-1]
 
-    def _odd_lines(
+    def _suspect_lines(
         self, data: bytes, start: int, ends: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Say which lines are to be looked at one by one, and which are no text."""
-        foul = np.zeros(len(ends), dtype=np.bool_)
+        """Return masks of the lines to be checked one by one, and of those that are not text."""
+        invalid = np.zeros(len(ends), dtype=np.bool_)
         if not len(ends):
-            return foul, foul
-        held = np.frombuffer(data, np.uint8)[start : ends[-1]]
+            return invalid, invalid
+        octets = np.frombuffer(data, np.uint8)[start : ends[-1]]
 
         def count(byte: int) -> npt.NDArray[np.int64]:
-            return np.diff(np.cumsum(held == byte)[ends - start - 1], prepend=0)
+            return np.diff(np.cumsum(octets == byte)[ends - start - 1], prepend=0)
 
         if b"\0" in data:
-            foul |= count(0) > 0
+            invalid |= count(0) > 0
         if not _is_text(data[start : ends[-1]]):
             starts = np.append(start, ends).tolist()
             for line, (first, end) in enumerate(pairwise(starts)):
-                foul[line] |= not _is_text(data[first:end])
-        odd = foul | (count(self.delimiter[0]) != self.width - 1)
+                invalid[line] |= not _is_text(data[first:end])
+        suspect = invalid | (count(self.delimiter[0]) != self.width - 1)
         if b'"' in data:
-            odd |= count(ord('"')) > 0
-        return odd | (np.diff(ends, prepend=start) > MOST_LINE), foul
+            suspect |= count(ord('"')) > 0
+        return suspect | (np.diff(ends, prepend=start) > MAX_LINE), invalid
 
-    def _mended(self, row: bytes) -> bytes:
-        """Write a row anew: its cells, as many as there ought to be, or nothing if it is blank."""
-        row = row.rstrip(b"\r\n")[:MOST_LINE]
+    def _repaired(self, row: bytes) -> bytes:
+        """Rewrite a row with as many cells as the header; return nothing if it is blank."""
+        row = row.rstrip(b"\r\n")[:MAX_LINE]
         if not row and self.width > 1:
             return b""
         cells = self._cells(row)[: self.width]
         cells += [None] * (self.width - len(cells))
         if b"\0" in row or not _is_text(row):
             cells = [c if c and b"\0" not in c and _is_text(c) else None for c in cells]
-        spelled = [b"" if c is None else b'"%s"' % c.replace(b'"', b'""') for c in cells]
-        return self.delimiter.join(spelled) + b"\n"
+        fields = [b"" if c is None else b'"%s"' % c.replace(b'"', b'""') for c in cells]
+        return self.delimiter.join(fields) + b"\n"
 
     def _cells(self, row: bytes) -> list[bytes | None]:
         cells: list[bytes | None] = []
         at = 0
         while True:
             if row[at : at + 1] == b'"':
-                found = self._cell.match(row, at)
-                if found is None:
+                match = self._cell.match(row, at)
+                if match is None:
                     return [*cells, None]
-                cells.append(None if found[2] else found[1].replace(b'""', b'"'))
-                at = found.end()
+                cells.append(None if match[2] else match[1].replace(b'""', b'"'))
+                at = match.end()
             else:
                 end = row.find(self.delimiter, at)
                 end = len(row) if end < 0 else end
@@ -264,10 +264,10 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def _line_ends(data: bytes, start: int) -> npt.NDArray[np.int64]:
-    """Give the position behind each line end."""
-    held = np.frombuffer(data, np.uint8)[start:]
-    feeds = held == 10
-    returns = held == 13
+    """Return the position after each line end."""
+    octets = np.frombuffer(data, np.uint8)[start:]
+    feeds = octets == ord("\n")
+    returns = octets == ord("\r")
     if returns.any():
         returns[:-1] &= ~feeds[1:]
         feeds = feeds | returns

@@ -1,4 +1,4 @@
-"""Which database of which PostgreSQL server a URL names."""
+"""Whether two URLs name the same database of a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from privsynth.table.places import Database
 __all__ = ["same_database"]
 
 PORT = "5432"
-THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
+LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 
 
 def same_database(one: Database, other: Database) -> bool:
-    """Say whether two URLs name one database: user, password and options make no difference."""
+    """Return whether two URLs name one database; user, password and options do not matter."""
     first, second = _address(one.address), _address(other.address)
     return first.name == second.name and bool(first.hosts & second.hosts)
 
@@ -28,7 +28,7 @@ class _Address:
 
 
 def _address(url: str) -> _Address:
-    """Read a URL as libpq does, environment included."""
+    """Parse a URL as libpq does, with its environment variables."""
     rest = url.partition("://")[2]
     rest, _, query = rest.partition("?")
     login, _, rest = rest.rpartition("@")
@@ -36,22 +36,22 @@ def _address(url: str) -> _Address:
     options = dict(parse_qsl(query, keep_blank_values=True))
     user = options.get("user") or unquote(login.partition(":")[0]) or os.environ.get("PGUSER", "")
     name = options.get("dbname") or unquote(name) or os.environ.get("PGDATABASE", "")
-    named = [_host(each) for each in authority.split(",")]
+    pairs = [_host(each) for each in authority.split(",")]
     hosts = (options.get("host") or options.get("hostaddr") or "").split(",")
     ports = (options.get("port") or "").split(",")
     if hosts == [""]:
-        hosts = [host or os.environ.get("PGHOST", "") for host, _ in named]
+        hosts = [host or os.environ.get("PGHOST", "") for host, _ in pairs]
     if ports == [""]:
-        ports = [port or os.environ.get("PGPORT", PORT) for _, port in named]
+        ports = [port or os.environ.get("PGPORT", PORT) for _, port in pairs]
     ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)
     return _Address(
-        frozenset((_folded(host), port) for host, port in zip(hosts, ports, strict=True)),
+        frozenset((_normalized(host), port) for host, port in zip(hosts, ports, strict=True)),
         name or user or getpass.getuser(),
     )
 
 
 def _host(text: str) -> tuple[str, str]:
-    """Take ``host:port`` or ``[address]:port`` apart."""
+    """Split ``host:port`` or ``[address]:port``."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
         return host, port.removeprefix(":")
@@ -59,7 +59,7 @@ def _host(text: str) -> tuple[str, str]:
     return unquote(host), port
 
 
-def _folded(host: str) -> str:
-    """Give every name of this machine, a folder of sockets included, as one."""
+def _normalized(host: str) -> str:
+    """Return an empty text for every name of this machine, including a folder of sockets."""
     host = host.lower().rstrip(".")
-    return "" if host in THIS_MACHINE or host.startswith(("/", "@")) else host
+    return "" if host in LOCAL_HOSTS or host.startswith(("/", "@")) else host

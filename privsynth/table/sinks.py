@@ -1,4 +1,4 @@
-"""The kinds of file that a table is written as, all streamed and the same bytes every time."""
+"""Streaming writers for each kind of file; the same rows always give the same bytes."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from privsynth.table import formulas
 from privsynth.table.delimited import DELIMITERS
 from privsynth.table.duck import connect
 from privsynth.table.spelling import over_values, speller
+from privsynth.table.sql import literal
+from privsynth.table.storage import decoded, value_type
 
 __all__ = ["Sink", "file_sink"]
 
-ROWS = 1 << 16
-LOOKED_AT = 1 << 14
-"""Rows from which it is told whether a column's values repeat."""
+ROWS_AT_ONCE = 1 << 16
+SAMPLE_ROWS = 1 << 14
+"""First rows that decide whether a column's values repeat."""
 
 
 class Sink(Protocol):
-    """Where rows go in the end."""
+    """A destination of rows."""
 
     def write(self, table: pa.Table) -> None:
-        """Add rows; a dictionary array may stand for a column that is stored without one."""
+        """Add rows; any column may be dictionary-encoded."""
         ...
 
     def finish(self) -> None:
-        """Write what closes a file of this kind."""
+        """Write the end of the file."""
         ...
 
     def abort(self) -> None:
-        """Give up what is not yet in the file."""
+        """Close without completing the file."""
         ...
 
 
@@ -46,10 +48,10 @@ def file_sink(
     schema: pa.Schema,
     formats: Mapping[str, str],
     *,
-    packed: bool = False,
+    gzipped: bool = False,
     escape: bool = True,
 ) -> Sink:
-    """Give the sink for a kind of file.
+    """Return the sink for a kind of file.
 
     Parameters
     ----------
@@ -58,46 +60,48 @@ def file_sink(
     kind : {"csv", "tsv", "jsonl", "parquet", "arrow"}
     schema : pyarrow.Schema
     formats : mapping of str to str
-    packed : bool
-        Whether text is gzipped.
+    gzipped : bool
+        Whether to gzip text.
     escape : bool
-        Whether cells and names that a spreadsheet would take for formulas get a ``'`` in CSV and
-        TSV; see `formulas`.
+        Whether to put a ``'`` before cells and names of CSV and TSV that a spreadsheet would run
+        as formulas; see `formulas`.
     """
     if kind == "parquet":
         return _Parquet(handle, schema)
     if kind == "arrow":
         return _Arrow(handle, schema)
     if kind == "jsonl":
-        return _Lines(handle, packed, b"", _json_lines(schema, formats))
+        return _Lines(handle, gzipped, b"", _json_lines(schema, formats))
     delimiter = "\t" if kind == "tsv" else ","
     names = formulas.escape_names(schema.names) if escape else schema.names
-    header = delimiter.join(map(_quoted, names)) + "\n"
-    return _Lines(handle, packed, header.encode(), _rows(schema, formats, delimiter, escape))
+    header = delimiter.join(map(_quoted_name, names)) + "\n"
+    return _Lines(
+        handle, gzipped, header.encode(), _delimited_lines(schema, formats, delimiter, escape)
+    )
 
 
 class _Lines:
-    """Text, a line a row."""
+    """A text file with one line for each row."""
 
     def __init__(
         self,
         handle: IO[bytes],
-        packed: bool,
+        gzipped: bool,
         header: bytes,
         lines: Callable[[pa.Table], pa.Array],
     ) -> None:
         self._handle = handle
-        # Neither a name nor a time in the gzip header: the same rows give the same bytes.
-        self._zip = gzip.GzipFile("", "wb", fileobj=handle, mtime=0) if packed else None
+        # A gzip header with a name or a time would change the bytes.
+        self._zip = gzip.GzipFile("", "wb", fileobj=handle, mtime=0) if gzipped else None
         self._out: Any = self._zip or handle
         self._lines = lines
         self._out.write(header)
 
     def write(self, table: pa.Table) -> None:
-        for start in range(0, table.num_rows, ROWS):
-            lines = self._lines(table.slice(start, ROWS))
-            whole = pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines)
-            self._out.write(pc.binary_join(whole, "\n")[0].as_buffer())
+        for start in range(0, table.num_rows, ROWS_AT_ONCE):
+            lines = self._lines(table.slice(start, ROWS_AT_ONCE))
+            as_list = pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines)
+            self._out.write(pc.binary_join(as_list, "\n")[0].as_buffer())
             self._out.write(b"\n")
 
     def finish(self) -> None:
@@ -111,7 +115,7 @@ class _Lines:
 
 
 class _Parquet:
-    """A Parquet file, each column encoded in the way that its first rows call for."""
+    """A Parquet file; the first rows decide how each column is encoded."""
 
     def __init__(self, handle: IO[bytes], schema: pa.Schema) -> None:
         self._handle = handle
@@ -135,18 +139,17 @@ class _Parquet:
 
 
 def _as_written(schema: pa.Schema) -> pa.Schema:
-    """Give the types that Arrow's writer is handed: dictionaries of text, which it need not hash.
+    """Return the types to pass to Arrow's writer: dictionaries only of text.
 
-    Any others it would spread out and then hash again.
+    The writer keeps these, but would decode any others and hash their values again.
     """
     return pa.schema(
-        (e.name, e.type if _coded_text(e.type) else getattr(e.type, "value_type", e.type))
-        for e in schema
+        (e.name, e.type if _coded_text(e.type) else value_type(e.type)) for e in schema
     )
 
 
 def _parquet_writer(handle: IO[bytes], first: pa.Table, schema: pa.Schema) -> pq.ParquetWriter:
-    """Open a writer for tables like the first; readers are told of `schema` alone."""
+    """Open a writer for tables like the first; the file declares only `schema` to readers."""
     coded = [e.name for e in first.schema if _coded_text(e.type)]
     alone = [e for e in first.schema if e.name not in coded and not _repeats(first[e.name])]
     floats = {e.name for e in alone if pa.types.is_floating(e.type)}
@@ -155,9 +158,9 @@ def _parquet_writer(handle: IO[bytes], first: pa.Table, schema: pa.Schema) -> pq
         first.schema,
         use_dictionary=[name for name in first.schema.names if name not in {e.name for e in alone}],
         column_encoding={e.name: "DELTA_BINARY_PACKED" for e in alone if _integral(e.type)},
-        # On floats that do not repeat Snappy gains little, and takes longer than all the rest.
+        # On floats that do not repeat, Snappy saves little and takes more time than the rest.
         compression={name: "none" if name in floats else "snappy" for name in first.schema.names},
-        # The least and greatest value of a column of codes take as long as the codes themselves.
+        # The minimum and maximum of a column of codes take as long as the codes themselves.
         write_statistics=[name for name in first.schema.names if name not in coded],
         store_schema=False,
     )
@@ -170,43 +173,43 @@ def _coded_text(kind: pa.DataType) -> bool:
 
 
 def _integral(kind: pa.DataType) -> bool:
-    """Say whether Parquet stores a type as integers."""
+    """Return whether Parquet stores a type as integers."""
     return bool(pa.types.is_integer(kind) or pa.types.is_temporal(kind))
 
 
 def _repeats(column: pa.ChunkedArray) -> bool:
-    """Say whether, among the first rows, a value comes twice on average."""
-    some = column.slice(0, LOOKED_AT)
-    return bool(2 * pc.count_distinct(some).as_py() <= len(some))
+    """Return whether values occur at least twice on average among the first rows."""
+    first = column.slice(0, SAMPLE_ROWS)
+    return bool(2 * pc.count_distinct(first).as_py() <= len(first))
 
 
 class _Arrow:
-    """An Arrow file; one with dictionaries is held to the end, since it has but one of each."""
+    """An Arrow file; one with dictionaries is buffered, since it may have only one of each."""
 
     def __init__(self, handle: IO[bytes], schema: pa.Schema) -> None:
         self._schema = schema
-        self._held: list[pa.Table] | None = (
+        self._buffered: list[pa.Table] | None = (
             [] if any(pa.types.is_dictionary(kind) for kind in schema.types) else None
         )
         self._writer = pa.ipc.new_file(handle, schema)
 
     def write(self, table: pa.Table) -> None:
         table = table.cast(self._schema)
-        if self._held is None:
+        if self._buffered is None:
             self._writer.write_table(table)
         else:
-            self._held.append(table)
+            self._buffered.append(table)
 
     def finish(self) -> None:
-        if self._held:
-            self._writer.write_table(pa.concat_tables(self._held).unify_dictionaries())
+        if self._buffered:
+            self._writer.write_table(pa.concat_tables(self._buffered).unify_dictionaries())
         self._writer.close()
 
     def abort(self) -> None:
         self._writer.close()
 
 
-def _rows(
+def _delimited_lines(
     schema: pa.Schema, formats: Mapping[str, str], delimiter: str, escape: bool
 ) -> Callable[[pa.Table], pa.Array]:
     spell = speller(schema, formats)
@@ -223,7 +226,7 @@ def _rows(
     def protect(values: pa.Array) -> pa.Array:
         return quote(formulas.escape(values) if escape else values)
 
-    kinds = [getattr(kind, "value_type", kind) for kind in schema.types]
+    kinds = [value_type(kind) for kind in schema.types]
     changes = [
         protect if pa.types.is_string(kind) else quote if pa.types.is_temporal(kind) else None
         for kind in kinds
@@ -244,8 +247,8 @@ def _rows(
     return lines
 
 
-def _quoted(name: str) -> str:
-    # A reader looks for any of the delimiters in the header.
+def _quoted_name(name: str) -> str:
+    # A reader detects the delimiter by looking for all of them in the header.
     if not re.search(f'[{re.escape(DELIMITERS)}"\\r\\n]', name):
         return name
     return '"' + name.replace('"', '""') + '"'
@@ -254,20 +257,17 @@ def _quoted(name: str) -> str:
 def _json_lines(schema: pa.Schema, formats: Mapping[str, str]) -> Callable[[pa.Table], pa.Array]:
     spell = speller(schema, formats, only_times=True)
     con = connect(ordered=True)
-    pairs = ", ".join(
-        "'" + name.replace("'", "''") + f"', c{i}" for i, name in enumerate(schema.names)
-    )
+    pairs = ", ".join(f"{literal(name)}, c{i}" for i, name in enumerate(schema.names))
 
     def lines(table: pa.Table) -> pa.Array:
-        plain = spell(table)
-        for i, column in enumerate(plain.columns):
-            kind = column.type
-            if pa.types.is_dictionary(kind):
-                plain = plain.set_column(i, f"c{i}", column.cast(kind.value_type))
-            elif pa.types.is_float32(kind):
-                # By way of its shortest digits, or 0.1 would become 0.10000000149011612.
-                plain = plain.set_column(i, f"c{i}", column.cast(pa.string()).cast(pa.float64()))
-        rows = con.from_arrow(plain).project(f"CAST(json_object({pairs}) AS VARCHAR) AS line")
+        values = spell(table)
+        for i, column in enumerate(values.columns):
+            if pa.types.is_dictionary(column.type):
+                values = values.set_column(i, f"c{i}", decoded(column))
+            elif pa.types.is_float32(column.type):
+                # Through its shortest digits, or 0.1 would become 0.10000000149011612.
+                values = values.set_column(i, f"c{i}", column.cast(pa.string()).cast(pa.float64()))
+        rows = con.from_arrow(values).project(f"CAST(json_object({pairs}) AS VARCHAR) AS line")
         return rows.to_arrow_table()["line"].combine_chunks().cast(pa.string())
 
     return lines

@@ -1,10 +1,10 @@
-r"""How text spells typed values, both ways.
+r"""How text spells typed values: detecting types, reading and writing them.
 
-A column of text is given a type only where every value survives the way from text to the type
-and back: ``00123`` stays text, and so does an integer beyond 64 bits. A boolean, date or time
-keeps its spelling as a format, by which it is written again. Formats are `strftime` patterns
-with, as in DuckDB, ``%-d`` for a day without a leading zero, ``%g`` for milliseconds and ``%n``
-for nanoseconds; ``%:z`` is an offset such as ``+02:00``.
+A column of text gets a type only if every value survives the conversion to the type and back:
+``00123`` stays text, and so does an integer beyond 64 bits. The spelling of booleans, dates and
+times is kept as a format, in which they are written again. Formats are `strftime` patterns with,
+as in DuckDB, ``%-d`` for a day without a leading zero, ``%g`` for milliseconds and ``%n`` for
+nanoseconds; ``%:z`` is an offset such as ``+02:00``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 
 from privsynth.errors import warn
 from privsynth.table.duck import connect
+from privsynth.table.sql import literal
+from privsynth.table.storage import decoded, value_type
 
 __all__ = [
     "Spelling",
@@ -35,13 +37,14 @@ __all__ = [
 NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 BOOLEANS = ("True/False", "true/false", "TRUE/FALSE")
 EXACT = 2**53
-TOGETHER = 256
-"""Columns asked of in one query: the time that DuckDB takes to plan it grows with their square."""
-TOGETHER_AGAIN = 1024
-"""The same where each query reads a file again."""
+"""Integers up to this size are exact as floats."""
+COLUMNS_AT_ONCE = 256
+"""Maximum columns of one query: DuckDB's planning time grows with their square."""
+COLUMNS_AT_ONCE_IN_FILES = 1024
+"""Maximum columns of one query if each query reads a file again."""
 
 Texts = Callable[[], "pa.Table | pa.RecordBatchReader"]
-"""Gives columns of text named c0, c1, ... from their start."""
+"""Returns columns of text named c0, c1, ... from their first row."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,17 @@ class Spelling:
     ----------
     dtype : pyarrow.DataType
     test : str
-        SQL that is true of a text ``@`` spelled so.
+        SQL condition that a text ``@`` has this spelling.
     value : str
-        SQL that reads it.
+        SQL expression that converts the text.
     format : str, optional
-        How it is written again.
+        The format in which the value is written again.
     order : str
-        The order of day and month, where another order could be meant.
+        The order of day and month, if the other order is possible too.
     zone : str
-        SQL of the offset from UTC in the text, where it has one.
+        SQL expression for the text's offset from UTC, if it has one.
     mixed : bool
-        Whether the texts have several offsets, so that they are told in UTC.
+        Whether the texts have several offsets, so that they are converted to UTC.
     """
 
     dtype: pa.DataType
@@ -77,43 +80,43 @@ class Spelling:
 def detect(
     texts: Texts, columns: Iterable[int], *, only_times: bool = False, comma: bool = False
 ) -> dict[int, Spelling]:
-    """Find how each column of text spells a type; columns that stay text are left out.
+    """Detect how each column of text spells a type; columns that stay text are left out.
 
     Parameters
     ----------
     texts : callable
-        Gives the columns, named ``c0``, ``c1``, ..., as often as asked.
+        Returns the columns, named ``c0``, ``c1``, ..., each time it is called.
     columns : iterable of int
-        Those to look at.
+        The columns to examine.
     only_times : bool
-        Look for dates and times alone, in a format that has numbers and booleans of its own.
+        Detect only dates and times, for a file format that has numbers and booleans.
     comma : bool
-        Take ``1.234,5`` for a number, where no number is spelled otherwise.
+        Accept ``1.234,5`` as a number, in a column whose values are not all like ``1234.5``.
     """
-    wanted = list(columns)
-    if not wanted:
+    positions = list(columns)
+    if not positions:
         return {}
-    examples = _aggregate(texts, {i: {"least": f"min(c{i})"} for i in wanted})
+    examples = _aggregate(texts, {i: {"minimum": f"min(c{i})"} for i in positions})
     rounds = {
         i: _times(example) if only_times else _candidates(example, comma)
-        for i in wanted
-        if (example := examples[i]["least"]) is not None
+        for i in positions
+        if (example := examples[i]["minimum"]) is not None
     }
     chosen = {}
-    while rounds := {i: left for i, left in rounds.items() if left and i not in chosen}:
-        now = {i: left.pop(0) for i, left in rounds.items()}
+    while rounds := {i: rest for i, rest in rounds.items() if rest and i not in chosen}:
+        candidates = {i: rest.pop(0) for i, rest in rounds.items()}
         questions = {
             i: {
                 (k, what): sql.replace("@", f"c{i}")
                 for k, spelling in enumerate(spellings)
                 for what, sql in _questions(spelling).items()
             }
-            for i, spellings in now.items()
+            for i, spellings in candidates.items()
         }
         answers = _aggregate(texts, questions)
-        for i, spellings in now.items():
+        for i, spellings in candidates.items():
             passed = [k for k in range(len(spellings)) if answers[i][k, "passes"]]
-            # Where day and month could change places, nobody can tell which is which.
+            # If both orders of day and month fit, the column stays text.
             if passed and len({spellings[k].order for k in passed}) == 1:
                 k = passed[0]
                 zones = {answers[i].get((k, what)) for what in ("first zone", "last zone")}
@@ -124,49 +127,49 @@ def detect(
 def typed(
     texts: pa.Table | pa.RecordBatchReader, columns: list[int], spellings: Mapping[int, Spelling]
 ) -> pa.RecordBatchReader:
-    """Read columns of text as their types; times with a zone come in UTC, to be cast."""
+    """Convert columns of text to their types; times with a zone are in UTC, and yet to be cast."""
     values = [
         f"{spellings[i].value.replace('@', f'c{i}') if i in spellings else f'c{i}'} AS c{i}"
         for i in columns
     ]
-    relation = connect(ordered=True).from_arrow(_known(texts, spellings))
+    relation = connect(ordered=True).from_arrow(_with_nulls(texts, spellings))
     return relation.project(", ".join(values)).to_arrow_reader(1 << 16)
 
 
 def _questions(spelling: Spelling) -> dict[str, str]:
-    asked = {"passes": f"bool_and(coalesce({spelling.test}, false) OR @ IS NULL)"}
+    questions = {"passes": f"bool_and(coalesce({spelling.test}, false) OR @ IS NULL)"}
     if spelling.zone:
-        asked |= {"first zone": f"min({spelling.zone})", "last zone": f"max({spelling.zone})"}
-    return asked
+        questions |= {"first zone": f"min({spelling.zone})", "last zone": f"max({spelling.zone})"}
+    return questions
 
 
 def _aggregate(
     texts: Texts, questions: Mapping[int, Mapping[Any, str]]
 ) -> dict[int, dict[Any, Any]]:
-    """Answer each column's questions, which are SQL."""
+    """Evaluate SQL aggregates for each column."""
     answers: dict[int, dict[Any, Any]] = {}
     columns = list(questions)
     while columns:
         rows = texts()
-        width = TOGETHER if isinstance(rows, pa.Table) else TOGETHER_AGAIN
+        width = COLUMNS_AT_ONCE if isinstance(rows, pa.Table) else COLUMNS_AT_ONCE_IN_FILES
         some, columns = columns[:width], columns[width:]
         if isinstance(rows, pa.Table):
             rows = rows.select([f"c{i}" for i in some])
-        relation = connect().from_arrow(_known(rows, set(some)))
-        asked = [sql for i in some for sql in questions[i].values()]
-        (row,) = relation.aggregate(", ".join(asked)).fetchall()
-        found = iter(row)
-        answers |= {i: dict(zip(questions[i], found, strict=False)) for i in some}
+        relation = connect().from_arrow(_with_nulls(rows, set(some)))
+        aggregates = [sql for i in some for sql in questions[i].values()]
+        (row,) = relation.aggregate(", ".join(aggregates)).fetchall()
+        values = iter(row)
+        answers |= {i: dict(zip(questions[i], values, strict=False)) for i in some}
     return answers
 
 
-def _known(
+def _with_nulls(
     texts: pa.Table | pa.RecordBatchReader, columns: Collection[int]
 ) -> pa.RecordBatchReader:
-    """Trim some of the columns, and take what stands for a missing value there as null."""
+    """Trim some columns, and replace their texts for missing values by null."""
     missing = pa.array(NULLS)
 
-    def known(name: str, column: pa.Array) -> pa.Array:
+    def with_nulls(name: str, column: pa.Array) -> pa.Array:
         if int(name[1:]) not in columns:
             return column
         column = pc.ascii_trim(column, " ")
@@ -175,7 +178,7 @@ def _known(
     reader = texts.to_reader() if isinstance(texts, pa.Table) else texts
     batches = (
         pa.RecordBatch.from_arrays(
-            [known(*item) for item in zip(batch.schema.names, batch.columns, strict=True)],
+            [with_nulls(*item) for item in zip(batch.schema.names, batch.columns, strict=True)],
             schema=reader.schema,
         )
         for batch in reader
@@ -184,9 +187,9 @@ def _known(
 
 
 def _candidates(example: str, comma: bool) -> list[list[Spelling]]:
-    """Give the ways in which one value of a column could be spelled.
+    """Return the possible spellings of one value of a column.
 
-    They come in rounds: a later one is tried where no spelling of those before it fits.
+    They form rounds: a round is tried only if no spelling of the rounds before it fits.
     """
     for form in BOOLEANS:
         true, false = form.split("/")
@@ -207,7 +210,7 @@ _FLOAT = Spelling(
     pa.float64(),
     r"((regexp_full_match(@, '[+-]?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][+-]?\d+)?')"
     " AND isfinite(TRY_CAST(@ AS DOUBLE))"
-    # A whole number counts as a float only while a float holds it exactly, and without a plus.
+    # A whole number is a float only if a float represents it exactly and it has no plus sign.
     f" AND ((abs(TRY_CAST(@ AS DOUBLE)) < {EXACT} AND NOT starts_with(@, '+'))"
     " OR regexp_matches(@, '[.eE]')))"
     " OR regexp_full_match(@, '[+-]?(?i:inf|infinity)'))",
@@ -258,18 +261,18 @@ def _iso_times(match: re.Match[str]) -> list[list[Spelling]]:
         zone = next((z for z in _ZONES if re.fullmatch(z[0], match["zone"])), _ANY_ZONE)
     digits = re.sub(r"\d", "0", (match["seconds"] or "")[3:])
     fraction = _FRACTIONS.get(digits, _ANY_FRACTION)
-    found = [[_iso_time(stem, fraction, zone)]]
+    rounds = [[_iso_time(stem, fraction, zone)]]
     if match["seconds"]:
-        found.append([_iso_time(stem, _ANY_FRACTION, zone)])
+        rounds.append([_iso_time(stem, _ANY_FRACTION, zone)])
     if match["zone"]:
-        found.append([_iso_time(stem, _ANY_FRACTION if match["seconds"] else ("", ""), _ANY_ZONE)])
+        rounds.append([_iso_time(stem, _ANY_FRACTION if match["seconds"] else ("", ""), _ANY_ZONE)])
     elif match["seconds"]:
-        found.append([_iso_time(stem, _NANOSECONDS, zone)])
-    return found
+        rounds.append([_iso_time(stem, _NANOSECONDS, zone)])
+    return rounds
 
 
 def _iso_time(*parts: tuple[str, str]) -> Spelling:
-    """Join the parts of a time, each a regular expression and a format."""
+    """Return the spelling of a time from its parts, each a regular expression and a format."""
     zoned, fine = bool(parts[-1][0]), _NANOSECONDS in parts
     sql = "TIMESTAMPTZ" if zoned else "TIMESTAMP_NS" if fine else "TIMESTAMP"
     value = f"TRY_CAST(@ AS {sql})"
@@ -284,7 +287,7 @@ def _iso_time(*parts: tuple[str, str]) -> Spelling:
 
 
 def _has_year(value: str) -> str:
-    """Return SQL that is true of a time in the years 1 to 9999, which Python can hold."""
+    """Return an SQL condition that a time is in the years 1 to 9999, the range of Python."""
     return f"epoch_us({value}) BETWEEN {_YEARS[0]} AND {_YEARS[1]}"
 
 
@@ -302,19 +305,19 @@ def _other_times(match: re.Match[str]) -> list[Spelling]:
         hour, half = ("I", " %p") if match["half"] else ("H", "")
         seconds = ":%S" if match["seconds"] else ""
         times = [f"{match['sep']}%{pad}{hour}:%M{seconds}{half}" for pad in ("", "-")]
-    found = []
+    spellings = []
     for date, order in dates:
         for time in times:
-            read, form = f"TRY_STRPTIME(@, '{date}{time}')", date + time
+            parsed, form = f"TRY_STRPTIME(@, '{date}{time}')", date + time
             dtype = pa.timestamp("us") if time else pa.date32()
-            value = read if time else f"CAST({read} AS DATE)"
-            test = f"strftime({read}, '{form}') = @ AND {_has_year(read)}"
-            found.append(Spelling(dtype, test, value, form, order))
-    return found
+            value = parsed if time else f"CAST({parsed} AS DATE)"
+            test = f"strftime({parsed}, '{form}') = @ AND {_has_year(parsed)}"
+            spellings.append(Spelling(dtype, test, value, form, order))
+    return spellings
 
 
 def _in_zone(spelling: Spelling, zones: set[str | None]) -> Spelling:
-    """Keep an offset that all values share; others are told by UTC."""
+    """Add an offset that all values share; values with several offsets stay in UTC."""
     if spelling.zone and len(zones) > 1:
         return replace(spelling, mixed=True)
     zone = zones.pop()
@@ -328,7 +331,7 @@ def _in_zone(spelling: Spelling, zones: set[str | None]) -> Spelling:
 
 
 def warn_of_zones(column: str) -> None:
-    """Warn of a column whose times have several offsets from UTC."""
+    """Warn that the times of a column have several offsets from UTC."""
     warn(
         f"column {column!r}: its times have several offsets from UTC; they are read, modelled and "
         "written in UTC"
@@ -338,36 +341,36 @@ def warn_of_zones(column: str) -> None:
 def speller(
     schema: pa.Schema, formats: Mapping[str, str], *, only_times: bool = False
 ) -> Callable[[pa.Table], pa.Table]:
-    """Give a function that turns a table of `schema` into text, nulls kept.
+    """Return a function that converts a table of `schema` to text; nulls stay null.
 
     Parameters
     ----------
     schema : pyarrow.Schema
     formats : mapping of str to str
-        How columns are spelled; the others as ISO 8601, ``True/False``, and the shortest
-        digits that give the same float.
+        The spelling of some columns; others are spelled in ISO 8601, as ``True/False``, and with
+        the fewest digits that give the same float.
     only_times : bool
-        Spell dates and times alone; other types stay as they are.
+        Spell only dates and times; other types stay unchanged.
 
     Returns
     -------
     callable
-        From a table to a table whose columns are named ``c0``, ``c1``, ...; what comes as a
-        dictionary array is given as one, whatever `schema` says.
+        From a table to a table whose columns are named ``c0``, ``c1``, ...; a dictionary array
+        stays one, whatever `schema` says.
     """
-    values = [_values_of(entry.type) for entry in schema]
+    values = [value_type(entry.type) for entry in schema]
     temporal = [pa.types.is_temporal(kind) for kind in values]
     con: Any = connect(ordered=True) if any(temporal) else None
 
-    def clock(values: pa.Array, written: str) -> pa.Array:
-        spelled = con.from_arrow(pa.table({"c": _local(values)})).project(f"{written} AS c")
+    def spell_times(values: pa.Array, sql: str) -> pa.Array:
+        spelled = con.from_arrow(pa.table({"c": _local(values)})).project(f"{sql} AS c")
         return spelled.to_arrow_table()["c"].combine_chunks().cast(pa.string())
 
     def change(i: int) -> Callable[[pa.Array], pa.Array]:
         form = formats.get(schema.field(i).name)
         if temporal[i]:
-            return partial(clock, written=_written(values[i], form).replace("@", "c"))
-        return (lambda array: array) if only_times else partial(_plain, form=form)
+            return partial(spell_times, sql=_format_sql(values[i], form).replace("@", "c"))
+        return (lambda array: array) if only_times else partial(_spell_others, form=form)
 
     changes = [change(i) for i in range(len(schema))]
 
@@ -380,11 +383,9 @@ def speller(
 
 @lru_cache(maxsize=256)
 def is_pattern(form: str) -> bool:
-    """Return whether dates and times can be written, and read, by a `strftime` pattern."""
-    writes = (
-        f"strftime(TIMESTAMP '2024-01-31 01:02:03', {_literal(_without_offset(form, '+00:00'))})"
-    )
-    reads = f"TRY_STRPTIME('-', {_literal(form)})" if "z" not in form else "NULL"
+    """Return whether dates and times can be written and read with a `strftime` pattern."""
+    writes = f"strftime(TIMESTAMP '2024-01-31 01:02:03', {literal(_with_offset(form, '+00:00'))})"
+    reads = f"TRY_STRPTIME('-', {literal(form)})" if "z" not in form else "NULL"
     try:
         with connect() as con:
             con.sql(f"SELECT {writes}, {reads}").fetchall()
@@ -394,27 +395,23 @@ def is_pattern(form: str) -> bool:
 
 
 def over_values(column: pa.ChunkedArray, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
-    """Change the values of a column; in a dictionary array those of the dictionary alone.
+    """Change the values of a column; in a dictionary array, change only the dictionary.
 
     Parameters
     ----------
     column : pyarrow.ChunkedArray
     change : callable
-        From an array to another of the same length.
+        From an array to another array of the same length.
     """
     array = column.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         return change(array)
     if len(array.dictionary) > len(array):
-        return change(array.cast(array.type.value_type))
+        return change(decoded(array))
     return pa.DictionaryArray.from_arrays(array.indices, change(array.dictionary))
 
 
-def _values_of(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _plain(values: pa.Array, form: str | None) -> pa.Array:
+def _spell_others(values: pa.Array, form: str | None) -> pa.Array:
     kind = values.type
     if pa.types.is_boolean(kind):
         true, false = (form if form in BOOLEANS else BOOLEANS[0]).split("/")
@@ -423,13 +420,13 @@ def _plain(values: pa.Array, form: str | None) -> pa.Array:
         text = values.cast(pa.string())
         if not pc.any(pc.equal(values, pc.floor(values))).as_py():
             return text
-        # Without its point a whole float would be read again as an integer.
+        # Without a point, a whole float would be read again as an integer.
         return pc.replace_substring_regex(text, r"^(-?[0-9]+)$", r"\1.0")
     return values.cast(pa.string())
 
 
 def _offset(zone: str | None) -> int:
-    """Give a fixed offset in minutes; a zone with a name is written in UTC."""
+    """Return a fixed offset in minutes; 0 for a named zone, whose times are written in UTC."""
     match = re.fullmatch(r"([+-])(\d\d):?(\d\d)", zone or "")
     if match is None:
         return 0
@@ -437,7 +434,7 @@ def _offset(zone: str | None) -> int:
 
 
 def _local(values: pa.Array) -> pa.Array:
-    """Give what a clock on the wall of the column's offset shows."""
+    """Return times in local time, that is in the column's offset, without a zone."""
     kind = values.type
     if not pa.types.is_timestamp(kind):
         return values
@@ -447,13 +444,13 @@ def _local(values: pa.Array) -> pa.Array:
     return pc.add(clock, pa.scalar(minutes * 60 * 10**6, pa.duration("us"))) if minutes else clock
 
 
-def _written(kind: pa.DataType, form: str | None) -> str:
+def _format_sql(kind: pa.DataType, form: str | None) -> str:
     if not pa.types.is_timestamp(kind):
-        return f"strftime(@, {_literal(form or '%Y-%m-%d')})"
+        return f"strftime(@, {literal(form or '%Y-%m-%d')})"
     minutes = _offset(kind.tz)
     hours = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
     if form is not None:
-        return f"strftime(@, {_literal(_without_offset(form, hours))})"
+        return f"strftime(@, {literal(_with_offset(form, hours))})"
     zone = "" if kind.tz is None else hours if minutes else "Z"
     whole, digits = "%Y-%m-%d %H:%M:%S", ".%n" if kind.unit == "ns" else ".%f"
     return (
@@ -462,10 +459,6 @@ def _written(kind: pa.DataType, form: str | None) -> str:
     )
 
 
-def _without_offset(form: str, hours: str) -> str:
-    """Write an offset such as ``+02:00`` into a pattern."""
+def _with_offset(form: str, hours: str) -> str:
+    """Insert an offset such as ``+02:00`` into a pattern."""
     return form.replace("%:z", hours).replace("%z", hours.replace(":", ""))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

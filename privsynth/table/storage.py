@@ -1,9 +1,10 @@
-"""The types in which values are stored, and the frames that hold them."""
+"""Storage types: their names, casting columns to them, and converting tables to frames."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,34 @@ from privsynth.table.limits import COLUMNS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FRAMES", "arrow_type", "clean", "storage_schema", "to_frame"]
+__all__ = [
+    "FRAMES",
+    "PER_DAY",
+    "YEARS",
+    "arrow_type",
+    "check_names",
+    "clean",
+    "clean_batches",
+    "decoded",
+    "is_text",
+    "null_where_not",
+    "storage_schema",
+    "subschema",
+    "to_frame",
+    "value_type",
+]
 
 FRAMES = ("pandas", "polars", "arrow")
-SHOWN = 60
-"""The most characters of an unknown type that a message repeats."""
+MAX_SHOWN = 60
+"""Maximum characters of an unknown type that a message repeats."""
 
-MOST_DIGITS = 38
-"""The most digits of a decimal: those that 128 bits hold."""
+MAX_DIGITS = 38
+"""Maximum digits of a decimal, which 128 bits can hold."""
 
-_DAYS = (-719_162, 2_932_897)
-"""The days from 1970 to the first of year 1, and to that of year 10000."""
-_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-"""How many units make a day."""
+YEARS = (-719_162, 2_932_896)
+"""The first day of year 1 and the last day of year 9999, counted from 1970-01-01."""
+PER_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+"""Units per day."""
 _TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
 _OFFSET = re.compile(r"([+-]\d\d):?(\d\d)?")
 _DECIMAL = re.compile(r"decimal(128|256)\((\d+), (-?\d+)\)")
@@ -34,12 +50,12 @@ _DICTIONARY = re.compile(r"dictionary<values=(.+), indices=int32, ordered=([01])
 
 @lru_cache(maxsize=256)
 def arrow_type(dtype: str) -> pa.DataType:
-    """Give the Arrow type that ``str`` spelled as `dtype`.
+    """Return the Arrow type whose ``str`` is `dtype`.
 
     Raises
     ------
     SchemaError
-        It is no type that a `Table` yields.
+        It is not a type that a `Table` yields.
     """
     import pyarrow as pa
 
@@ -59,23 +75,25 @@ def arrow_type(dtype: str) -> pa.DataType:
     except (ValueError, OverflowError):
         pass
     names = [*plain, "timestamp[us]", "timestamp[us, tz=UTC]", "decimal128(10, 2)"]
-    raise SchemaError(f"unknown dtype {dtype[:SHOWN]!r}{did_you_mean(dtype[:SHOWN], names)}")
+    raise SchemaError(
+        f"unknown dtype {dtype[:MAX_SHOWN]!r}{did_you_mean(dtype[:MAX_SHOWN], names)}"
+    )
 
 
 def storage_schema(schema: pa.Schema, name: str) -> pa.Schema:
-    """Give the schema that a table stores what `schema` holds in.
+    """Return the schema in which a table stores the columns of `schema`.
 
     Parameters
     ----------
     schema : pyarrow.Schema
-        As a file or a frame gives it.
+        The schema of a file or frame.
     name : str
-        What messages call the table.
+        The name of the table in messages.
 
     Raises
     ------
     DataError
-        There are no columns, two of one name or one without, or a type that is no plain value.
+        There are no columns, a name is blank or repeated, or a type is not one of plain values.
     """
     import pyarrow as pa
 
@@ -84,9 +102,9 @@ def storage_schema(schema: pa.Schema, name: str) -> pa.Schema:
 
 
 def check_names(names: list[str], name: str) -> None:
-    """Refuse a table without columns, and names that are blank or come twice."""
+    """Refuse a table with no or too many columns, and names that are blank or repeated."""
     if not names:
-        raise DataError(f"{name}: has no columns; at least one is wanted")
+        raise DataError(f"{name}: has no columns; expected at least one")
     if len(names) > COLUMNS:
         raise DataError(
             f"{name}: has {len(names)} columns; expected {COLUMNS} at most; leave some out"
@@ -115,27 +133,27 @@ def clean(
 ) -> pa.RecordBatch:
     """Validate a batch, or a table, and cast it to its storage types; NaN becomes null.
 
-    Nothing may be computed on a batch of a file or of a caller before: Arrow's kernels trust
-    offsets and codes, and end in a signal where these are wrong. A dictionary array of text stays
-    one, though text is stored without.
+    Nothing may be computed on a batch of a file or of a caller before this: Arrow's kernels trust
+    offsets and codes, and crash the process if these are wrong. A dictionary array of text stays
+    one, although text is stored without a dictionary.
 
     Parameters
     ----------
     batch : pyarrow.RecordBatch or pyarrow.Table
     schema : pyarrow.Schema
-        As `storage_schema` gives it, for some or all columns.
+        Some or all columns of a `storage_schema`.
     name : str
-        What messages call the table.
+        The name of the table in messages.
     first_row : int
-        The number of the first row, for messages.
+        The number of the first row in messages.
     total : bool
-        Take text that is not UTF-8, and a time outside the years 1 to 9999, as missing, instead
+        Treat text that is not UTF-8, and a time outside the years 1 to 9999, as missing instead
         of refusing it.
 
     Raises
     ------
     DataError
-        A column is damaged, or holds a time outside the years 1 to 9999.
+        A column is damaged, or contains a time outside the years 1 to 9999.
     """
     columns = []
     for entry in schema:
@@ -146,8 +164,48 @@ def clean(
     return type(batch).from_arrays(columns, names=schema.names)
 
 
+def clean_batches(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, name: str, *, total: bool
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a scan, each cleaned, rows numbered from 1; see `clean`."""
+    row = 1
+    for batch in batches:
+        yield clean(batch, schema, name, first_row=row, total=total)
+        row += batch.num_rows
+
+
+def subschema(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    """Return the schema of some columns, in the given order."""
+    import pyarrow as pa
+
+    return pa.schema([schema.field(column) for column in columns])
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column's values, whether or not they are dictionary-encoded."""
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def decoded(column: Any) -> Any:
+    """Return an array without its dictionary."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a type is one of Arrow's three types of text."""
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
 def to_frame(table: pa.Table, frame: str) -> Any:
-    """Turn an Arrow table into the caller's kind of frame.
+    """Convert an Arrow table to the caller's kind of frame.
 
     Parameters
     ----------
@@ -157,9 +215,9 @@ def to_frame(table: pa.Table, frame: str) -> Any:
     Returns
     -------
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
-        In pandas, integer and boolean columns with nulls are of the nullable types
-        (``Int64``, ``boolean``), so that no integer loses digits. In polars, which knows no fixed
-        offset such as +02:00, times with one come in UTC.
+        In pandas, integer and boolean columns with nulls have the nullable types (``Int64``,
+        ``boolean``), so that no integer loses digits. In polars, which has no fixed offsets such
+        as +02:00, times with one are in UTC.
     """
     if frame == "arrow":
         return table
@@ -170,13 +228,13 @@ def to_frame(table: pa.Table, frame: str) -> Any:
     if frame == "pandas":
         import pandas as pd
 
-        columns = {name: _series(table[name]) for name in table.column_names}
+        columns = {name: _to_series(table[name]) for name in table.column_names}
         return pd.DataFrame(columns, copy=False)
     raise UsageError(f"unknown kind of frame {frame!r}{did_you_mean(frame, FRAMES)}")
 
 
 def _in_known_zones(schema: pa.Schema) -> pa.Schema:
-    """Return a schema whose times have UTC for a fixed offset."""
+    """Return a schema with UTC in place of fixed offsets."""
     import pyarrow as pa
 
     for i, entry in enumerate(schema):
@@ -201,19 +259,17 @@ def _storage_type(entry: pa.Field, name: str) -> pa.DataType:
     if types.is_dictionary(kind) and not types.is_dictionary(kind.value_type):
         values = _storage_type(pa.field(entry.name, kind.value_type), name)
         return pa.dictionary(pa.int32(), values, ordered=kind.ordered)
-    if types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind):
-        return pa.string()
-    if types.is_time(kind):
+    if is_text(kind) or types.is_null(kind) or types.is_time(kind):
         return pa.string()
     if types.is_date64(kind):
         return pa.date32()
     if types.is_float16(kind):
         return pa.float32()
-    if types.is_decimal(kind) and kind.precision <= MOST_DIGITS and kind.scale >= 0:
+    if types.is_decimal(kind) and kind.precision <= MAX_DIGITS and kind.scale >= 0:
         return pa.decimal128(kind.precision, kind.scale)
     if types.is_decimal(kind):
         raise DataError(
-            f"{name}, column {entry.name!r}: holds {kind}; expected decimals of {MOST_DIGITS} "
+            f"{name}, column {entry.name!r}: holds {kind}; expected decimals of {MAX_DIGITS} "
             "digits at most, and a scale of 0 or more; turn it into floats or text"
         )
     if types.is_timestamp(kind) and (offset := _OFFSET.fullmatch(kind.tz or "")):
@@ -225,16 +281,16 @@ def _storage_type(entry: pa.Field, name: str) -> pa.DataType:
         )
     if types.is_timestamp(kind) or kind in _plain_types():
         return kind
-    # The whole name of a nested type holds the names of its fields, which a row may decide.
+    # The full name of a nested type contains the names of its fields, which rows may decide.
     raise DataError(
-        f"{name}, column {entry.name!r}: holds {str(kind).partition('<')[0]}, which is no plain "
+        f"{name}, column {entry.name!r}: holds {str(kind).partition('<')[0]}, which is not a plain "
         "value; turn it into numbers or text, or leave it out"
     )
 
 
 @lru_cache
 def _is_zone(zone: str | None) -> bool:
-    """Say whether Arrow and pandas both know a time zone; None is none."""
+    """Return whether Arrow and pandas both know a time zone; None stands for no zone."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -250,17 +306,17 @@ def _is_zone(zone: str | None) -> bool:
 
 
 def _validated(column: Any, place: str, total: bool) -> Any:
-    """Check every offset, code and character of a column."""
+    """Return a column after checking its offsets, codes and characters."""
     import pyarrow as pa
 
     try:
         if total:
-            column = _readable(column)
+            column = _without_invalid_text(column)
         for part in getattr(column, "chunks", (column,)):
             part.validate()
             if pa.types.is_dictionary(part.type) and pa.types.is_temporal(part.type.value_type):
                 pa.DictionaryArray.from_arrays(part.indices, _ticks(part.dictionary))
-            # Arrow's full check refuses times that are no whole days, or beyond a day.
+            # Arrow's full check refuses dates that are not whole days, and times beyond a day.
             elif not pa.types.is_temporal(part.type):
                 part.validate(full=True)
     except (pa.ArrowException, UnicodeError):
@@ -271,25 +327,25 @@ def _validated(column: Any, place: str, total: bool) -> Any:
 
 
 def _within_range(column: Any, place: str, first_row: int, total: bool) -> Any:
-    """Refuse dates and times that have no text, or take them as missing."""
+    """Refuse dates and times that have no text, or treat them as missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = getattr(column.type, "value_type", column.type)
+    kind = value_type(column.type)
     if not pa.types.is_temporal(kind):
         return column
-    ticks = _ticks(_decoded(column))
-    a_day = _DAY[getattr(kind, "unit", "D" if pa.types.is_date32(kind) else "ms")]
-    days = (0, 1) if pa.types.is_time(kind) else _DAYS
+    ticks = _ticks(decoded(column))
+    per_day = PER_DAY[getattr(kind, "unit", "D" if pa.types.is_date32(kind) else "ms")]
+    first, last = (0, 0) if pa.types.is_time(kind) else YEARS
     if getattr(kind, "tz", None) not in (None, "", "UTC"):
-        days = (days[0] + 1, days[1] - 1)  # a zone moves a time by up to a day
-    low, high = max(days[0] * a_day, -(2**63)), min(days[1] * a_day - 1, 2**63 - 1)
-    seen = pc.min_max(ticks).as_py()
-    if seen["min"] is None or low <= seen["min"] <= seen["max"] <= high:
+        first, last = first + 1, last - 1  # a zone moves a time by up to a day
+    low, high = max(first * per_day, -(2**63)), min((last + 1) * per_day - 1, 2**63 - 1)
+    extremes = pc.min_max(ticks).as_py()
+    if extremes["min"] is None or low <= extremes["min"] <= extremes["max"] <= high:
         return column
     inside = pc.and_(pc.greater_equal(ticks, low), pc.less_equal(ticks, high))
     if total:
-        return _only(column, pc.fill_null(inside, False))
+        return null_where_not(pc.fill_null(inside, False), column)
     row = first_row + pc.index(inside, False).as_py()
     raise DataError(
         f"{place}, row {row}: holds a time outside the years 1 to 9999, or beyond its day; replace "
@@ -298,7 +354,7 @@ def _within_range(column: Any, place: str, first_row: int, total: bool) -> Any:
 
 
 def _ticks(column: Any) -> Any:
-    """Return dates and times as the integers that they are stored as."""
+    """Return the integers that store dates and times."""
     import pyarrow as pa
 
     return column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
@@ -308,23 +364,23 @@ def _clean_column(column: Any, kind: pa.DataType) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    value = getattr(kind, "value_type", kind)
-    if pa.types.is_date64(getattr(column.type, "value_type", column.type)):
-        # Arrow's cast fails on a time of day. Its day is the one before it, before 1970 too.
-        column = pc.floor_temporal(_decoded(column), unit="day").cast(value)
+    value = value_type(kind)
+    if pa.types.is_date64(value_type(column.type)):
+        # Arrow's cast fails on a time of day. Rounding down gives its day, also before 1970.
+        column = pc.floor_temporal(decoded(column), unit="day").cast(value)
         column = column.dictionary_encode() if pa.types.is_dictionary(kind) else column
     coded = pa.types.is_dictionary(column.type) and column.type.value_type == kind
     if column.type != kind and not coded:
         column = column.cast(kind)
     if pa.types.is_floating(value):
-        nan = pc.is_nan(_decoded(column))
+        nan = pc.is_nan(decoded(column))
         if pc.any(nan).as_py():
-            column = _only(column, pc.fill_null(pc.invert(nan), False))
+            column = null_where_not(pc.fill_null(pc.invert(nan), False), column)
     return column
 
 
-def _only(column: Any, kept: Any) -> Any:
-    """Make the other rows of a column null."""
+def null_where_not(kept: Any, column: Any) -> Any:
+    """Return a column with null in the rows that are not kept."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -336,25 +392,20 @@ def _only(column: Any, kept: Any) -> Any:
     return type(column).from_arrays(indices, column.dictionary, ordered=column.type.ordered)
 
 
-def _decoded(column: Any) -> Any:
-    """Return a column without its dictionary."""
-    import pyarrow as pa
-
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _readable(column: Any) -> Any:
-    """Take text that is not UTF-8 as missing."""
+def _without_invalid_text(column: Any) -> Any:
+    """Return a column with null in place of text that is not UTF-8."""
     import pyarrow as pa
 
     if isinstance(column, pa.ChunkedArray):
-        return pa.chunked_array([_readable(part) for part in column.chunks], column.type)
+        return pa.chunked_array(
+            [_without_invalid_text(part) for part in column.chunks], column.type
+        )
     kind = column.type
     if pa.types.is_dictionary(kind):
-        values = _readable(column.dictionary)
+        values = _without_invalid_text(column.dictionary)
         if values.null_count == column.dictionary.null_count:
             return column
-        checked = pa.DictionaryArray.from_arrays(column.indices, values)  # no code out of range
+        checked = pa.DictionaryArray.from_arrays(column.indices, values)  # checks the codes
         return checked.dictionary_decode().dictionary_encode().cast(kind)
     column.validate()
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -363,25 +414,25 @@ def _readable(column: Any) -> Any:
         column.validate(full=True)
     except pa.ArrowInvalid:
         raw = column.cast(pa.large_binary())
-        raw.validate(full=True)  # it is the characters alone that are at fault
-        return pa.array([_characters(value) for value in raw.to_pylist()], kind)
+        raw.validate(full=True)  # raises unless only the characters are invalid
+        return pa.array([_text_or_none(value) for value in raw.to_pylist()], kind)
     return column
 
 
-def _characters(value: bytes | None) -> str | None:
+def _text_or_none(value: bytes | None) -> str | None:
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
         return None
 
 
-def _series(column: pa.ChunkedArray) -> Any:
+def _to_series(column: pa.ChunkedArray) -> Any:
     import pandas as pd
     import pyarrow as pa
 
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _categories(column).to_pandas()
+        return _with_unique_values(column).to_pandas()
     if not column.null_count or not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         return column.to_pandas()
     names = {"bool": "boolean", "uint8": "UInt8", "uint16": "UInt16", "uint32": "UInt32"}
@@ -390,8 +441,8 @@ def _series(column: pa.ChunkedArray) -> Any:
     return column.to_pandas(types_mapper=lambda _: nullable)
 
 
-def _categories(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a coded column whose dictionary pandas takes: without null, NaN or a value twice."""
+def _with_unique_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a coded column whose dictionary has no null, NaN or repeats, as pandas needs."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -400,5 +451,5 @@ def _categories(column: pa.ChunkedArray) -> pa.ChunkedArray:
         if pa.types.is_floating(levels.type):
             levels = pc.if_else(pc.is_nan(levels), None, levels)
         if levels.null_count or pc.count_distinct(levels).as_py() < len(levels):
-            return _decoded(column).dictionary_encode()
+            return decoded(column).dictionary_encode()
     return column

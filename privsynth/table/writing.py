@@ -1,4 +1,4 @@
-"""Write a table, wherever it shall lie: under a temporary name beside it, then renamed."""
+"""Writing a table to a file, database or standard output; files are replaced atomically."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["Writer", "check_output", "open_writer", "write"]
 
 
 class Writer:
-    """Writes tables one after another; made by `open_writer`, used in a ``with`` statement.
+    """Writes tables one after another; returned by `open_writer`, used in a ``with`` statement.
 
-    On a clean exit the output is put in its place; on an error, Ctrl-C included, what was
-    there before stays and nothing else is left.
+    A clean exit moves the output to its place. After an error or Ctrl-C, the old output is
+    unchanged and nothing else is left.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Writer:
         self._schema = schema
         self._formats = formats
         self._escape = escape
-        self._leave = ExitStack()
+        self._exit_stack = ExitStack()
         self._sink: Sink
 
     def __enter__(self) -> Self:
@@ -54,18 +54,18 @@ class Writer:
                 return self
             kind = kind_of(self._name)
             try:
-                temporary = self._leave.enter_context(replacing(Path(self._name).resolve()))
-                handle = self._leave.enter_context(temporary.open("wb"))
+                temporary = self._exit_stack.enter_context(replacing(Path(self._name).resolve()))
+                handle = self._exit_stack.enter_context(temporary.open("wb"))
                 self._sink = file_sink(
                     handle,
                     kind,
                     self._schema,
                     self._formats,
-                    packed=_packed(self._name),
+                    gzipped=self._name.lower().endswith(".gz"),
                     escape=self._escape,
                 )
             except BaseException:
-                self._leave.__exit__(*sys.exc_info())
+                self._exit_stack.__exit__(*sys.exc_info())
                 raise
         return self
 
@@ -94,17 +94,17 @@ class Writer:
         trace: TracebackType | None,
     ) -> None:
         if kind is not None:
-            with suppress(Exception):  # the error that brought us here is the one to tell
+            with suppress(Exception):  # the first error is the one to report
                 self._sink.abort()
-            self._leave.__exit__(kind, error, trace)
+            self._exit_stack.__exit__(kind, error, trace)
             return
         with storing(self._name):
             try:
                 self._sink.finish()
             except BaseException:
-                self._leave.__exit__(*sys.exc_info())
+                self._exit_stack.__exit__(*sys.exc_info())
                 raise
-            self._leave.close()
+            self._exit_stack.close()
 
 
 def open_writer(
@@ -119,19 +119,19 @@ def open_writer(
     Parameters
     ----------
     out : str or Path
-        The suffix says which kind of file: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` (each
+        Its suffix decides the kind of file: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` (each
         also with ``.gz``), ``.parquet``, ``.feather``, ``.arrow`` or ``.ipc``.
     schema : pyarrow.Schema
     formats : mapping of str to str
-        How text files spell booleans, dates and times, by column.
+        How booleans, dates and times are spelled in text files, by column.
     escape : bool
-        Put a ``'`` before text cells and column names of CSV and TSV that a spreadsheet would take
-        for formulas; `read` removes it again.
+        Put a ``'`` before text cells and column names of CSV and TSV that a spreadsheet would run
+        as formulas; `read` removes it again.
 
     Returns
     -------
     Writer
-        To be used in a ``with`` statement.
+        For use in a ``with`` statement.
     """
     return Writer(out, schema.remove_metadata(), formats or {}, escape)
 
@@ -174,7 +174,3 @@ def check_output(out: str | Path) -> None:
     if place is None:
         kind_of(path)
     check_writable(path)
-
-
-def _packed(name: str) -> bool:
-    return name.lower().endswith(".gz")

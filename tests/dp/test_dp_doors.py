@@ -393,9 +393,9 @@ def test_an_odd_row_costs_what_the_ledger_says_through_every_door(
     door: str, tmp_path: Path
 ) -> None:
     odds = list(DOORS[door][1])
-    before = opened(door, tmp_path, None).held()
+    before = opened(door, tmp_path, None).loaded()
     for odd in (odds[0], odds[-1], *(o for o in odds if o in ("extremes", "sNaN", "long"))):
-        after = opened(door, tmp_path, odd).held()
+        after = opened(door, tmp_path, odd).loaded()
         check_loss(CASE, before, after)
         check_loss(Case("independent", Budget(4.0, 1e-5), OPEN), before, after)
 
@@ -406,9 +406,9 @@ def test_the_artefact_rests_on_the_answers_alone_through_every_door(
     door: str, tmp_path: Path
 ) -> None:
     odd = next(iter(DOORS[door][1]))
-    before = opened(door, tmp_path, None).held()
+    before = opened(door, tmp_path, None).loaded()
     # check_silence ends with an empty table of its own columns
-    check_silence(CASE, before, [opened(door, tmp_path, odd).held(), before.take(np.arange(0))],
+    check_silence(CASE, before, [opened(door, tmp_path, odd).loaded(), before.take(np.arange(0))],
                   nothing=before.take(np.arange(0)))  # fmt: skip
 
 
@@ -547,7 +547,7 @@ def test_a_row_that_is_refused_would_be_seen(
     def refuse(*_: Any) -> Any:
         raise DataError("a row is odd")
 
-    monkeypatch.setattr(rows._Shape, "_mended", refuse)
+    monkeypatch.setattr(rows._Shape, "_repaired", refuse)
     red("CSV", "short", tmp_path)
     monkeypatch.setattr(jsonlines, "_values", refuse)
     red("JSON lines", "no keys", tmp_path)
@@ -571,12 +571,12 @@ def test_a_message_that_rests_on_a_row_would_be_seen(
 ) -> None:
     import click
 
-    honest = rows._Shape._mended
+    honest = rows._Shape._repaired
 
     def talkative(self: Any, row: bytes) -> bytes:
         click.echo("a row was mended", err=True)
         return honest(self, row)
 
-    monkeypatch.setattr(rows._Shape, "_mended", talkative)
+    monkeypatch.setattr(rows._Shape, "_repaired", talkative)
     with pytest.raises(AssertionError):
         check_words("CSV", tmp_path, "long", "fit")

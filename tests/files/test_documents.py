@@ -1,4 +1,4 @@
-"""JSON and YAML from anyone become plain values, or one line that names file and line."""
+"""Untrusted JSON and YAML become plain values, or an error of one line naming file and line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from privsynth.cli.program import main
 from privsynth.errors import BudgetExceeded, PrivsynthError, SchemaError, UsageError
-from privsynth.files.documents import MOST_BYTES, read_json, read_text, read_yaml
+from privsynth.files.documents import MAX_BYTES, read_json, read_text, read_yaml
 from privsynth.privacy.budget import Budget, epsilon_of
 from privsynth.privacy.spending import reserve
 from privsynth.schema.schema import Schema
@@ -66,8 +66,8 @@ def test_what_the_safe_loader_reads_is_read_alike(value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: !!timestamp x", "line 1: is no date or number that exists"),
-        ("b: 1\na: 2024-02-30", "line 2: is no date or number that exists"),
+        ("a: !!timestamp x", "line 1: is not a valid date or number"),
+        ("b: 1\na: 2024-02-30", "line 2: is not a valid date or number"),
         ("a: !!int x", "line 1"),
         ("a: !!binary aGk=", "line 1: an object tag"),
         ("a: !!set {x}", "line 1: an object tag"),
@@ -84,7 +84,7 @@ def test_what_the_safe_loader_reads_is_read_alike(value: Any) -> None:
         ("[" * 100_000, "line 1"),
         ("a: [1", "line 1: is not plain YAML"),
         ("a: \x00", "is not plain YAML"),
-        ("a: " + "9" * 5_000, "line 1: is no date or number that exists"),
+        ("a: " + "9" * 5_000, "line 1: is not a valid date or number"),
         (LAUGHS, "holds more than"),
     ],
 )
@@ -98,7 +98,7 @@ def test_yaml_that_is_not_plain_is_one_line_with_its_place(text: str, says: str)
 
 def test_a_file_too_large_or_not_utf_8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
-    path.write_bytes(b"#" * (MOST_BYTES + 1))
+    path.write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(SchemaError, match=r"s\.yaml: is larger than"):
         read_text(path, SchemaError)
     path.write_text("a: 1", encoding="utf-16")
@@ -117,10 +117,10 @@ def test_a_file_too_large_or_not_utf_8_is_named(tmp_path: Path) -> None:
         ('{"a": NaN}', "holds NaN"),
         ('{"a": -Infinity}', "holds -Infinity"),
         ('{"a": [1, 1e999]}', "not finite"),
-        ('{"a": }', "line 1: is no JSON"),
+        ('{"a": }', "line 1: is not JSON"),
         ("[" * 100_000, "nested too deeply"),
         ("[" * 80 + "]" * 80, "nested too deeply"),
-        ('"\\ud800"', "no Unicode"),
+        ('"\\ud800"', "not valid Unicode"),
         ("9" * 5_000, "j.json"),
     ],
 )
@@ -233,7 +233,7 @@ HOSTILE = {
         "line 7: key 'unit'",
     ),
     "deep nesting": ("[" * 100_000, "nested too deeply"),
-    "no JSON": ("{", "line 1: is no JSON"),
+    "no JSON": ("{", "line 1: is not JSON"),
 }
 
 

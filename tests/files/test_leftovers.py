@@ -1,4 +1,4 @@
-"""A run that is killed leaves nothing for ever: the next one beside it removes what is left."""
+"""What a killed run leaves is removed by the next run in the same folder."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ elif "::" in sys.argv[-1]:
     databases.put_new = kill
 else:
     Path.chmod = kill
-from privsynth.cli import main
+from privsynth.cli.program import main
 main()
 """
-RUN = "from privsynth.cli import main; main()"
+RUN = "from privsynth.cli.program import main; main()"
 
 
 def run(script: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def commands(folder: Path) -> dict[str, list[object]]:
-    """Every kind of output, in the working folder; what is read lies in `folder`."""
+    """One command for each kind of output, in the working folder; inputs are in `folder`."""
     train, model = folder / "train.csv", folder / "m.psyn"
     fit = ["fit", train, "--target", "sick", "--engine", "copula", "-o", "m.psyn"]
     augment = ["augment", train, "--target", "sick", "--engine", "smote"]
@@ -130,7 +130,7 @@ def test_what_a_killed_run_leaves_is_private_and_gone_after_the_next(
 
 
 def killed_inside(folder: Path, stop: str) -> int:
-    """Let a process make a temporary file and be killed; give its pid."""
+    """Kill a process that has created temporary files; return its pid."""
     script = (
         "import os, sys, time\nfrom pathlib import Path\nfrom privsynth.files.atomic import *\n"
         f"{stop}\nprint(os.getpid(), flush=True)\nos.kill(os.getpid(), 9)"
@@ -156,7 +156,7 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
     (tmp_path / "out" / "card.json").write_text("old")
     killed_inside(
         tmp_path,
-        "import privsynth.storage as s\ns._exchanged = lambda *_: False\n"
+        "from privsynth.files import atomic\natomic._exchange = lambda *_: False\n"
         "rename = Path.rename\n"
         "def once(self, target):\n"
         "    rename(self, target)\n"
@@ -219,7 +219,7 @@ def test_a_process_that_was_killed_and_not_yet_waited_for_is_gone(
 
 
 def planted(folder: Path, **changes: str) -> Path:
-    """A temporary file of a process that has ended, or of another one."""
+    """Create a temporary file of a process that has ended, or of another process."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     host, world = leftovers._machine()
@@ -255,7 +255,7 @@ def test_a_file_of_another_machine_stays_until_it_is_old(
     place = planted(tmp_path, **whose)
     sweep(tmp_path)
     assert place.exists()
-    old = time.time() - leftovers.OLD - 60
+    old = time.time() - leftovers.MAX_AGE - 60
     os.utime(place, (old, old))
     sweep(tmp_path)
     assert not place.exists()
@@ -265,7 +265,7 @@ def test_a_file_from_before_the_machine_was_started_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, elsewhere = planted(tmp_path, world="0" * 8), planted(tmp_path, host="0" * 8)
-    monkeypatch.setattr(leftovers, "_booted", lambda: time.time() + 60)
+    monkeypatch.setattr(leftovers, "_boot_time", lambda: time.time() + 60)
     sweep(tmp_path)
     assert not here.exists()
     assert elsewhere.exists()
@@ -345,13 +345,15 @@ def test_a_file_has_the_mode_of_a_new_one_in_the_end(tmp_path: Path) -> None:
 
 def test_an_interrupt_between_any_two_steps_leaves_nothing(tmp_path: Path) -> None:
     script = (
-        "import os\nfrom privsynth import storage\n"
+        "import os\nfrom privsynth.files import atomic\n"
         "close = os.close\n"
         "def interrupted(handle):\n    close(handle)\n    raise KeyboardInterrupt\n"
-        "storage.os.close = interrupted\n"
-        "storage.replacing('t.csv').__enter__()\n"
+        "atomic.os.close = interrupted\n"
+        "atomic.replacing('t.csv').__enter__()\n"
     )
-    assert run(script, cwd=tmp_path).returncode in (1, 130, -signal.SIGINT)
+    done = run(script, cwd=tmp_path)
+    assert done.returncode in (1, 130, -signal.SIGINT)
+    assert "KeyboardInterrupt" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -181,7 +181,7 @@ def test_a_table_in_memory_is_pickled_and_one_that_is_read_as_needed_is_not(
     frame = pd.DataFrame({"a": [1, 2, 3]})
     table = read(frame)
     assert pickle.loads(pickle.dumps(table)).to_arrow().equals(table.to_arrow())
-    monkeypatch.setattr("privsynth.table.reading.MOST_HELD", 0)
+    monkeypatch.setattr("privsynth.table.reading.MAX_CELLS_IN_MEMORY", 0)
     frame.to_parquet(tmp_path / "t.parquet")
     lazy = read(tmp_path / "t.parquet")
     with pytest.raises(UsageError, match="cannot be pickled"):

@@ -573,7 +573,7 @@ def test_a_rename_that_fails_brings_the_old_release_back(
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
-    monkeypatch.setattr(atomic, "_exchanged", lambda *_: False)  # as on a shared folder
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)  # as on a shared folder
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(StorageError):
         build(page="new")
@@ -586,7 +586,7 @@ def test_a_rename_that_fails_brings_the_old_release_back(
 def test_an_older_release_is_replaced_where_two_names_cannot_be_exchanged(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     build()
     out = build(page="new")
     assert releases.verify(out) == ()

@@ -1,4 +1,4 @@
-"""Databases: a path is a path, a file opens nothing else, and a type does not hang on one batch."""
+"""Databases: paths are taken literally, files open nothing else, types depend on all batches."""
 
 from __future__ import annotations
 

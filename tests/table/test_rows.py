@@ -1,4 +1,4 @@
-"""Text files under a budget: every row is read by itself, and nothing in one is refused."""
+"""Text files under a budget: each row is read independently, and none is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELLS = st.text(st.sampled_from("ab \",;\n\r\u2603'\t"), max_size=6)
 
 
 def told(raw: bytes, encoding: str = "utf-8") -> list[tuple[str | None, ...]]:
-    """Read a file of bytes under a budget, and give its rows."""
+    """Return the rows of a file of these bytes, read under a budget."""
     held = delimited.read_delimited(
         TextFile(io.BytesIO(raw), "t.csv", encoding), ",", True, escape=False
     )
@@ -63,7 +63,7 @@ def test_a_clean_file_is_read_as_without_a_budget(
     plain = delimited._texts(file, layout, list(range(width))).read_all()
     expected = list(zip(*[column.to_pylist() for column in plain.columns], strict=True))
     assert told(raw) == expected
-    with patch.object(rows, "CHUNK", size):
+    with patch.object(rows, "CHUNK_BYTES", size):
         assert told(raw) == expected
 
 
@@ -90,7 +90,7 @@ def test_an_odd_row_changes_no_other(
         assert found == clean
     elif odd or ended or last:
         assert found[:at] + found[at + 1 :] == clean
-    with patch.object(rows, "CHUNK", 5):
+    with patch.object(rows, "CHUNK_BYTES", 5):
         assert told(raw) == found
 
 
@@ -115,7 +115,7 @@ def test_an_odd_row_changes_no_other(
         (b'1,"two\nlines",3', ("1", "two\nlines", "3")),
         (b'1,"two\r\nlines",3', ("1", "two\r\nlines", "3")),
         (b'1,"two\n\xfflines",3', ("1", None, "3")),
-        (b"1," + b"x" * 5_000_000 + b",3", ("1", "x" * (rows.MOST_LINE - 2), None)),
+        (b"1," + b"x" * 5_000_000 + b",3", ("1", "x" * (rows.MAX_LINE - 2), None)),
     ],
 )
 def test_what_an_odd_row_is_read_as(odd: bytes, row: tuple[Any, ...]) -> None:
@@ -127,7 +127,7 @@ def test_what_an_odd_row_is_read_as(odd: bytes, row: tuple[Any, ...]) -> None:
 
 def test_a_cell_over_many_lines_ends_where_it_began_when_it_gets_too_long() -> None:
     lines = [f"{i},{i}" for i in range(20_000)]
-    for long, kept in ((rows.MOST_SPAN // 2, True), (rows.MOST_SPAN, False)):
+    for long, kept in ((rows.MAX_SPAN // 2, True), (rows.MAX_SPAN, False)):
         text = "\n".join(["a,b", '"' + "y\n" * (long // 2) + '",1', *lines, ""])
         found = told(text.encode())
         assert (len(found) == len(lines) + 1) == kept
@@ -234,8 +234,8 @@ def test_json_lines_in_another_encoding_and_in_parts(tmp_path: Path) -> None:
 
     with (
         patch.object(jsonlines, "IN_MEMORY", 1),
-        patch.object(jsonlines, "ROWS", 7),
-        patch.object(rows, "CHUNK", 5),
+        patch.object(jsonlines, "ROWS_AT_ONCE", 7),
+        patch.object(rows, "CHUNK_BYTES", 5),
     ):
         table = read(path, encoding="utf-16", total=True, columns=["b", "a"])
         assert table.n_rows == 40

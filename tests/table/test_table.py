@@ -1,4 +1,4 @@
-"""Tables: what is read is what was written, in the types and the order it was written in."""
+"""Tables: reading returns what was written, with the same types and in the same order."""
 
 from __future__ import annotations
 
@@ -538,7 +538,7 @@ def test_importing_the_package_leaves_arrow_and_duckdb_alone() -> None:
 
 
 def test_postgresql_types_that_arrow_lacks_are_read_as_numbers_or_text() -> None:
-    from privsynth.table.databases import _stored
+    from privsynth.table.databases import _with_arrow_types
 
     money, mood = (pa.opaque(pa.string(), name, "PostgreSQL") for name in ("numeric", "mood"))
     text = pa.array(["12.50", None, "3"])
@@ -548,7 +548,7 @@ def test_postgresql_types_that_arrow_lacks_are_read_as_numbers_or_text() -> None
             "mood": pa.ExtensionArray.from_storage(mood, text),
         }
     )
-    plain = _stored(table)
+    plain = _with_arrow_types(table)
     assert plain.column("paid").to_pylist() == [12.5, None, 3.0]
     assert plain.column("mood").to_pylist() == ["12.50", None, "3"]
 
@@ -700,7 +700,7 @@ def test_a_column_is_counted_once_where_there_is_room(monkeypatch: pytest.Monkey
     counted = Table("t", table.schema, 3, lambda names: (scans.append(names), table.scan(names))[1])
     first, again = counted.value_counts("a"), counted.value_counts("a")
     assert first is again
-    monkeypatch.setattr(relation, "MOST_KEPT", 0)
+    monkeypatch.setattr(relation, "MAX_KEPT_BYTES", 0)
     assert counted.value_counts("b")[1].tolist() == counted.value_counts("b")[1].tolist()
     assert scans == [["a"], ["b"], ["b"]]
 

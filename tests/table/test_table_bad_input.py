@@ -1,4 +1,4 @@
-"""Bad input: one line that names file, place and mend, and never a value; nothing written."""
+"""Bad input: one line that names file, place and remedy, never a value; no output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECRET = "s3cr3t"
 
 
 def refused(data: object, kind: type[PrivsynthError] = DataError, **options: str) -> str:
-    """Read a table that is refused; give the message, held to one line without values."""
+    """Read a table that is refused; return the message, checked to be one line without values."""
     with pytest.raises(kind) as caught:
         read(data, **options)
     message = str(caught.value)
@@ -84,7 +84,7 @@ def test_a_csv_file_that_is_wrong(
         (b"", "is empty"),
         (b'{"a": 1}\n{"a": s3cr3t}\n', "line 2: is not JSON"),
         (b'{"a": 1}\n[1]\n', "line 2: is not a JSON object"),
-        (b'{"a": 1}\n{"a": 1, "a": 2}\n', "line 2: key 'a' comes twice"),
+        (b'{"a": 1}\n{"a": 1, "a": 2}\n', "line 2: key 'a' is given twice"),
         (b'{"a": 1}\n{"a": "s3cr3t"}\n', "line 2, column 'a': holds text .* a number"),
         (b'{"a": [1]}\n', "column 'a': holds list"),
         (b'{"a": {"b": 1}}\n', "column 'a': holds struct"),
@@ -151,7 +151,7 @@ def test_parquet_files_of_other_columns_are_not_mixed(tmp_path: Path) -> None:
     write(pa.table({"b": [1]}), tmp_path / "2.parquet")
     assert "2.parquet: has other columns" in refused(tmp_path)
     (tmp_path / "2.csv").write_text("a\n1\n")
-    assert "2.csv is no Parquet file" in refused(f"{tmp_path}/[0-9].*")
+    assert "2.csv is not a Parquet file" in refused(f"{tmp_path}/[0-9].*")
 
 
 def test_tables_missing_from_a_database_name_the_nearest(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_frame_that_is_wrong(frame: object, wanted: str) -> None:
 
 @pytest.mark.parametrize("data", [None, 1, [1], pd.Series([1]), pl.Series([1])])
 def test_what_is_no_table(data: object) -> None:
-    assert "is no table" in refused(data, UsageError)
+    assert "is not a table" in refused(data, UsageError)
 
 
 # ---------------------------------------------------------------- output
@@ -290,7 +290,7 @@ def test_a_database_on_a_full_disk_leaves_nothing(
     pytest.importorskip("adbc_driver_sqlite")
 
     class Full(databases.DatabaseSink):
-        """Its last step fails as a full disk makes it fail: the transaction is over."""
+        """The last step fails as on a full disk, which ends the transaction."""
 
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
@@ -305,7 +305,7 @@ def test_a_database_on_a_full_disk_leaves_nothing(
 
 
 def test_a_database_that_would_mix_up_two_names(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="differ in case alone"):
+    with pytest.raises(DataError, match="differ only in case"):
         write(pa.table({"a": [1], "A": [2]}), f"duckdb:///{tmp_path}/f.db::t")
 
 

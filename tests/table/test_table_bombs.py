@@ -1,4 +1,4 @@
-"""Files that ask for far more than their size, and hostile types: refused in one line."""
+"""Compression bombs and hostile types are refused in one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refused(data: object, kind: type[PrivsynthError] = DataError, **options: Any
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits that a test reaches with little."""
+    """Limits low enough for a test to reach."""
     monkeypatch.setattr(limits, "UNPACKED", 1 << 20)
     monkeypatch.setattr(limits, "CELLS", 1 << 17)
     monkeypatch.setattr(limits, "SPARSE", 1 << 12)
@@ -66,7 +66,7 @@ def test_a_gzip_of_many_members_is_counted_whole(small: None, tmp_path: Path) ->
 
 
 def test_a_table_that_packs_well_is_read(small: None, tmp_path: Path) -> None:
-    """Constant columns beside a digit: 27-fold, and more than what is always allowed."""
+    """Constant columns beside a digit: packed 27-fold, above the size always allowed."""
     digits = np.random.default_rng(0).integers(0, 10, 60_000)
     rows = "".join(f"0,0,0,NA,false,{digit}\n" for digit in digits)
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(("a,b,c,d,e,f\n" + rows).encode()))
@@ -188,7 +188,7 @@ def test_standard_input_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet", "t.feather"])
 def test_a_device_is_no_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("/dev/zero")
-    assert "is no regular file" in refused(tmp_path / name, StorageError)
+    assert "is not a regular file" in refused(tmp_path / name, StorageError)
 
 
 # ---------------------------------------------------------------- Parquet, Arrow, DuckDB
@@ -460,8 +460,8 @@ def test_a_column_without_a_value_in_one_file_fits_any_type(
         folder.mkdir()
         pq.write_table(part, folder / "t.parquet")
     wanted = [value for part in parts for value in part["c"].to_pylist()]
-    for most in (reading.MOST_HELD, -1):
-        monkeypatch.setattr(reading, "MOST_HELD", most)
+    for most in (reading.MAX_CELLS_IN_MEMORY, -1):
+        monkeypatch.setattr(reading, "MAX_CELLS_IN_MEMORY", most)
         table = read(tmp_path, total=total)
         assert table.to_arrow(["c"])["c"].to_pylist() == wanted
         assert table.value_counts("c")[2] == sum(value is None for value in wanted)

@@ -1,4 +1,4 @@
-"""A file that changes while it is read: in each lazily read kind, between and during passes."""
+"""Files that change while they are read lazily, between or during passes, are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from privsynth.errors import StorageError
 from privsynth.table import Table, delimited, read, reading, write
-from privsynth.table.fingerprint import END, Fingerprint
+from privsynth.table.fingerprint import END_BYTES, Fingerprint
 
 ROWS = 20_000
 SUFFIXES = [".csv", ".csv.gz", ".tsv", ".parquet", ".feather", ".arrow"]
@@ -21,7 +21,7 @@ SUFFIXES = [".csv", ".csv.gz", ".tsv", ".parquet", ".feather", ".arrow"]
 def lazily(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep no table in memory, however small it is."""
     monkeypatch.setattr(delimited, "IN_MEMORY", -1)
-    monkeypatch.setattr(reading, "MOST_HELD", -1)
+    monkeypatch.setattr(reading, "MAX_CELLS_IN_MEMORY", -1)
 
 
 def rows(add: int = 0, count: int = ROWS) -> pa.Table:
@@ -158,13 +158,13 @@ def test_a_sqlite_file_that_changes_while_it_is_read_is_refused(
 
     url = f"sqlite:///{tmp_path}/f.db::t"
     write(rows(count=100), url)
-    stored = databases._stored
+    stored = databases._with_arrow_types
 
     def slowly(table: pa.Table) -> pa.Table:
         appended(tmp_path / "f.db")
         return stored(table)
 
-    monkeypatch.setattr(databases, "_stored", slowly)
+    monkeypatch.setattr(databases, "_with_arrow_types", slowly)
     with pytest.raises(StorageError, match=r"f\.db: changed while it was read"):
         read(url)
 
@@ -176,10 +176,10 @@ def test_a_file_that_stays_is_read_as_often_as_asked(path: Path) -> None:
     assert isinstance(table, Table)
 
 
-@pytest.mark.parametrize("size", [0, 10, END, END + 1, 3 * END])
+@pytest.mark.parametrize("size", [0, 10, END_BYTES, END_BYTES + 1, 3 * END_BYTES])
 @pytest.mark.parametrize("place", ["head", "tail"])
 def test_both_ends_of_a_file_are_digested(tmp_path: Path, size: int, place: str) -> None:
-    """Worked out on the mark itself, whose times are of no use to a filesystem without them."""
+    """The check is of the digest, since some file systems keep no precise times."""
     path = tmp_path / "f"
     path.write_bytes(b"\0" * size)
     (before,) = Fingerprint.of([path]).marks.values()
