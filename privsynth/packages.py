@@ -10,7 +10,7 @@ from privsynth.errors import MissingExtraError
 __all__ = ["installed_version", "need"]
 
 
-def need(purpose: str, *packages: str) -> None:
+def need(purpose: str, *packages: str, extra: str | None = None) -> None:
     """Refuse what a package that is not installed would be needed for.
 
     Parameters
@@ -19,6 +19,8 @@ def need(purpose: str, *packages: str) -> None:
         The subject of the message: what needs them.
     *packages : str
         Names under which pip installs them and Python imports them.
+    extra : str, optional
+        The extra of privsynth that brings them.
 
     Raises
     ------
@@ -28,9 +30,10 @@ def need(purpose: str, *packages: str) -> None:
     absent = [name for name in packages if find_spec(name) is None]
     if absent:
         verb = "is" if len(absent) == 1 else "are"
+        command = " ".join(absent) if extra is None else f"'privsynth[{extra}]'"
         raise MissingExtraError(
             f"{purpose} needs {' and '.join(absent)}, which {verb} not installed; "
-            f"run: pip install {' '.join(absent)}"
+            f"run: pip install {command}"
         )
 
 

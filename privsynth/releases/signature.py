@@ -33,7 +33,7 @@ def private_key(path: str | Path) -> Ed25519PrivateKey:
     MissingExtraError
         `cryptography` is not installed.
     """
-    need("a signature", "cryptography")
+    need("a signature", "cryptography", extra="sign")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -60,7 +60,7 @@ def public_key(pem: bytes, name: str | Path) -> Ed25519PublicKey:
     MissingExtraError
         `cryptography` is not installed.
     """
-    need("a signature", "cryptography")
+    need("a signature", "cryptography", extra="sign")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key

@@ -321,8 +321,8 @@ def test_a_ratio_is_minority_by_majority() -> None:
     [
         (1.5, 2, "above 0 and at most 1"),
         (0.0, 2, "above 0 and at most 1"),
-        (0.5, 3, "has 3; give the rows wanted"),
-        (1.5, 3, "has 3; give the rows wanted"),
+        (0.5, 3, "has 3; give the number of"),
+        (1.5, 3, "has 3; give the number of"),
         ({"9": 100}, 2, "no row has"),
         ({"1": 3}, 2, "never taken away"),
         ({"1": 30.5}, 2, "whole numbers"),

@@ -82,7 +82,7 @@ def _yaml(tmp_path, text):
         ("{name: a, levels: [x], bounds: [1, 2]}", "both levels and bounds"),
         ("{name: a, levels: [x, x]}", "twice"),
         ("{name: a, levels: [x, null]}", "nullable: true"),
-        ("{name: a, levels: [x, [y]]}", "levels are wanted"),
+        ("{name: a, levels: [x, [y]]}", "expected levels"),
         ("{name: a, levels: x}", "as a list"),
         ("{name: a, bounds: [2, 1]}", "wrong way round"),
         ("{name: a, bounds: [1, b]}", "mix numbers and text"),
