@@ -360,15 +360,15 @@ def _unpack(packed: bytes) -> FittedModel:
             raise ArtefactError(f"member {name} is damaged; copy the file again or fit anew")
     if hashlib.sha256(packed[:-DIGEST]).hexdigest().encode() != packed[-DIGEST:]:
         raise ArtefactError("is damaged or was altered; copy the file again or fit anew")
-    told, codes, asked, meta = (
+    schema_state, codec_state, ledger_state, meta = (
         read_json(members[f"{name}.json"], f"{name}.json", ArtefactError)
         for name in ("schema", "codec", "ledger", "model")
     )
-    schema = Schema.from_dict(told)
-    codec = Codec.from_dict(schema, codes)
+    schema = Schema.from_dict(schema_state)
+    codec = Codec.from_dict(schema, codec_state)
     card = Card.from_dict(manifest["card"])
     model = engine(card.engine).model.from_state(meta, _arrays(members[ARRAYS]))
-    ledger = Ledger.from_dict(asked)
+    ledger = Ledger.from_dict(ledger_state)
     check_parts(schema, codec, model, ledger, card)
     return FittedModel(schema=schema, codec=codec, model=model, ledger=ledger, card=card)
 

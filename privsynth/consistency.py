@@ -59,17 +59,17 @@ def _check_shares(codec: Codec, model: Any, ledger: Ledger, card: Card) -> None:
     if shares is None:
         return
     if model.holds_rows:  # what it draws is the minority alone
-        wanted = np.array(shares)
+        expected = np.array(shares)
     elif ledger.budget is None:
-        wanted = model.prior
+        expected = model.prior
     else:
-        wanted = model.marginal(codec.target)
+        expected = model.marginal(codec.target)
     size = codec.sizes[codec.target or 0]
     # A target that is not modelled has a single share.
-    if len(shares) not in (1, size) or len(shares) != len(wanted):
+    if len(shares) not in (1, size) or len(shares) != len(expected):
         raise ArtefactError("its card's class shares are not those of its classes; fit anew")
     if not np.isclose(sum(shares), 1, atol=ROUNDING) or not np.allclose(
-        shares, wanted, atol=ROUNDING
+        shares, expected, atol=ROUNDING
     ):
         raise ArtefactError("its card's class shares are not those of its model; fit anew")
 

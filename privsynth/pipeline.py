@@ -423,7 +423,7 @@ def augment(
     alone. Real and synthetic rows together are no private release: only the model behind the
     synthetic rows is.
     """
-    made = augmented(
+    augmentation = augmented(
         data,
         target=target,
         engine=engine,
@@ -432,7 +432,7 @@ def augment(
         flag=flag,
         **options,
     )
-    return _as_given(to_frame(made.table(), made.real.frame), data)
+    return _as_given(to_frame(augmentation.table(), augmentation.real.frame), data)
 
 
 def _as_given(frame: Any, data: Any) -> Any:

@@ -96,9 +96,9 @@ def rows(
     """
     if not isinstance(n, int | np.integer) or n < 1:
         raise UsageError(f"{n} rows were asked for; ask for at least 1")
-    asked = codec.conditions(where or {})
-    if classes is not None and codec.target in asked:
-        if asked[codec.target] not in classes:
+    conditions = codec.conditions(where or {})
+    if classes is not None and codec.target in conditions:
+        if conditions[codec.target] not in classes:
             raise SamplingError(
                 "the model draws no row of the class that is asked for; ask for another class"
             )
@@ -110,9 +110,9 @@ def rows(
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,)))
         size = min(CHUNK, n - start)
         if classes is None:
-            drawn = _meeting(codec, model, size, rng, asked, stop)
+            drawn = _meeting(codec, model, size, rng, conditions, stop)
         else:
-            drawn = _by_class(codec, model, size, rng, asked, stop, classes)
+            drawn = _by_class(codec, model, size, rng, conditions, stop, classes)
         if isinstance(drawn, np.ndarray):
             return _exact(codec, codec.decode(drawn, rng, start=start), where or {})
         return _whole(codec, drawn, rng, start)
@@ -167,7 +167,7 @@ def _by_class(
     model: Model,
     n: int,
     rng: np.random.Generator,
-    asked: Mapping[int, int],
+    conditions: Mapping[int, int],
     stop: Event,
     classes: Mapping[int, float],
 ) -> Codes | pa.Table:
@@ -177,7 +177,7 @@ def _by_class(
     labels = labels_to_draw(n, prior, codec.target, rng, None)
     counts = np.bincount(labels)
     parts = [
-        _meeting(codec, model, int(counts[c]), rng, {**asked, codec.target: int(c)}, stop)
+        _meeting(codec, model, int(counts[c]), rng, {**conditions, codec.target: int(c)}, stop)
         for c in np.flatnonzero(counts)
         if codec.target is not None
     ]
@@ -207,12 +207,12 @@ def _meeting(
     model: Model,
     n: int,
     rng: np.random.Generator,
-    asked: Mapping[int, int],
+    conditions: Mapping[int, int],
     stop: Event,
 ) -> Codes | pa.Table:
     """Draw codes that meet every condition; give up once `stop` is set."""
-    exact = {j: code for j, code in asked.items() if j in model.answers}
-    others = {j: code for j, code in asked.items() if j not in exact}
+    exact = {j: code for j, code in conditions.items() if j in model.answers}
+    others = {j: code for j, code in conditions.items() if j not in exact}
     if not others:
         return model.sample(n, rng, where=exact or None)
     if model.holds_rows:

@@ -134,9 +134,11 @@ def augment(
     if ratio is not None and strategy is not None:
         raise UsageError("--ratio and --sampling-strategy say the same; give one of them")
     run = RunConfig() if config is None else RunConfig.from_yaml(config)
-    wanted = ratio if strategy is None else strategy_option(strategy)
+    chosen_strategy = ratio if strategy is None else strategy_option(strategy)
     run = run.override(
-        dict(parse_setting(text) for text in assignments), sampling_strategy=wanted, **given
+        dict(parse_setting(text) for text in assignments),
+        sampling_strategy=chosen_strategy,
+        **given,
     )
     if run.target is None:
         raise UsageError("the classes are a column of the table; name it with --target")
@@ -181,7 +183,7 @@ def augment(
     }
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
-        made = pipeline.augmented(
+        augmentation = pipeline.augmented(
             data,
             seed=run.seed,
             flag=not no_flag,
@@ -193,14 +195,16 @@ def augment(
         )
         judged = None
         if judge:
-            judged = pipeline.minority_gain(made.real, seed=made.seed, progress=progress, **options)
-        table.write(made.table(), output, made.real.formats, escape=run.escape)
+            judged = pipeline.minority_gain(
+                augmentation.real, seed=augmentation.seed, progress=progress, **options
+            )
+        table.write(augmentation.table(), output, augmentation.real.formats, escape=run.escape)
         if plot is not None:
-            made.plot(plot)
-    for line in made.summary():
+            augmentation.plot(plot)
+    for line in augmentation.summary():
         voice.say(line)
-    if run.seed is None and made.model is not None and budget is None:
-        voice.say_seed(made.seed)
+    if run.seed is None and augmentation.model is not None and budget is None:
+        voice.say_seed(augmentation.seed)
     if plot is not None:
         voice.say(f"{plot}: picture written; it holds real records")
     if judged is None:

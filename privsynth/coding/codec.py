@@ -155,16 +155,16 @@ class Codec:
         for name in where:
             if name not in names:
                 raise SamplingError(f"no column {name!r} to ask for{did_you_mean(name, names)}")
-        asked: dict[int, int] = {}
+        code_at: dict[int, int] = {}
         for name, value in where.items():
             j = names.index(name)
             code = self.codings[j].code_of(value)
-            if asked.setdefault(self._read_from[j], code) != code:
+            if code_at.setdefault(self._read_from[j], code) != code:
                 raise SamplingError(
                     f"column {name!r}: no row meets this condition and that on another column; "
                     "drop one of them"
                 )
-        return asked
+        return code_at
 
     def followed(self, rows: pa.Table) -> pa.Table:
         """Recompute the determined columns of decoded rows.

@@ -174,13 +174,13 @@ def _check_column(column: Column) -> None:
 def _check_type(column: Column) -> None:
     dtype = _value_type(column)
     plain = pa.types.is_integer(dtype) or pa.types.is_floating(dtype)
-    wanted = {
+    expected = {
         Kind.NUMERIC: plain or pa.types.is_decimal(dtype),
         Kind.INTEGER: plain,
         Kind.BOOLEAN: pa.types.is_boolean(dtype),
         Kind.DATETIME: pa.types.is_temporal(dtype),
     }
-    if not wanted.get(column.kind, True):
+    if not expected.get(column.kind, True):
         raise SchemaError(
             f"is {column.kind} and stored as {dtype}; give a dtype such as "
             f"{_USUAL[column.kind]!r}, or another kind"
@@ -202,8 +202,8 @@ def _check_bounds(column: Column, bounds: Bounds) -> None:
     dates = column.kind is Kind.DATETIME
     ends = (bounds.low, bounds.high)
     if any(isinstance(end, str) is not dates for end in ends):
-        wanted = "two dates or times in ISO 8601" if dates else "two numbers"
-        raise SchemaError(f"is {column.kind}, so its expected bounds as {wanted}")
+        expected = "two dates or times in ISO 8601" if dates else "two numbers"
+        raise SchemaError(f"is {column.kind}, so its expected bounds as {expected}")
     if column.kind is Kind.INTEGER and any(end != int(end) for end in ends):
         raise SchemaError("is integer, so its bounds are expected as whole numbers")
     if dates and not readings(column, pa.array(ends), np.int64)[1].all():

@@ -70,13 +70,13 @@ def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
 def _compare(table: Table, coding: DeterminedCodes) -> None:
     """Warn when rows contradict a mapping."""
     rows = table.to_arrow([coding.by.name, coding.name])
-    told, held = decoded(coding.follow(rows.column(0))), decoded(rows.column(1))
-    same = pc.fill_null(pc.equal(told, held), False)
-    both = pc.and_(told.is_null(), held.is_null())
-    others = len(held) - (pc.sum(pc.or_(same, both)).as_py() or 0)
+    expected, actual = decoded(coding.follow(rows.column(0))), decoded(rows.column(1))
+    same = pc.fill_null(pc.equal(expected, actual), False)
+    both = pc.and_(expected.is_null(), actual.is_null())
+    others = len(actual) - (pc.sum(pc.or_(same, both)).as_py() or 0)
     if others:
         warn(
-            f"{table.name}, column {coding.name!r}: {others} of {len(held)} rows hold another "
+            f"{table.name}, column {coding.name!r}: {others} of {len(actual)} rows hold another "
             f"value than the one that 'mapping' gives for their {coding.by.name!r}; rows that are "
             "drawn follow the mapping"
         )
@@ -124,16 +124,16 @@ def _levels(
     if isinstance(column.domain, Levels):
         listed = as_type(list(column.domain.values), plain.type)
         places = pc.index_in(listed, value_set=plain)
-        held = np.where(
+        level_counts = np.where(
             np.asarray(places.is_valid()), counts[np.asarray(pc.fill_null(places, 0))], 0
         )
-        levels = [v for v, c in zip(column.domain.values, held, strict=True) if c >= k]
+        levels = [v for v, c in zip(column.domain.values, level_counts, strict=True) if c >= k]
     else:
         kept = np.flatnonzero(counts >= k)
         order = kept[np.argsort(-counts[kept], kind="stable")]
-        held = counts[order]
+        level_counts = counts[order]
         levels = level_values(plain.take(pa.array(order)))
-    rest = int(counts.sum() - held[held >= k].sum())
+    rest = int(counts.sum() - level_counts[level_counts >= k].sum())
     texts = pa.types.is_string(plain.type)
     pooled = texts and rest >= k and OTHER not in levels
     if not levels and not pooled:
@@ -160,16 +160,16 @@ def _cells(
     inner = (low <= numbers) & (numbers <= high)
     within = np.clip(numbers, low, high)
     first = np.flatnonzero(np.concatenate([[True], within[1:] != within[:-1]]))
-    values, held = within[first], np.add.reduceat(counts, first)
+    values, value_counts = within[first], np.add.reduceat(counts, first)
     # Rows clipped to a bound fall in the cell there, but do not make an atom of the bound.
     own = np.add.reduceat(counts * inner, first)
-    per = max(k, -(-int(held.sum()) // MAX_CELLS))
+    per = max(k, -(-int(value_counts.sum()) // MAX_CELLS))
     atom = own >= (k if len(values) <= MAX_CELLS else per)
-    starts, ends = _runs(atom, held, k, per)
+    starts, ends = _runs(atom, value_counts, k, per)
     single = (starts == ends) & (own[starts] >= k)
     lows, highs = _edges(values, starts, ends, single)
     lows, highs = _on_grid(lows, highs, single, step, column.decimals)
-    cells = _settled(Cells(column, lows, highs, lows.astype(float), step), values, held, k)
+    cells = _settled(Cells(column, lows, highs, lows.astype(float), step), values, value_counts, k)
     return replace(cells, mid=_balance(cells, values, own, k), nullable=nullable)
 
 
@@ -200,10 +200,10 @@ def _limits(
 
 
 def _runs(
-    atom: npt.NDArray[np.bool_], held: npt.NDArray[np.int64], k: int, per: int
+    atom: npt.NDArray[np.bool_], value_counts: npt.NDArray[np.int64], k: int, per: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return the first and last value of each cell; runs of fewer than k rows get none."""
-    rows = [0, *np.cumsum(held).tolist()]
+    rows = [0, *np.cumsum(value_counts).tolist()]
     cells: list[tuple[int, int]] = []
     start = 0
     for stop in [*np.flatnonzero(atom).tolist(), len(atom)]:
@@ -265,11 +265,13 @@ def _on_grid(
     return np.where(fits, up, low), np.where(fits, down, high)
 
 
-def _settled(cells: Cells, values: npt.NDArray[Any], held: npt.NDArray[np.int64], k: int) -> Cells:
+def _settled(
+    cells: Cells, values: npt.NDArray[Any], value_counts: npt.NDArray[np.int64], k: int
+) -> Cells:
     """Drop cells that hold fewer than k rows once each value goes to its nearest cell."""
     while True:
         codes = cells._spans(values)
-        rows = np.bincount(codes, weights=held, minlength=len(cells.low))
+        rows = np.bincount(codes, weights=value_counts, minlength=len(cells.low))
         if (rows >= k).all():
             return cells
         # One at a time and the smallest first, since its rows may be what a neighbour lacks.

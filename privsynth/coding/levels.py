@@ -84,8 +84,8 @@ class LevelCodes:
             plain, levels = (comparable(self.column, array) for array in (values, levels))
         else:
             plain = decoded(values)
-        found = pc.index_in(plain, value_set=levels)
-        codes = np.array(pc.fill_null(found, rest) if found.null_count else found, dtype=np.int32)
+        index = pc.index_in(plain, value_set=levels)
+        codes = np.array(pc.fill_null(index, rest) if index.null_count else index, dtype=np.int32)
         if self.nullable and plain.null_count:
             codes[np.asarray(plain.is_null())] = self.size - 1
         return codes

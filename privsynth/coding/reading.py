@@ -66,9 +66,9 @@ def readings(
             return ticks.cast(pa.float64(), safe=False) if dtype == np.float64 else ticks
         return _floats(plain) if dtype == np.float64 else _integers(plain)
 
-    found = _by_value(values, read)
-    valid = np.asarray(found.is_valid())
-    return np.asarray(pc.fill_null(found, 0)), valid
+    numbers = _by_value(values, read)
+    valid = np.asarray(numbers.is_valid())
+    return np.asarray(pc.fill_null(numbers, 0)), valid
 
 
 def numbers_in(column: Column, values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
@@ -229,8 +229,8 @@ def _ticks(plain: pa.Array, dtype: pa.DataType, form: str | None) -> pa.Array:
     typed = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
     if not typed or form is not None:
         distinct = texts(plain).dictionary_encode()
-        told = _parsed_times(distinct.dictionary, _unit(dtype), _zone(dtype) is not None, form)
-        return told.take(distinct.indices)
+        parsed = _parsed_times(distinct.dictionary, _unit(dtype), _zone(dtype) is not None, form)
+        return parsed.take(distinct.indices)
     moments = in_calendar(plain)
     kind = moments.type
     ticks = moments.view(pa.int32() if kind.bit_width == 32 else pa.int64())
@@ -238,11 +238,11 @@ def _ticks(plain: pa.Array, dtype: pa.DataType, form: str | None) -> pa.Array:
     return pa.array(_in_unit(there, _unit(kind), _unit(dtype)), mask=np.asarray(ticks.is_null()))
 
 
-def _in_unit(ticks: npt.NDArray[np.int64], given: int, wanted: int) -> npt.NDArray[np.int64]:
+def _in_unit(ticks: npt.NDArray[np.int64], from_unit: int, to_unit: int) -> npt.NDArray[np.int64]:
     """Convert ticks to another unit, rounding down."""
-    if given < wanted:
-        return ticks // (wanted // given)
-    ratio = given // wanted
+    if from_unit < to_unit:
+        return ticks // (to_unit // from_unit)
+    ratio = from_unit // to_unit
     return np.clip(ticks, -(_MOST // ratio), _MOST // ratio) * ratio
 
 
@@ -270,13 +270,13 @@ def _parsed_times(texts: pa.Array, unit: int, zoned: bool, form: str | None) -> 
     digits = r"rpad(regexp_extract(c, ':\d\d\.\d{6}(\d{1,3})', 1), 3, '0')"
     with _clock().cursor() as con:
         trimmed = con.from_arrow(pa.table({"c": pc.ascii_trim_whitespace(texts)}))
-        found = trimmed.project(f"{read} AS c, CAST({digits} AS BIGINT) AS n").to_arrow_table()
-    micros = found["c"].combine_chunks().cast(pa.int64()).view(pa.timestamp("us"))
+        parsed = trimmed.project(f"{read} AS c, CAST({digits} AS BIGINT) AS n").to_arrow_table()
+    micros = parsed["c"].combine_chunks().cast(pa.int64()).view(pa.timestamp("us"))
     micros = in_calendar(micros).view(pa.int64())
     ticks = np.asarray(pc.fill_null(micros, 0))
     ticks = _in_unit(ticks, _NANOSECONDS["us"], unit)
     if unit == 1:
-        ticks = ticks + np.asarray(pc.fill_null(found["n"], 0))
+        ticks = ticks + np.asarray(pc.fill_null(parsed["n"], 0))
     return pa.array(ticks, mask=np.asarray(micros.is_null()))
 
 

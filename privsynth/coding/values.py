@@ -54,11 +54,11 @@ def holds_bounds(column: Column, ends: npt.NDArray[Any]) -> bool:
         pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
     ):
         return False
-    held, _ = numbers_of(typed(ends, None, dtype), ends.dtype)
+    stored, _ = numbers_of(typed(ends, None, dtype), ends.dtype)
     if ends.dtype == np.int64 and pa.types.is_integer(dtype):
-        return np.array_equal(held, ends)
+        return np.array_equal(stored, ends)
     rounding = 10.0**-dtype.scale if pa.types.is_decimal(dtype) else pa.types.is_integer(dtype)
-    return bool(np.allclose(held, ends, rtol=1e-6, atol=rounding))
+    return bool(np.allclose(stored, ends, rtol=1e-6, atol=rounding))
 
 
 def grain(column: Column) -> float:

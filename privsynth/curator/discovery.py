@@ -92,28 +92,30 @@ def discover(accountant: Accountant, schema: Schema) -> Schema:
     eight steps between the outermost powers that rows are found in, of which the empty ones are
     left out, three times over. A lone row far out lies beyond them.
     """
-    wanted = to_discover(schema)
-    if not wanted:
+    open_columns = to_discover(schema)
+    if not open_columns:
         return schema
-    rho = accountant.rho * min(SHARE, MAX_SHARE / len(wanted))
-    by_keys = [column for column in wanted if not column.kind.continuous]
+    rho = accountant.rho * min(SHARE, MAX_SHARE / len(open_columns))
+    by_keys = [column for column in open_columns if not column.kind.continuous]
     delta = accountant.budget.delta * DISCOVERY_DELTA / max(len(by_keys), 1) * (1 - 1e-9)
-    found: dict[str, Levels | Bounds] = {}
-    for column in wanted:
+    domains: dict[str, Levels | Bounds] = {}
+    for column in open_columns:
         if column.kind is Kind.BOOLEAN:
-            found[column.name] = Levels((False, True))
+            domains[column.name] = Levels((False, True))
         elif column.kind.continuous:
-            found[column.name] = _bounds(accountant, column, rho)
+            domains[column.name] = _bounds(accountant, column, rho)
         else:
-            found[column.name] = _levels(accountant, column, rho, delta)
-    return Schema(tuple(replace(c, domain=found[c.name]) if c.name in found else c for c in schema))
+            domains[column.name] = _levels(accountant, column, rho, delta)
+    return Schema(
+        tuple(replace(c, domain=domains[c.name]) if c.name in domains else c for c in schema)
+    )
 
 
 def _levels(accountant: Accountant, column: Column, rho: float, delta: float) -> Levels:
-    held = accountant.keys(
+    noisy_counts = accountant.keys(
         "domain", f"levels of {column.name}", partial(_spelled, column), rho, delta
     )
-    return Levels(readable_levels(column, list(held)))
+    return Levels(readable_levels(column, list(noisy_counts)))
 
 
 def _spelled(column: Column, table: Table) -> Mapping[str, int]:
@@ -167,8 +169,8 @@ def _around(edges: Floats, ask: Ask) -> tuple[float, float]:
 
     There are few rows in the powers next to it at most. Zero is not crossed for them.
     """
-    held, scale = ask(edges)
-    sure = np.flatnonzero(held > SURE * scale)
+    counts, scale = ask(edges)
+    sure = np.flatnonzero(counts > SURE * scale)
     if not len(sure):
         return float(edges[0]), float(edges[-1])
     low, high = float(edges[sure[0]]), float(edges[sure[-1] + 1])

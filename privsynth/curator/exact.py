@@ -159,15 +159,17 @@ class Curator:
         for codes in self._batches():
             if target is not None:
                 codes = codes.take(np.argsort(codes[:, target], kind="stable"), axis=0)
-            held = np.bincount([] if target is None else codes[:, target], minlength=classes)
-            ends = [len(codes)] if target is None else np.cumsum(held).tolist()
+            class_counts = np.bincount(
+                [] if target is None else codes[:, target], minlength=classes
+            )
+            ends = [len(codes)] if target is None else np.cumsum(class_counts).tolist()
             start = 0
             for c, end in enumerate(ends):
                 for first in range(start, end, ROWS_AT_ONCE):
-                    told = self._values(
+                    values = self._values(
                         [constant, *scores], codes[first : min(first + ROWS_AT_ONCE, end)]
                     )
-                    total[c] += told @ told.T
+                    total[c] += values @ values.T
                 start = end
         return total
 

@@ -93,22 +93,22 @@ def frequent_values(accountant: Accountant, schema: Schema) -> dict[str, tuple[i
         return {}
     rounds = max(n for n in rounds_of if n <= MAX_ROUNDS)
     for _ in range(rounds):
-        wanted = [own for own in columns if len(own.low)]
-        if not wanted:
+        open_cells = [own for own in columns if len(own.low)]
+        if not open_cells:
             break
-        sensitivity = math.sqrt(len(wanted))
+        sensitivity = math.sqrt(len(open_cells))
         scale = accountant.scale(sensitivity, SHARE * accountant.rho / rounds)
         answer = accountant.gaussian(
             "domain",
-            "heaps of " + ", ".join(own.units.column.name for own in wanted),
-            partial(_counts, wanted),
+            "heaps of " + ", ".join(own.units.column.name for own in open_cells),
+            partial(_counts, open_cells),
             sensitivity,
             scale,
         )
-        ends = np.cumsum([len(own.low) for own in wanted])[:-1]
-        told = dict(zip(map(id, wanted), np.split(answer, ends), strict=True))
+        ends = np.cumsum([len(own.low) for own in open_cells])[:-1]
+        answers = dict(zip(map(id, open_cells), np.split(answer, ends), strict=True))
         columns = [
-            _narrowed(own, told[id(own)].astype(float), scale) if id(own) in told else own
+            _narrowed(own, answers[id(own)].astype(float), scale) if id(own) in answers else own
             for own in columns
         ]
     return {own.units.column.name: tuple(sorted(own.found)) for own in columns}
@@ -121,9 +121,9 @@ def _begun(units: Units) -> _Open:
     return _Open(units, starts, ends, np.zeros(len(starts), np.int64), nothing, nothing)
 
 
-def _counts(wanted: Sequence[_Open], table: Table) -> Ints:
+def _counts(open_cells: Sequence[_Open], table: Table) -> Ints:
     """Count the rows in each cell of each column, in one vector."""
-    return np.concatenate([_held(own, table) for own in wanted])
+    return np.concatenate([_held(own, table) for own in open_cells])
 
 
 def _held(own: _Open, table: Table) -> Ints:
@@ -131,8 +131,8 @@ def _held(own: _Open, table: Table) -> Ints:
     starts = starts[starts <= own.units.most]
     cells = own.units.cells(starts.tolist())
     values, counts, _ = table.value_counts(own.units.column.name)
-    held = np.bincount(cells.encode(values), counts, minlength=cells.size)
-    return held[np.searchsorted(starts, own.low)].astype(np.int64)
+    cell_counts = np.bincount(cells.encode(values), counts, minlength=cells.size)
+    return cell_counts[np.searchsorted(starts, own.low)].astype(np.int64)
 
 
 def _narrowed(own: _Open, counts: Floats, scale: float) -> _Open:
@@ -170,10 +170,10 @@ def _usual(counts: Floats, family: Ints) -> Floats:
     usual = np.empty(len(counts))
     for number in np.unique(family).tolist():
         mine = np.flatnonzero(family == number)
-        held = np.pad(counts[mine], AROUND, mode="reflect") if len(mine) > AROUND else None
-        if held is None:
+        neighbours = np.pad(counts[mine], AROUND, mode="reflect") if len(mine) > AROUND else None
+        if neighbours is None:
             usual[mine] = 0.0
             continue
-        windows = np.lib.stride_tricks.sliding_window_view(held, 2 * AROUND + 1)
+        windows = np.lib.stride_tricks.sliding_window_view(neighbours, 2 * AROUND + 1)
         usual[mine] = np.median(np.delete(windows, AROUND, axis=1), axis=1)
     return usual

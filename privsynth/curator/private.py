@@ -140,25 +140,25 @@ class PrivateCurator:
         self._check_cells(cliques)
         shares = np.ones(len(cliques)) if weights is None else np.asarray(weights, dtype=float)
         costs = rho * shares / shares.sum()
-        found: dict[int, Measurement] = {}
+        measurements: dict[int, Measurement] = {}
         for cost in np.unique(costs).tolist():
             # Those of one price are one answer: OpenDP goes through all answers before each.
             alike = np.flatnonzero(costs == cost).tolist()
-            asked = [cliques[i] for i in alike]
-            sensitivity = math.sqrt(len(asked))
-            scale = self._accountant.scale(sensitivity, min(cost * len(asked), self.left))
+            group_cliques = [cliques[i] for i in alike]
+            sensitivity = math.sqrt(len(group_cliques))
+            scale = self._accountant.scale(sensitivity, min(cost * len(group_cliques), self.left))
             values = self._accountant.gaussian(
                 "marginals",
-                ", ".join(self._words(clique) for clique in asked),
-                partial(self._counts.joint, asked),
+                ", ".join(self._words(clique) for clique in group_cliques),
+                partial(self._counts.joint, group_cliques),
                 sensitivity,
                 scale,
             )
-            shapes = [self._counts.shape(clique) for clique in asked]
+            shapes = [self._counts.shape(clique) for clique in group_cliques]
             ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
             for i, shape, part in zip(alike, shapes, np.split(values, ends), strict=True):
-                found[i] = Measurement(cliques[i], part.reshape(shape), scale)
-        return [found[i] for i in range(len(cliques))]
+                measurements[i] = Measurement(cliques[i], part.reshape(shape), scale)
+        return [measurements[i] for i in range(len(cliques))]
 
     def _check_cells(self, cliques: Iterable[Clique]) -> None:
         """Refuse cliques with too many cells, judged by declarations and noisy answers alone."""

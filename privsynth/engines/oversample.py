@@ -230,11 +230,11 @@ class Oversampled:
             raise SamplingError(
                 f"{self.method} draws between rows, and a class has {len(own)}; use random"
             )
-        made = self._made(code, n, rng)
+        rows = self._made(code, n, rng)
         columns = [
-            self._levels[name].back(made[:, j])
+            self._levels[name].back(rows[:, j])
             if name in self._levels
-            else self._lines[name].back(made[:, j])
+            else self._lines[name].back(rows[:, j])
             for j, name in enumerate(self._features.column_names)
         ]
         table = pa.table(columns, schema=self._features.schema)
@@ -244,13 +244,13 @@ class Oversampled:
 
     def _made(self, code: int, n: int, rng: np.random.Generator) -> Floats:
         """Draw rows of one class with imbalanced-learn, repeatedly if it returns too few."""
-        held = int((self.labels == code).sum())
+        class_rows = int((self.labels == code).sum())
         parts: list[Floats] = []
         have = 0
         for _ in range(MAX_TRIES):
             # ADASYN rounds the share of each row, and may give fewer than it is asked for.
-            asked = held + (n - have) + (held if self.method == "adasyn" else 0)
-            sampler = self._sampler({code: asked}, held, rng)
+            requested = class_rows + (n - have) + (class_rows if self.method == "adasyn" else 0)
+            sampler = self._sampler({code: requested}, class_rows, rng)
             try:
                 resampled, _ = sampler.fit_resample(self._matrix, self.labels)
             except (RuntimeError, ValueError) as error:
@@ -270,9 +270,9 @@ class Oversampled:
             "classes; use smote or cart"
         )
 
-    def _check_finite(self, made: Floats) -> None:
+    def _check_finite(self, values: Floats) -> None:
         """Refuse a column whose range overflows a float64."""
-        far = ~np.isfinite(made).all(axis=0)
+        far = ~np.isfinite(values).all(axis=0)
         if far.any():
             name = self._features.column_names[int(far.argmax())]
             raise DataError(
@@ -280,17 +280,17 @@ class Oversampled:
                 "between them; rescale them, or use cart"
             )
 
-    def _sampler(self, wanted: dict[int, int], held: int, rng: np.random.Generator) -> Any:
+    def _sampler(self, totals: dict[int, int], class_rows: int, rng: np.random.Generator) -> Any:
         from imblearn import over_sampling
 
         seed = int(rng.integers(2**31))
         settings = dict(self.settings)
         for key in ("k_neighbors", "n_neighbors"):
             if key in settings:
-                settings[key] = min(settings[key], held - 1)
+                settings[key] = min(settings[key], class_rows - 1)
         if "m_neighbors" in settings:
             settings["m_neighbors"] = min(settings["m_neighbors"], len(self.labels) - 1)
-        settings |= {"sampling_strategy": wanted, "random_state": seed}
+        settings |= {"sampling_strategy": totals, "random_state": seed}
         discrete = [j for j, name in enumerate(self._features.column_names) if name in self._levels]
         if self.method == "smotenc" and discrete:
             return over_sampling.SMOTENC(discrete, **settings)
@@ -523,10 +523,10 @@ class _Line:
         if self.values.dtype != np.int64:
             return typed(drawn, None, self.dtype)
         exact = np.unique(self._distances)
-        held = exact.astype(np.float64)
-        at = np.minimum(np.searchsorted(held, drawn), len(held) - 1)
+        rounded = exact.astype(np.float64)
+        at = np.minimum(np.searchsorted(rounded, drawn), len(rounded) - 1)
         near = np.clip(np.rint(drawn), 0, np.nextafter(2.0**64, 0)).astype(np.uint64)
-        apart = np.where(held[at] == drawn, exact[at], np.minimum(near, exact[-1]))
+        apart = np.where(rounded[at] == drawn, exact[at], np.minimum(near, exact[-1]))
         return typed(apart.view(np.int64) + self.values.min(), None, self.dtype)
 
 
@@ -542,16 +542,18 @@ def _keep(method: str, settings: Mapping[str, Any], curator: Curator) -> Oversam
     aim = codec.codings[codec.target]
     table = curator.rows()
     labels = aim.encode(table.column(aim.name).combine_chunks())
-    held = np.bincount(labels, minlength=aim.size)
-    prior = np.where(np.arange(len(held)) == held.argmax(), 0, held) / len(labels)
+    class_counts = np.bincount(labels, minlength=aim.size)
+    prior = np.where(np.arange(len(class_counts)) == class_counts.argmax(), 0, class_counts) / len(
+        labels
+    )
     if not prior.any():
-        prior = held / len(labels)
+        prior = class_counts / len(labels)
     if method == "random":
         return _random(table, labels, codec.target, aim.name, prior)
     modelled = [coding for coding in codec.codings if _modelled(coding)]
     discrete = _discrete(modelled, aim)
     _check(method, table, [c for c in modelled if c is not aim], discrete)
-    _tell(method, settings, held[held > 0])
+    _tell(method, settings, class_counts[class_counts > 0])
     rows = table.select([coding.name for coding in modelled])
     return Oversampled(method, settings, rows, labels, codec.target, aim.name, discrete, prior)
 
@@ -602,13 +604,13 @@ def _check(method: str, table: pa.Table, features: list[Coding], discrete: tuple
             )
 
 
-def _tell(method: str, settings: Mapping[str, Any], held: npt.NDArray[np.intp]) -> None:
+def _tell(method: str, settings: Mapping[str, Any], class_counts: npt.NDArray[np.intp]) -> None:
     """Warn when a class has fewer rows than the neighbours asked for."""
-    asked = settings.get("k_neighbors", settings.get("n_neighbors", 0))
-    few = int(held.min())
-    if 2 <= few <= asked:
+    neighbours = settings.get("k_neighbors", settings.get("n_neighbors", 0))
+    few = int(class_counts.min())
+    if 2 <= few <= neighbours:
         warn(
-            f"{method}: {asked} neighbours are asked for and a class has {few} rows; "
+            f"{method}: {neighbours} neighbours are asked for and a class has {few} rows; "
             f"{few - 1} are used for it"
         )
 

@@ -179,6 +179,6 @@ def _fitting(place: str, value: Any, hint: Any) -> Any:
         return float(value)
     plain = origin or hint
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
-        wanted = f"a list of {inner[0].__name__}" if origin is tuple else plain.__name__
-        raise ConfigError(f"{place} was given as {type(value).__name__}; expected {wanted}")
+        expected = f"a list of {inner[0].__name__}" if origin is tuple else plain.__name__
+        raise ConfigError(f"{place} was given as {type(value).__name__}; expected {expected}")
     return value

@@ -68,10 +68,10 @@ def places(values: Any, columns: int, what: str) -> tuple[int, ...]:
     """
     if not isinstance(values, list):
         raise ArtefactError(f"its {what} is damaged; fit the model anew")
-    found = tuple(whole(value, what, 0, columns - 1) for value in values)
-    if len(set(found)) != len(found):
+    positions = tuple(whole(value, what, 0, columns - 1) for value in values)
+    if len(set(positions)) != len(positions):
         raise ArtefactError(f"its {what} names a column twice; fit the model anew")
-    return found
+    return positions
 
 
 def check_sizes(
@@ -93,8 +93,8 @@ def check_sizes(
     ------
     ArtefactError
     """
-    wanted = codec.target if codec.classes else None
-    if sizes != codec.sizes or (target != wanted and not (optional and target is None)):
+    expected = codec.target if codec.classes else None
+    if sizes != codec.sizes or (target != expected and not (optional and target is None)):
         raise ArtefactError("its model is of another table than its codec; fit the model anew")
 
 

@@ -90,8 +90,8 @@ def smotenc(
         random_state=seed,
         k_neighbors=_neighbours("smotenc", truth, note),
     )
-    made, classes = _behind(sampler, cells, truth)
-    return filled.restored(made[:, :width], made[:, width:].astype(np.int64)), classes
+    rows, classes = _behind(sampler, cells, truth)
+    return filled.restored(rows[:, :width], rows[:, width:].astype(np.int64)), classes
 
 
 def adasyn(
@@ -115,9 +115,9 @@ def adasyn(
         return filled.restored(numbers, filled.codes[: len(numbers)]), classes
     encoder = OneHotEncoder().fit(filled.codes)
     cells = hstack([csr_matrix(filled.numbers), encoder.transform(filled.codes)], format="csr")
-    made, classes = _behind(sampler, cells, truth)
-    codes = encoder.inverse_transform(made[:, width:])
-    return filled.restored(made[:, :width].toarray(), codes), classes
+    rows, classes = _behind(sampler, cells, truth)
+    codes = encoder.inverse_transform(rows[:, width:])
+    return filled.restored(rows[:, :width].toarray(), codes), classes
 
 
 OverSampler = Callable[
@@ -180,10 +180,10 @@ def _behind(sampler: Any, cells: Any, truth: np.ndarray) -> tuple[Any, np.ndarra
         # one thread: distances, and so neighbours, may depend on their last digits
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")
-            made, classes = sampler.fit_resample(cells, truth)
+            rows, classes = sampler.fit_resample(cells, truth)
     except (ValueError, RuntimeError) as error:
         raise DataError(" ".join(str(error).split())) from error
-    return made[len(truth) :], classes[len(truth) :]
+    return rows[len(truth) :], classes[len(truth) :]
 
 
 def _neighbours(name: str, truth: np.ndarray, note: Note) -> int:

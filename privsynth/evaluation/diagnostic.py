@@ -47,8 +47,8 @@ def exact_copies(
     def copies(frame: pd.DataFrame) -> int:
         return int(np.isin(row_hashes(frame, columns), real).sum())
 
-    found = copies(synthetic)
-    meaning = f"{found:,} of {len(synthetic):,} synthetic rows equal a training row"
+    count = copies(synthetic)
+    meaning = f"{count:,} of {len(synthetic):,} synthetic rows equal a training row"
     share = None
     if holdout is not None:
         there = copies(holdout)
@@ -63,7 +63,7 @@ def exact_copies(
         Score(
             "diagnostic",
             "exact_copies",
-            found / len(synthetic),
+            count / len(synthetic),
             real=share,
             better="neither",
             meaning=f"{meaning}, on all {len(columns)} modelled columns; a count, and no measure "

@@ -101,7 +101,7 @@ def marginal_agreement(
 
     codes = encode(real)
     other = encode(rows(synthetic, alike, "synthetic"))
-    held = None if holdout is None else encode(rows(holdout, alike, "holdout"))
+    holdout_codes = None if holdout is None else encode(rows(holdout, alike, "holdout"))
     shuffled = [rng.permutation(column)[:alike] for column in codes]
     groups = _groups(codes, rng), _groups(other, rng)
 
@@ -129,7 +129,9 @@ def marginal_agreement(
                 value,
                 None if margin is None else max(0.0, value - margin),
                 None if margin is None else min(1.0, value + margin),
-                None if held is None else float(agreements(codes, held, sizes, cliques).mean()),
+                None
+                if holdout_codes is None
+                else float(agreements(codes, holdout_codes, sizes, cliques).mean()),
                 meaning=meaning if order == 1 else f"{meaning}; the worst are listed",
                 detail=_detail(names, cliques, each, None if order == 1 else WORST),
             )

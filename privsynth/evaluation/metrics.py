@@ -98,9 +98,9 @@ def roc_auc(weights: np.ndarray, positive: np.ndarray, score: np.ndarray) -> np.
 def average_precision(weights: np.ndarray, positive: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Area under the precision-recall curve, as a step function; shapes as in `roc_auc`."""
     hits, misses = by_score(weights, positive, score)
-    found = hits.cumsum(axis=1)
-    taken = found + misses.cumsum(axis=1)
-    precision = _ratio(found, taken)
+    true_positives = hits.cumsum(axis=1)
+    taken = true_positives + misses.cumsum(axis=1)
+    precision = _ratio(true_positives, taken)
     precision[taken == 0] = 0
     return _ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
 

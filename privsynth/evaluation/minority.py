@@ -123,10 +123,10 @@ def minority_gain(
     Intervals are those of `privsynth.evaluation.metrics.corrected_interval`.
     """
     _check_options(resamplers, folds, repeats, seed, precision)
-    told: dict[str, None] = {}  # each note once, in order
+    notes: dict[str, None] = {}  # each note once, in order
 
     def note(sentence: str) -> None:
-        told.setdefault(sentence)
+        notes.setdefault(sentence)
 
     task = _task(frame, schema, note)
     folds = _possible(folds, task, note)
@@ -169,7 +169,7 @@ def minority_gain(
         "verdicts": gains,
         "curves": _curves(figures, folds),
     }
-    return Evaluation(tuple(_scores(figures, gains, methods, judged, folds)), about, tuple(told))
+    return Evaluation(tuple(_scores(figures, gains, methods, judged, folds)), about, tuple(notes))
 
 
 def verdict(evaluation: Evaluation, method: str) -> str:
@@ -186,8 +186,8 @@ def verdict(evaluation: Evaluation, method: str) -> str:
     gains = evaluation.about.get("verdicts", {}).get("pr_auc", {})
     if method not in gains:
         raise UsageError(f"no method {method!r} was judged{did_you_mean(method, gains)}")
-    told = [f"{_words(gain['mean'])} over {other}" for other, gain in gains[method].items()]
-    return f"{method}: {'; '.join(told)} (PR-AUC, mean over {len(CLASSIFIERS)} models)"
+    parts = [f"{_words(gain['mean'])} over {other}" for other, gain in gains[method].items()]
+    return f"{method}: {'; '.join(parts)} (PR-AUC, mean over {len(CLASSIFIERS)} models)"
 
 
 @dataclass(frozen=True)

@@ -130,17 +130,17 @@ def check_overlap(
     """
     if holdout is None:
         return
-    found = overlap(train, holdout, schema)
-    if found.excessive or (found.wholly_inside and len(holdout) >= len(train)):
+    shared = overlap(train, holdout, schema)
+    if shared.excessive or (shared.wholly_inside and len(holdout) >= len(train)):
         raise DataError(
-            f"{found.count:,} of {len(holdout):,} holdout rows equal training rows, and about "
-            f"{found.expected:,.0f} would by chance; give a holdout that the model has not seen, "
+            f"{shared.count:,} of {len(holdout):,} holdout rows equal training rows, and about "
+            f"{shared.expected:,.0f} would by chance; give a holdout that the model has not seen, "
             "or take its rows out of the training table"
         )
-    if found.count:
+    if shared.count:
         note(
-            f"{found.count:,} of {len(holdout):,} holdout rows equal training rows; rows that come "
-            "more than once explain it"
+            f"{shared.count:,} of {len(holdout):,} holdout rows equal training rows; rows that "
+            "occur more than once explain it"
         )
 
 

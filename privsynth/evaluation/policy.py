@@ -116,8 +116,8 @@ class Policy:
             most = math.inf if key in _UNBOUNDED else 1.0
             value = getattr(self, key)
             if not _number(value) or not 0 <= value <= most:
-                wanted = "a number from 0" if most == math.inf else "a share between 0 and 1"
-                raise ConfigError(f"expected {key!r} as {wanted}")
+                expected = "a number from 0" if most == math.inf else "a share between 0 and 1"
+                raise ConfigError(f"expected {key!r} as {expected}")
         if not isinstance(self.floors, Mapping) or not all(
             isinstance(name, str) and _number(least) for name, least in self.floors.items()
         ):
@@ -285,8 +285,8 @@ def apply_policy(
     -----
     DCR, NNDR and AUC are diagnostics and are never gated.
     """
-    told = evaluation.about.get("rows")
-    rows: Mapping[str, int] = told if isinstance(told, Mapping) else {}
+    stated_rows = evaluation.about.get("rows")
+    rows: Mapping[str, int] = stated_rows if isinstance(stated_rows, Mapping) else {}
     held_out = int(rows.get("holdout", 0)) if holdout_rows is None else holdout_rows
     few = _few(held_out, int(rows.get("synthetic", SYNTHETIC_ROWS)))
     found = [

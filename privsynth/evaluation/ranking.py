@@ -33,8 +33,8 @@ class Ranking:
     def of(cls, positive: np.ndarray, chances: np.ndarray) -> Ranking:
         """Rank rows, of which one or more are positive."""
         hits, misses = by_score(np.ones((1, len(chances))), positive, chances)
-        found = hits[0].cumsum()
-        return cls(np.unique(chances)[::-1], found, found + misses[0].cumsum())
+        true_positives = hits[0].cumsum()
+        return cls(np.unique(chances)[::-1], true_positives, true_positives + misses[0].cumsum())
 
     @property
     def positives(self) -> float:
@@ -51,16 +51,19 @@ class Ranking:
 
         It is not interpolated, so that the area below is the average precision.
         """
-        wanted = recalls * self.positives - 1e-9  # a count, but for the last digit
-        first = np.searchsorted(self.found, wanted)
+        needed = recalls * self.positives - 1e-9  # a count, but for the last digit
+        first = np.searchsorted(self.found, needed)
         precisions: np.ndarray = self.found[first] / self.taken[first]
         return precisions
 
     def f1_at(self, thresholds: np.ndarray) -> np.ndarray:
         """Return the F1 of calling positive what is at or above each threshold."""
         places = np.searchsorted(-self.thresholds, -thresholds, side="right")
-        found, taken = np.append(0.0, self.found)[places], np.append(0.0, self.taken)[places]
-        scores: np.ndarray = 2 * found / (taken + self.positives)
+        true_positives, taken = (
+            np.append(0.0, self.found)[places],
+            np.append(0.0, self.taken)[places],
+        )
+        scores: np.ndarray = 2 * true_positives / (taken + self.positives)
         return scores
 
     def best_threshold(self) -> float:

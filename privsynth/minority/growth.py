@@ -113,8 +113,8 @@ class Augmentation:
         whole = pa.table(columns, names=names).unify_dictionaries()
         if self.flag is None:
             return whole
-        made = np.arange(whole.num_rows) >= self.real.n_rows
-        return whole.append_column(self.flag, pa.array(made))
+        synthetic_mask = np.arange(whole.num_rows) >= self.real.n_rows
+        return whole.append_column(self.flag, pa.array(synthetic_mask))
 
     def __repr__(self) -> str:
         # Not the summary, for which attacks are run.
@@ -232,7 +232,7 @@ def augment_table(
             f"{table.name}: no target column {target!r}{did_you_mean(target, table.names)}"
         )
     if plan.budget is not None:
-        made = grow_privately(
+        augmentation = grow_privately(
             table,
             table if learnt is None else learnt,
             target,
@@ -242,21 +242,21 @@ def augment_table(
             seed=seed,
             progress=progress,
         )
-        return replace(made, flag=flag)
-    values, held, nulls = table.value_counts(target)
+        return replace(augmentation, flag=flag)
+    values, value_counts, nulls = table.value_counts(target)
     _check_target(table, target, len(values), nulls)
-    counts = dict(zip(values.to_pylist(), held.tolist(), strict=True))
+    counts = dict(zip(values.to_pylist(), value_counts.tolist(), strict=True))
     if isinstance(sampling_strategy, Mapping):
         sampling_strategy = by_label(sampling_strategy, counts, table.formats.get(target))
-    wanted = _wanted(counts, sampling_strategy)
-    return replace(grow(table, target, counts, wanted, plan, seed, progress), flag=flag)
+    gains = _wanted(counts, sampling_strategy)
+    return replace(grow(table, target, counts, gains, plan, seed, progress), flag=flag)
 
 
 def grow(
     table: Table,
     target: str,
     counts: Mapping[Any, int],
-    wanted: Mapping[Any, int],
+    gains: Mapping[Any, int],
     plan: Plan,
     seed: int,
     progress: Progress | None = None,
@@ -268,11 +268,15 @@ def grow(
     counts, wanted : mapping of class to int
         Rows that each class has, and is to gain.
     """
-    growing = {label: n for label, n in wanted.items() if n}
+    growing = {label: n for label, n in gains.items() if n}
     tally = {label: (n, growing.get(label, 0)) for label, n in counts.items()}
-    made = Augmentation(table, table.take(np.zeros(0, int)).to_arrow(), target, None, tally, seed)
+    augmentation = Augmentation(
+        table, table.take(np.zeros(0, int)).to_arrow(), target, None, tally, seed
+    )
     if not growing:
-        return replace(made, notes=("every class has the rows asked for: nothing is added",))
+        return replace(
+            augmentation, notes=("every class has the rows asked for: nothing is added",)
+        )
     least = min(counts[label] for label in growing)
     if least < 2:
         raise DataError(
@@ -301,8 +305,8 @@ def grow(
         seed=seed,
     )
     model = learn(learnt, task, stream=streams[0], progress=progress)
-    told = (text for kind, text in model.cautions if kind != "pooled")  # those are put back
-    for caution in (*cautions(plan.engine, plan.settings), *told):
+    of_fit = (text for kind, text in model.cautions if kind != "pooled")  # those are put back
+    for caution in (*cautions(plan.engine, plan.settings), *of_fit):
         warn(caution)
     parts = []
     for (label, n), stream in zip(growing.items(), streams[2:], strict=True):
@@ -315,10 +319,10 @@ def grow(
         else:
             rare = _drawn(model, label, n, stream)
         parts.append(rare if plan.holds_rows else _unpooled(rare, real, model.codec, rng))
-    synthetic = model.codec.followed(pa.concat_tables(parts)).cast(made.synthetic.schema)
+    synthetic = model.codec.followed(pa.concat_tables(parts)).cast(augmentation.synthetic.schema)
     if not plan.traits.copies_rows:
         synthetic = _identified(synthetic, table, model.codec, rng)
-    return replace(made, synthetic=synthetic, model=model)
+    return replace(augmentation, synthetic=synthetic, model=model)
 
 
 def grow_privately(
@@ -390,21 +394,21 @@ def grow_privately(
         warn(caution)
     shares = (model.card.class_shares or ())[: len(classes)]
     counts = [round(model.card.rows * share) for share in shares]
-    held = dict(zip(classes.to_pylist(), counts, strict=True))
-    wanted = _lacking(held, strategy)
-    growing = {c: wanted[label] for c, label in enumerate(held) if wanted.get(label)}
+    noisy_counts = dict(zip(classes.to_pylist(), counts, strict=True))
+    gains = _lacking(noisy_counts, strategy)
+    growing = {c: gains[label] for c, label in enumerate(noisy_counts) if gains.get(label)}
     none = model.codec.schema.empty_table().select(real.names)
-    tally = {label: (n, 0) for label, n in held.items()}
-    made = Augmentation(real, none, target, model, tally, seed)
+    tally = {label: (n, 0) for label, n in noisy_counts.items()}
+    augmentation = Augmentation(real, none, target, model, tally, seed)
     if not growing:
-        faint = any(n <= 0 for n in held.values())
+        faint = any(n <= 0 for n in noisy_counts.values())
         why = (
             "a class has no row that stands out of the noise, so none can be drawn of it; allow a "
             "larger epsilon"
             if faint
             else "no class lacks rows, as far as noise lets one know"
         )
-        return replace(made, notes=(f"nothing is added: {why}",))
+        return replace(augmentation, notes=(f"nothing is added: {why}",))
     (stream,) = drawing.generate_state(1).tolist()
     n = sum(growing.values())
     drawn = rows(model.codec, model.model, n, seed=stream, classes=growing, progress=progress)
@@ -412,8 +416,8 @@ def grow_privately(
     labels = synthetic.column(target).cast(classes.type)
     synthetic = synthetic.set_column(real.names.index(target), target, labels)
     gained = {each["values"]: each["counts"] for each in pc.value_counts(labels).to_pylist()}
-    tally = {label: (n, gained.get(label, 0)) for label, n in held.items()}
-    return replace(made, synthetic=synthetic, counts=tally)
+    tally = {label: (n, gained.get(label, 0)) for label, n in noisy_counts.items()}
+    return replace(augmentation, synthetic=synthetic, counts=tally)
 
 
 def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:
@@ -432,9 +436,9 @@ def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:
             f"{place}: the schema declares {n} classes; expected 2 to {MAX_CLASSES}; "
             "choose another target"
         )
-    told = coding.decode(np.arange(n, dtype=np.int32), np.random.default_rng(0))
+    labels = coding.decode(np.arange(n, dtype=np.int32), np.random.default_rng(0))
     # In the declared type: the one that is stored may rest on a single odd row.
-    return told.cast(arrow_type(coding.column.dtype))
+    return labels.cast(arrow_type(coding.column.dtype))
 
 
 def _settled(classes: Sequence[Any], strategy: Any, spelled: str | None) -> Any:
@@ -448,10 +452,12 @@ def _settled(classes: Sequence[Any], strategy: Any, spelled: str | None) -> Any:
 
 def _lacking(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
     """Return how many rows each class is to gain, by counts with noise in them."""
-    held = {label: n for label, n in counts.items() if n > 0}
+    present = {label: n for label, n in counts.items() if n > 0}
     if isinstance(strategy, Mapping):
-        return {label: max(0, n - held[label]) for label, n in strategy.items() if label in held}
-    return _wanted(held, strategy) if len(held) > 1 else {}
+        return {
+            label: max(0, n - present[label]) for label, n in strategy.items() if label in present
+        }
+    return _wanted(present, strategy) if len(present) > 1 else {}
 
 
 def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:
@@ -484,13 +490,13 @@ def _wanted(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
     classes = list(counts)
     y = np.repeat(np.arange(len(classes)), list(counts.values()))
     try:
-        made = check_sampling_strategy(strategy, y, "over-sampling")
+        totals = check_sampling_strategy(strategy, y, "over-sampling")
     except (TypeError, ValueError):
         raise UsageError(
             "the sampling strategy is none that over-sampling knows; give a ratio, 'minority', "
             "'not majority', 'all', 'auto', or the number of rows of each class"
         ) from None
-    return {classes[c]: int(n) for c, n in made.items()}
+    return {classes[c]: int(n) for c, n in totals.items()}
 
 
 def _by_ratio(counts: Mapping[Any, int], ratio: float) -> dict[Any, int]:
@@ -533,7 +539,7 @@ def by_label(
         for label in labels:
             for text in spell(label):
                 named.setdefault(text, label)
-    found: dict[Any, Any] = {}
+    by_class: dict[Any, Any] = {}
     for key, total in strategy.items():
         if key in labels:
             label = labels[labels.index(key)]
@@ -545,10 +551,10 @@ def by_label(
                     "classes as the target spells them"
                 )
             label = named[texts[0]]
-        if label in found:
+        if label in by_class:
             raise UsageError(f"the sampling strategy names class {str(key)!r} twice; name it once")
-        found[label] = total
-    return found
+        by_class[label] = total
+    return by_class
 
 
 def _spellings(label: Any, spelled: str | None = None) -> Iterator[str]:
@@ -588,7 +594,7 @@ def _loosely(label: Any) -> Iterator[str]:
 
 
 def _by_class(counts: Mapping[Any, int], strategy: Mapping[Any, Any]) -> dict[Any, int]:
-    made = {}
+    gains = {}
     for label, total in strategy.items():
         if not isinstance(total, int | np.integer) or isinstance(total, bool) or total < 0:
             raise UsageError("the sampling strategy wants whole numbers of rows, one a class")
@@ -597,8 +603,8 @@ def _by_class(counts: Mapping[Any, int], strategy: Mapping[Any, Any]) -> dict[An
                 f"the sampling strategy asks for {total} rows of a class that has "
                 f"{counts[label]}; rows are added and never taken away"
             )
-        made[label] = int(total) - counts[label]
-    return made
+        gains[label] = int(total) - counts[label]
+    return gains
 
 
 def _warn_of_few(least: int) -> None:
@@ -643,10 +649,10 @@ def _rows_of(table: Table, target: str, label: Any) -> npt.NDArray[np.intp]:
 
 def _declared(schema: Schema | None, table: Table, target: str) -> Schema:
     """Return what is declared, and that the target is a category whatever it is stored as."""
-    said = [column for column in schema or () if column.name != target]
+    declared = [column for column in schema or () if column.name != target]
     dtype = str(table.schema.field(target).type)
     aim = Column(target, Kind.CATEGORICAL, dtype, given=frozenset({"kind"}))
-    return Schema((*said, aim))
+    return Schema((*declared, aim))
 
 
 def _drawn(model: FittedModel, label: Any, n: int, stream: np.random.SeedSequence) -> pa.Table:
@@ -698,8 +704,8 @@ def _unpooled(
             synthetic = synthetic.set_column(j, field, near)
         if not (isinstance(coding, LevelCodes) and coding.pooled):
             continue
-        held = real.column(coding.name).combine_chunks()
-        plain = held.dictionary_decode() if pa.types.is_dictionary(held.type) else held
+        column = real.column(coding.name).combine_chunks()
+        plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
         known = pa.array(coding.levels, plain.type)
         pooled = plain.filter(pc.invert(pc.is_in(plain, known))).drop_null()
         some = pooled if len(pooled) else known if len(known) else plain.drop_null()
@@ -719,12 +725,12 @@ def _nearest(drawn: pa.ChunkedArray, real: pa.ChunkedArray, coding: Cells) -> pa
     categories = real.combine_chunks().dictionary_decode().unique().drop_null()
     if not len(categories):
         return drawn
-    held, _ = numbers_of(categories, coding.low.dtype)
-    order = np.argsort(held, kind="stable")
+    stored, _ = numbers_of(categories, coding.low.dtype)
+    order = np.argsort(stored, kind="stable")
     numbers, valid = numbers_of(drawn, coding.low.dtype)
-    at = np.searchsorted(held[order], numbers).clip(1, max(len(held) - 1, 1)) - 1
-    above = np.minimum(at + 1, len(held) - 1)
-    low, high = held[order][at].astype(float), held[order][above].astype(float)
+    at = np.searchsorted(stored[order], numbers).clip(1, max(len(stored) - 1, 1)) - 1
+    above = np.minimum(at + 1, len(stored) - 1)
+    low, high = stored[order][at].astype(float), stored[order][above].astype(float)
     nearest = order[np.where(numbers - low <= high - numbers, at, above)]
     indices = pa.array(nearest.astype(np.int32), mask=~valid)
     return pa.DictionaryArray.from_arrays(indices, categories, ordered=drawn.type.ordered)
@@ -744,8 +750,10 @@ def _identified(
         for i in range(MAX_TRIES):
             if len(fresh) >= n:
                 break
-            made = coding.decode(np.zeros(n, np.int32), rng, i * n).cast(old.type)
-            fresh = pa.concat_arrays([fresh, made.filter(pc.invert(pc.is_in(made, taken)))])
+            identifiers = coding.decode(np.zeros(n, np.int32), rng, i * n).cast(old.type)
+            fresh = pa.concat_arrays(
+                [fresh, identifiers.filter(pc.invert(pc.is_in(identifiers, taken)))]
+            )
         if len(fresh) >= n:
             kept = pc.if_else(old.is_valid(), fresh.slice(0, n), old)
             synthetic = synthetic.set_column(j, synthetic.schema.field(j), kept)
@@ -781,7 +789,7 @@ def _apart(
 
 def _copies(drawn: pa.Table, real: pa.Table, schema: Schema) -> npt.NDArray[np.bool_]:
     """Return which rows equal one of a few real ones in every modelled column."""
-    found = np.zeros(drawn.num_rows, dtype=bool)
+    copies = np.zeros(drawn.num_rows, dtype=bool)
     names = [column.name for column in schema if not column.kind.surrogate]
     for i in range(real.num_rows):
         same = np.ones(drawn.num_rows, dtype=bool)
@@ -790,13 +798,13 @@ def _copies(drawn: pa.Table, real: pa.Table, schema: Schema) -> npt.NDArray[np.b
             column = drawn.column(name)
             equal = pc.equal(column, value) if value.is_valid else column.is_null()
             same &= np.asarray(pc.fill_null(equal, False))
-        found |= same
-    return found
+        copies |= same
+    return copies
 
 
-def _joined(real: pa.ChunkedArray, made: pa.ChunkedArray) -> pa.ChunkedArray:
+def _joined(real: pa.ChunkedArray, synthetic: pa.ChunkedArray) -> pa.ChunkedArray:
     """Put synthetic values behind real ones, in the first type that holds both."""
-    for kind in (real.type, made.type):
+    for kind in (real.type, synthetic.type):
         with suppress(pa.ArrowException):
-            return pa.chunked_array([*real.cast(kind).chunks, *made.cast(kind).chunks], kind)
-    return _joined(real.cast(pa.string()), made.cast(pa.string()))
+            return pa.chunked_array([*real.cast(kind).chunks, *synthetic.cast(kind).chunks], kind)
+    return _joined(real.cast(pa.string()), synthetic.cast(pa.string()))

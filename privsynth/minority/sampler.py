@@ -222,12 +222,14 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
             bool(self.new_ledger),
         )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        made = self._grown(*_framed(X, y, None if self.budget is None else declared), plan, seed)
-        self.report_ = made
-        self.model_ = made.model
-        self.synthetic_mask_ = np.arange(len(y) + made.synthetic.num_rows) >= len(y)
-        new = to_frame(made.synthetic, "pandas")
-        labels = _labels(new.pop(made.target).to_numpy(), y.dtype)
+        augmentation = self._grown(
+            *_framed(X, y, None if self.budget is None else declared), plan, seed
+        )
+        self.report_ = augmentation
+        self.model_ = augmentation.model
+        self.synthetic_mask_ = np.arange(len(y) + augmentation.synthetic.num_rows) >= len(y)
+        new = to_frame(augmentation.synthetic, "pandas")
+        labels = _labels(new.pop(augmentation.target).to_numpy(), y.dtype)
         rng = np.random.default_rng(seed)
         return _joined(X, new, rng), np.concatenate([y, labels])
 
@@ -235,16 +237,16 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         if plan.budget is None:
             y = frame[target].to_numpy()
             counts = dict(zip(*(a.tolist() for a in np.unique(y, return_counts=True)), strict=True))
-            wanted = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
-            return grow(read(frame), target, counts, wanted, plan, seed)
+            gains = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
+            return grow(read(frame), target, counts, gains, plan, seed)
         if plan.schema is not None:
             _check_classes(plan.schema, target, frame[target].to_numpy().dtype)
         table, strategy = read(frame, total=True), self.sampling_strategy
-        made = grow_privately(
+        augmentation = grow_privately(
             table, table, target, plan, plan.budget, sampling_strategy=strategy, seed=seed
         )
-        self.sampling_strategy_ = {label: n for label, (_, n) in made.counts.items() if n}
-        return made
+        self.sampling_strategy_ = {label: n for label, (_, n) in augmentation.counts.items() if n}
+        return augmentation
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the real rows behind: a pickle holds what was learnt, and the rows drawn."""
@@ -390,12 +392,12 @@ def _joined(X: Any, new: pd.DataFrame, rng: np.random.Generator) -> Any:
         new.columns = X.columns
         return pd.concat([X, _typed(new, X.dtypes, rng)], ignore_index=True)
     try:
-        made = new.to_numpy(dtype=X.dtype)
+        rows = new.to_numpy(dtype=X.dtype)
     except (TypeError, ValueError):
-        made = _typed(new, [X.dtype] * X.shape[1], rng).to_numpy(dtype=X.dtype)
+        rows = _typed(new, [X.dtype] * X.shape[1], rng).to_numpy(dtype=X.dtype)
     if sparse.issparse(X):
-        return sparse.vstack([X, sparse.csr_matrix(made)], format=X.format)
-    return np.concatenate([X, made])
+        return sparse.vstack([X, sparse.csr_matrix(rows)], format=X.format)
+    return np.concatenate([X, rows])
 
 
 def _typed(new: pd.DataFrame, dtypes: Iterable[Any], rng: np.random.Generator) -> Any:
@@ -416,8 +418,8 @@ def _as(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
     except (TypeError, ValueError):
         gaps = (column.isna() | column.eq(OTHER).fillna(False)).to_numpy(dtype=bool)
         if not gaps.all():
-            held = np.flatnonzero(~gaps)
-            own = np.where(gaps, rng.choice(held, len(gaps)), np.arange(len(gaps)))
+            present = np.flatnonzero(~gaps)
+            own = np.where(gaps, rng.choice(present, len(gaps)), np.arange(len(gaps)))
             with suppress(TypeError, ValueError):
                 return column.take(own).astype(dtype).set_axis(column.index)
     raise UsageError(

@@ -66,8 +66,8 @@ def chosen(
     judged = candidates[rng.permutation(len(candidates))[:MAX_JUDGED]]
     seed = int(rng.integers(2**31))
     real = _log_odds(codec, columns, minority, others, candidates, seed)
-    made = _log_odds(codec, columns, judged, others, candidates, seed)
-    weights = _capped(TILT * real - made)
+    odds = _log_odds(codec, columns, judged, others, candidates, seed)
+    weights = _capped(TILT * real - odds)
     marks = (rng.random() + np.arange(n)) / n
     return rng.permutation(np.searchsorted(np.cumsum(weights)[:-1], marks, side="right"))
 

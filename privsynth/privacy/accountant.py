@@ -180,8 +180,8 @@ class Accountant:
 
         threshold = _least(lambda least: noise(least).map(rows)[1], rows, scale, delta)
         event = Event(query, detail, "gaussian threshold", 0.0, 0.0, 1.0, scale)
-        found: dict[str, int] = self._answer(noise(threshold), event)
-        return dict(sorted((_opened(key), n) for key, n in found.items()))
+        answer: dict[str, int] = self._answer(noise(threshold), event)
+        return dict(sorted((_opened(key), n) for key, n in answer.items()))
 
     def _counted(self, question: Question, sensitivity: float, metric: Any) -> Any:
         from opendp import domains, transformations
@@ -208,8 +208,8 @@ class Accountant:
                 f"{event.query}: costs rho {rho:.3g}, and {self.left:.3g} is left of the budget of "
                 f"epsilon {self.budget.epsilon:g}; ask for less, or allow more"
             )
-        told = Event(**{**vars(event), "rho": float(rho), "delta": float(delta)})
-        self.ledger.charge(told)
+        priced = Event(**{**vars(event), "rho": float(rho), "delta": float(delta)})
+        self.ledger.charge(priced)
         return self._ask(noise)
 
 
@@ -275,8 +275,8 @@ def _is_a_tail(delta: float, scale: float, rows: int) -> bool:
         noise: Any = measurements.make_gaussian_threshold(*space, scale=scale, threshold=threshold)
         return float(noise.map((rows, float(rows), float(rows)))[1])
 
-    found = delta_at(_least(delta_at, rows, scale, delta * (1 + SLACK)))
-    return math.isclose(found, delta, rel_tol=1e-6)
+    delta_there = delta_at(_least(delta_at, rows, scale, delta * (1 + SLACK)))
+    return math.isclose(delta_there, delta, rel_tol=1e-6)
 
 
 def _least(delta_at: Callable[[int], float], rows: int, scale: float, delta: float) -> int:

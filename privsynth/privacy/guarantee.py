@@ -56,15 +56,15 @@ def _exact(number: float) -> str:
 def uncovered(budget: Budget) -> tuple[str, ...]:
     """Return what the guarantee does not speak of."""
     whose = "row" if budget.unit == "row" else f"value of {budget.unit!r}"
-    told = [
+    lines = [
         "what the schema declares: kinds, levels and bounds are taken as public",
         f"what is true of the population: the guarantee hides one {whose}, not what many share",
         "figures, reports and verdicts of 'evaluate', which are read from the real rows",
         "other releases made from the same rows, unless one --ledger counts them all",
     ]
     if budget.unit == "row":
-        told.append(
+        lines.append(
             "a person or event with several rows, copies of one row among them: the privacy unit "
             "is one row"
         )
-    return tuple(told)
+    return tuple(lines)

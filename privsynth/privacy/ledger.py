@@ -191,8 +191,8 @@ class Ledger:
         ArtefactError
             An event is of a mechanism unknown here, or the events are not within the budget.
         """
-        wanted = {"guarantee": True, "formal": True, "not_covered": True, "events": True}
-        only(state, {**wanted, "budget": False}, "ledger")
+        keys = {"guarantee": True, "formal": True, "not_covered": True, "events": True}
+        only(state, {**keys, "budget": False}, "ledger")
         budget = None
         if "budget" in state:
             limits = {key.name: key.name in ("epsilon", "delta") for key in fields(Budget)}

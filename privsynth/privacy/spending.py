@@ -203,8 +203,8 @@ def _holder(folder: int) -> str:
     except OSError:
         lines = []
     for line in lines:
-        told = line.split()
+        fields = line.split()
         # "1: FLOCK ADVISORY WRITE 4711 fd:01:1234 0 EOF"; an arrow marks who waits
-        if told[1:2] == ["FLOCK"] and told[5:6] == [place] and int(told[4]) > 0:
-            return f"process {told[4]}"
+        if fields[1:2] == ["FLOCK"] and fields[5:6] == [place] and int(fields[4]) > 0:
+            return f"process {fields[4]}"
     return "another process"

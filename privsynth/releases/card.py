@@ -82,8 +82,8 @@ def make_card(
         "accepted_risk": evaluation.about.get("accepted_risk"),
     }
     guarantee = model.ledger.guarantee()
-    told = claims(evaluation, policy, guarantee, holds_rows=bool(card["model"]["holds_rows"]))
-    return dict(json.loads(json.dumps({**card, **told}, allow_nan=False)))
+    derived = claims(evaluation, policy, guarantee, holds_rows=bool(card["model"]["holds_rows"]))
+    return dict(json.loads(json.dumps({**card, **derived}, allow_nan=False)))
 
 
 def public_card(
@@ -223,20 +223,20 @@ def salted_hash(path: str | Path, salt: str) -> str:
 def _warnings(evaluation: Evaluation, holds_rows: bool) -> Sequence[str]:
     rows = evaluation.about.get("rows")
     held_out = int(rows.get("holdout", 0)) if isinstance(rows, Mapping) else 0
-    told = []
+    lines = []
     if not held_out:
-        told.append(
+        lines.append(
             "no holdout was given: most attacks could not be tried, and what they would have found "
             "is not known"
         )
     elif held_out < HOLDOUT_ROWS:
-        told.append(
+        lines.append(
             f"the holdout has {held_out:,} rows, and {HOLDOUT_ROWS:,} are needed: small leaks "
             "could not have been seen"
         )
     if holds_rows:
-        told.append(_HELD)
-    return told
+        lines.append(_HELD)
+    return lines
 
 
 _LEARNT = "the model is parameters learnt from training rows; it holds none of them"

@@ -87,7 +87,7 @@ def verify(
     problems = list(_only_parts(path))
     for part in (PUBLIC, RESTRICTED):
         if (path / part).is_dir() and not (path / part).is_symlink():
-            problems += [f"{part}/{told}" for told in _verified(path / part, key, model)]
+            problems += [f"{part}/{problem}" for problem in _verified(path / part, key, model)]
             problems += _is_called(path / part, part)
     return tuple(problems or _safely(_same_release, path, {}))
 
@@ -109,13 +109,13 @@ def remarks(folder: str | Path, *, key: str | Path | None = None) -> tuple[str, 
     path = Path(folder)
     parts = [path / PUBLIC, path / RESTRICTED] if _in_parts(path) else [path]
     cards = [parsed(bounded(part / CARD), CARD) for part in parts]
-    told = [_vouched(cards[0], key)]
+    lines = [_vouched(cards[0], key)]
     for card in cards:
         if (reason := card.get("accepted_risk")) is not None:
             missed = "is met" if card["passed"] else "is missed"
             name = card["policy"]["name"]
-            told.append(f"policy {name!r} {missed}; the risk was accepted: {reason}")
-    return tuple(told)
+            lines.append(f"policy {name!r} {missed}; the risk was accepted: {reason}")
+    return tuple(lines)
 
 
 def _vouched(card: Mapping[str, Any], key: str | Path | None) -> str:
@@ -292,12 +292,12 @@ def _signed_by(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
 
 def _files(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     part = card.get("part")
-    wanted = set(PARTS[part]) - {CARD, SUMS}
+    expected = set(PARTS[part]) - {CARD, SUMS}
     if part != RESTRICTED:
-        wanted.add(card["output"]["file"])
-    if set(card["files"]) != wanted:
+        expected.add(card["output"]["file"])
+    if set(card["files"]) != expected:
         yield f"{CARD}: does not list the files of the release"
-    for name in sorted(wanted & set(card["files"]) & NAMES):
+    for name in sorted(expected & set(card["files"]) & NAMES):
         if sha256(path / name) != card["files"][name]:
             yield f"{name}: does not have the hash that {CARD} lists"
 
@@ -324,22 +324,23 @@ def _table(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _croissant(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
-    told = parsed(bounded(path / CROISSANT), CROISSANT)
+    stated = parsed(bounded(path / CROISSANT), CROISSANT)
     attacked = card.get("part") != PUBLIC
-    wanted = croissant(card["output"], card["guarantee"]["words"], attacked=attacked)
-    for part in wanted if _same_version(card) else ("conformsTo", "distribution", "recordSet"):
-        if told.get(part) != wanted[part]:
+    expected = croissant(card["output"], card["guarantee"]["words"], attacked=attacked)
+    for part in expected if _same_version(card) else ("conformsTo", "distribution", "recordSet"):
+        if stated.get(part) != expected[part]:
             yield f"{CROISSANT}: its {part!r} is not what follows from {CARD}"
-    if _same_version(card) and told.keys() != wanted.keys():
+    if _same_version(card) and stated.keys() != expected.keys():
         yield f"{CROISSANT}: has a part that privsynth does not write"
 
 
 def _evaluation(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
-    told = parsed(bounded(path / EVALUATION), EVALUATION)
-    if card["evaluation"] == told:
+    stated = parsed(bounded(path / EVALUATION), EVALUATION)
+    if card["evaluation"] == stated:
         return
     ours, theirs = (
-        {score["name"]: score for score in state["scores"]} for state in (card["evaluation"], told)
+        {score["name"]: score for score in state["scores"]}
+        for state in (card["evaluation"], stated)
     )
     apart = [n for n in sorted(ours.keys() | theirs.keys()) if ours.get(n) != theirs.get(n)]
     for name in apart:
@@ -360,7 +361,7 @@ def _guarantee(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
         yield f"{CARD}: its ledger does not add up to what it says"
     if guarantee_dict(ledger.guarantee()) != card["guarantee"]:
         yield f"{CARD}: its guarantee does not follow from its ledger"
-    yield from (f"{CARD}: {told}" for told in misstated(ledger))
+    yield from (f"{CARD}: {problem}" for problem in misstated(ledger))
 
 
 def _public_claims(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
@@ -371,8 +372,8 @@ def _public_claims(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
         yield f"{CARD}: names two seeds of the fit"
     if card["training_rows"] != card["model"]["rows"]:
         yield f"{CARD}: names two counts of training rows"
-    told = public_claims(ledger.guarantee(), holds_rows=bool(card["model"]["holds_rows"]))
-    for part, value in told.items() if _same_version(card) else ():
+    expected = public_claims(ledger.guarantee(), holds_rows=bool(card["model"]["holds_rows"]))
+    for part, value in expected.items() if _same_version(card) else ():
         if card[part] != value:
             yield f"{CARD}: its {part!r} do not follow from its ledger"
     for part in sorted(_TOLD_OF_ROWS & card.keys()):
@@ -393,12 +394,12 @@ def _claims(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     if card["seeds"]["fit"] != card["model"]["seed"]:
         yield f"{CARD}: names two seeds of the fit"
     policy = Policy.from_dict(card["policy"])
-    held = card["model"]["holds_rows"]
-    wanted = claims(evaluation, policy, _ledger(card), holds_rows=bool(held))
+    holds_rows = card["model"]["holds_rows"]
+    expected = claims(evaluation, policy, _ledger(card), holds_rows=bool(holds_rows))
     if not _same_version(card):  # wordings change from one version to the next, verdicts do not
-        wanted = _bare(wanted)
+        expected = _bare(expected)
         card = {**card, **_bare(card)}
-    for part, value in wanted.items():
+    for part, value in expected.items():
         if card[part] != value:
             yield f"{CARD}: its {part!r} do not follow from scores, policy and ledger"
 
@@ -410,8 +411,8 @@ def _bare(card: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_model(card: Mapping[str, Any], model: str | Path) -> Iterator[str]:
     fitted = load(model)
-    made = {key: value for key, value in fitted.card.items() if key != "frame"}
-    if card.get("model") != {"sha256": sha256(Path(model)), **made}:
+    stated = {key: value for key, value in fitted.card.items() if key != "frame"}
+    if card.get("model") != {"sha256": sha256(Path(model)), **stated}:
         yield f"{CARD}: was not made from {model}"
     if card.get("ledger") != fitted.ledger.to_dict():
         yield f"{CARD}: its ledger is not that of {model}"

@@ -163,10 +163,10 @@ def judgement(evaluation: Evaluation) -> Judgement | None:
     order = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE)
     first = [finding for verdict in order for finding in findings if finding.verdict is verdict]
     counts = Counter(finding.verdict for finding in first)
-    told = "".join(f", {counts[verdict]} {verdict}" for verdict in order if counts[verdict])
+    words = "".join(f", {counts[verdict]} {verdict}" for verdict in order if counts[verdict])
     met = "is met" if passed(findings) else "is not met"
     name = evaluation.about["policy"]["name"]
-    sentence = f"Policy {name!r} {met}: {len(findings)} figures judged{told}."
+    sentence = f"Policy {name!r} {met}: {len(findings)} figures judged{words}."
     if not evaluation.about.get("policy_given", True):
         sentence += " No policy was given, so this verdict stops nothing."
     reason = evaluation.about.get("accepted_risk")
@@ -177,8 +177,8 @@ def judgement(evaluation: Evaluation) -> Judgement | None:
 def notes(evaluation: Evaluation) -> list[str]:
     """Return the notes but for those that repeat a finding, which has its own place."""
     name = evaluation.about.get("policy", {}).get("name")
-    said = {f"policy {name}: {finding}" for finding in found(evaluation)}
-    return [note for note in evaluation.notes if note not in said]
+    verdicts = {f"policy {name}: {finding}" for finding in found(evaluation)}
+    return [note for note in evaluation.notes if note not in verdicts]
 
 
 def families(evaluation: Evaluation) -> dict[str, list[Score]]:
@@ -192,17 +192,17 @@ def families(evaluation: Evaluation) -> dict[str, list[Score]]:
 def facts(evaluation: Evaluation) -> dict[str, str]:
     """Return what was compared with what, in words."""
     about = evaluation.about
-    told: dict[str, str] = {}
+    lines: dict[str, str] = {}
     if isinstance(rows := about.get("rows"), Mapping):
-        told["rows"] = ", ".join(f"{table} {count:,}" for table, count in rows.items())
+        lines["rows"] = ", ".join(f"{table} {count:,}" for table, count in rows.items())
     if columns := about.get("columns"):
-        told["columns compared"] = str(len(columns))
+        lines["columns compared"] = str(len(columns))
     if left_out := about.get("left_out"):
-        told["left out (id, personal, text)"] = ", ".join(map(str, left_out))
+        lines["left out (id, personal, text)"] = ", ".join(map(str, left_out))
     if (target := about.get("target")) is not None:
-        told["target"] = str(target)
+        lines["target"] = str(target)
     if (seed := about.get("seed")) is not None:
-        told["seed"] = str(seed)
+        lines["seed"] = str(seed)
     if isinstance(versions := about.get("versions"), Mapping):
-        told["versions"] = ", ".join(f"{name} {number}" for name, number in versions.items())
-    return told
+        lines["versions"] = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return lines

@@ -219,8 +219,8 @@ class Column:
             domain = _domain(state)
         except SchemaError as error:
             raise SchemaError(f"{place}: {error}") from None
-        for key, (wanted, words) in _WANTED.items():
-            if key in state and type(state[key]) is not wanted:
+        for key, (expected, words) in _WANTED.items():
+            if key in state and type(state[key]) is not expected:
                 raise SchemaError(f"{place}: expected {key!r} as {words}")
         if state.get("decimals", 0) < 0:
             raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")

@@ -194,11 +194,11 @@ def infer(
         raise UsageError(
             f"{table.name}: no target column {target!r}{did_you_mean(target, table.names)}"
         )
-    said = {column.name: column for column in declared or ()}
+    stated = {column.name: column for column in declared or ()}
     columns = []
     for name in table.names:
         facts = _facts(table, name)
-        column = _declare(said[name], facts, k, narrow) if name in said else _propose(facts, k)
+        column = _declare(stated[name], facts, k, narrow) if name in stated else _propose(facts, k)
         columns.append(replace(column, format=table.formats.get(name)))
     schema = Schema(tuple(columns))
     if target is not None:
@@ -493,30 +493,30 @@ def _iso(moment: Any) -> str:
 # What a person says of it
 
 
-def _declare(said: Column, facts: _Facts, k: int, narrow: bool) -> Column:
+def _declare(stated: Column, facts: _Facts, k: int, narrow: bool) -> Column:
     """Return the inferred column, overridden by what is declared."""
-    place = f"schema, column {said.name!r}"
-    given = said.stated
+    place = f"schema, column {stated.name!r}"
+    given = stated.stated
     if "dtype" in given:
-        _check_dtype(said, facts, place)
+        _check_dtype(stated, facts, place)
     guessed, personal, why = _guess(facts, k)
-    kind = said.kind if "kind" in given else _kind_of_domain(said, guessed, facts)
+    kind = stated.kind if "kind" in given else _kind_of_domain(stated, guessed, facts)
     if kind is not guessed:
         why = f"declared {kind}" if "kind" in given else f"a domain is declared; else {why}"
         personal = _found(facts) if kind in (Kind.ID, Kind.PERSONAL) else None
     _check_kind(kind, facts, place)
     column = _build(facts, kind, personal, why, k)
     free = given - {"kind", "dtype", "domain"}
-    column = replace(column, **{key: getattr(said, key) for key in free})
+    column = replace(column, **{key: getattr(stated, key) for key in free})
     check_pattern(column)
-    if said.determined_by is not None:
+    if stated.determined_by is not None:
         return replace(column, domain=None, unique=False, personal=None, why="declared determined")
-    if "domain" not in given or said.domain is None:
+    if "domain" not in given or stated.domain is None:
         return column
-    domain = _declared_domain(said, kind, facts, place)
-    if narrow and said.source is Source.INFERRED:
+    domain = _declared_domain(stated, kind, facts, place)
+    if narrow and stated.source is Source.INFERRED:
         domain = _narrowed(domain, column.domain, facts, k)
-    return replace(column, domain=domain, source=said.source)
+    return replace(column, domain=domain, source=stated.source)
 
 
 def _narrowed(
@@ -524,8 +524,8 @@ def _narrowed(
 ) -> Levels | Bounds:
     """Return the part of a domain that k rows hold; `own` is inferred from these rows."""
     if isinstance(domain, Levels):
-        held = set(level_values(facts.values.filter(pa.array(facts.counts >= k))))
-        return Levels(tuple(level for level in domain.values if level in held))
+        common = set(level_values(facts.values.filter(pa.array(facts.counts >= k))))
+        return Levels(tuple(level for level in domain.values if level in common))
     if not isinstance(own, Bounds):
         return domain
     low, high = max(domain.low, own.low, key=_place), min(domain.high, own.high, key=_place)
@@ -542,23 +542,23 @@ def _found(facts: _Facts) -> str | None:
     return finding.kind if finding else None
 
 
-def _kind_of_domain(said: Column, guessed: Kind, facts: _Facts) -> Kind:
+def _kind_of_domain(stated: Column, guessed: Kind, facts: _Facts) -> Kind:
     """Return the kind that a declared domain implies, if no kind is declared."""
-    if isinstance(said.domain, Levels) and (guessed.surrogate or guessed.continuous):
+    if isinstance(stated.domain, Levels) and (guessed.surrogate or guessed.continuous):
         return Kind.CATEGORICAL
-    if isinstance(said.domain, Bounds) and guessed.surrogate and facts.numeric:
+    if isinstance(stated.domain, Bounds) and guessed.surrogate and facts.numeric:
         return Kind.INTEGER if pa.types.is_integer(facts.type) else Kind.NUMERIC
     return guessed
 
 
-def _check_dtype(said: Column, facts: _Facts, place: str) -> None:
+def _check_dtype(stated: Column, facts: _Facts, place: str) -> None:
     try:
-        wanted = arrow_type(said.dtype)
+        expected = arrow_type(stated.dtype)
     except SchemaError as error:
         raise SchemaError(f"{place}: {error}") from None
-    if _family(wanted) != _family(facts.stored) and facts.rows:
+    if _family(expected) != _family(facts.stored) and facts.rows:
         raise SchemaError(
-            f"{place}: 'dtype' is {said.dtype}, but {facts.table} stores {facts.stored}; "
+            f"{place}: 'dtype' is {stated.dtype}, but {facts.table} stores {facts.stored}; "
             "leave 'dtype' out, or convert the column"
         )
 
@@ -596,8 +596,8 @@ def _check_kind(kind: Kind, facts: _Facts, place: str) -> None:
         raise SchemaError(f"{place}: is declared {kind} but stored as {facts.stored}; {mend}")
 
 
-def _declared_domain(said: Column, kind: Kind, facts: _Facts, place: str) -> Levels | Bounds:
-    domain = said.domain
+def _declared_domain(stated: Column, kind: Kind, facts: _Facts, place: str) -> Levels | Bounds:
+    domain = stated.domain
     assert domain is not None  # noqa: S101
     if kind.surrogate:
         raise SchemaError(f"{place}: {_words(kind)} has no levels or bounds; drop them")
@@ -613,8 +613,8 @@ def _declared_domain(said: Column, kind: Kind, facts: _Facts, place: str) -> Lev
     if not kind.continuous:
         raise SchemaError(f"{place}: has bounds but is {kind}; give levels")
     if isinstance(domain.low, str) is not (kind is Kind.DATETIME):
-        wanted = "dates such as '2024-01-31'" if kind is Kind.DATETIME else "numbers"
-        raise SchemaError(f"{place}: expected bounds as {wanted}")
+        expected = "dates such as '2024-01-31'" if kind is Kind.DATETIME else "numbers"
+        raise SchemaError(f"{place}: expected bounds as {expected}")
     if kind is not Kind.DATETIME:
         return domain
     return Bounds(*(_moment(str(end), facts, place) for end in (domain.low, domain.high)))

@@ -327,8 +327,8 @@ def _person_names(values: pa.Array) -> bool:
     """
     spelt = (re.findall(r"[^\W\d_][\w'’\-]*", text.casefold()) for text in _sample(values))
     sample = [parts for parts in spelt if len(parts) > 1]
-    wanted = 0.6 * min(SAMPLE, len(values))
-    if len(sample) < wanted:  # which costs less to find out than to compile what follows
+    needed = 0.6 * min(SAMPLE, len(values))
+    if len(sample) < needed:  # which costs less to find out than to compile what follows
         return False
     shaped = pc.match_substring_regex(
         values, pattern=r"^\s*(?:\p{L}[\p{L}'’.\-]*[,.]?\s+){1,3}\p{L}[\p{L}'’.\-]*\s*$"
@@ -336,7 +336,7 @@ def _person_names(values: pa.Array) -> bool:
     if (pc.sum(shaped).as_py() or 0) < 0.6 * len(values):
         return False
     first, last = (set(names.to_pylist()) for names in _name_lists())
-    return sum(_is_person(parts, first, last) for parts in sample) >= wanted
+    return sum(_is_person(parts, first, last) for parts in sample) >= needed
 
 
 def _is_person(parts: Sequence[str], first: set[str], last: set[str]) -> bool:

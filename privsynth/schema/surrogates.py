@@ -121,10 +121,10 @@ def learn_pattern(values: pa.Array, counts: npt.NDArray[np.int64], k: int) -> st
         See `surrogates`. A letter stays itself where nearly all rows of the template share it.
     """
     templates = _template(values)
-    names, held = _tally(templates, counts)
-    if not len(names) or held.max() < k:
+    names, shares = _tally(templates, counts)
+    if not len(names) or shares.max() < k:
         return None
-    template = names[int(np.argmax(held))]
+    template = names[int(np.argmax(shares))]
     if not 0 < len(template) <= _LONGEST_PATTERN or not _PATTERN.fullmatch(template):
         return None
     mine = np.asarray(pc.equal(templates, template))
@@ -188,9 +188,9 @@ def _constant(texts: pa.Array, rows: npt.NDArray[np.int64], at: int, char: str, 
     """Return a letter that nearly all rows share as ``{letter}``; digits always vary."""
     if char not in "Aa":
         return char
-    letters, held = _tally(pc.utf8_slice_codeunits(texts, at, at + 1), rows)
-    top = int(np.argmax(held))
-    shared = held[top] >= max(k, 0.95 * held.sum()) and letters[top].isalpha()
+    letters, shares = _tally(pc.utf8_slice_codeunits(texts, at, at + 1), rows)
+    top = int(np.argmax(shares))
+    shared = shares[top] >= max(k, 0.95 * shares.sum()) and letters[top].isalpha()
     return f"{{{letters[top]}}}" if shared else char
 
 

@@ -262,7 +262,12 @@ def test_a_unit_is_bounded_one_row_too_late(monkeypatch: Patch) -> None:
     [
         ("errors", "RESOLUTION * math.sqrt(len(rounded))", "float(RESOLUTION)", "marginals"),
         ("worst", "RESOLUTION * int(whole.max())", "int(whole.max())", "mst"),
-        ("measure", "sensitivity = math.sqrt(len(asked))", "sensitivity = 1.0", "marginals"),
+        (
+            "measure",
+            "sensitivity = math.sqrt(len(group_cliques))",
+            "sensitivity = 1.0",
+            "marginals",
+        ),
     ],
 )
 def test_a_sensitivity_that_is_too_small(
@@ -273,7 +278,7 @@ def test_a_sensitivity_that_is_too_small(
 
 
 def test_heaps_at_a_price_of_one_column(monkeypatch: Patch) -> None:
-    plant(monkeypatch, frequent, "frequent_values", "math.sqrt(len(wanted))", "1.0")
+    plant(monkeypatch, frequent, "frequent_values", "math.sqrt(len(open_cells))", "1.0")
     monkeypatch.setattr(private, "frequent_values", frequent.frequent_values)
     red(lambda: neighbours("independent", WIDE))
 
@@ -290,7 +295,7 @@ def test_heaps_of_exact_counts(monkeypatch: Patch) -> None:
         frequent,
         "frequent_values",
         "np.split(answer, ends)",
-        "np.split(_counts(wanted, accountant.held), ends)",
+        "np.split(_counts(open_cells, accountant.held), ends)",
     )
     monkeypatch.setattr(private, "frequent_values", frequent.frequent_values)
     heaped = [(*row[:4], "31337", row[5]) for row in MADE]

@@ -19,16 +19,16 @@ def distinction(codes: Codes, sizes: tuple[int, ...], groups: list[slice]) -> Fl
     """
     groups = [rows for rows in groups if rows.start < rows.stop]
     chance = np.mean([1 / (2 * (rows.stop - rows.start)) for rows in groups])
-    told = np.zeros(len(sizes))
+    gains = np.zeros(len(sizes))
     for j, size in enumerate(sizes):
         cells, width = _coarse(codes[:, j], size)
         shares = np.stack(
             [np.bincount(cells[rows], minlength=width) / len(cells[rows]) for rows in groups]
         )
         seen, mean = shares > 0, np.broadcast_to(shares.mean(axis=0), shares.shape)
-        found = (shares[seen] * np.log(shares[seen] / mean[seen])).sum() / len(groups)
-        told[j] = max(found - (seen.any(axis=0).sum() - 1) * chance, 0.0)
-    return told
+        divergence = (shares[seen] * np.log(shares[seen] / mean[seen])).sum() / len(groups)
+        gains[j] = max(divergence - (seen.any(axis=0).sum() - 1) * chance, 0.0)
+    return gains
 
 
 def information(codes: Codes, sizes: tuple[int, ...]) -> Floats:
@@ -38,17 +38,17 @@ def information(codes: Codes, sizes: tuple[int, ...]) -> Floats:
     Psychology*, 1955); else they would crowd out those that do tell something.
     """
     coarse, width = zip(*(_coarse(codes[:, j], s) for j, s in enumerate(sizes)), strict=True)
-    told = np.zeros((len(sizes), len(sizes)))
+    result = np.zeros((len(sizes), len(sizes)))
     for i in range(len(sizes)):
         for j in range(i):
             cells = np.bincount(coarse[i] * width[j] + coarse[j], minlength=width[i] * width[j])
             joint = cells.reshape(width[i], width[j]) / len(codes)
             apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
             seen = joint > 0
-            found = (joint[seen] * np.log(joint[seen] / apart[seen])).sum()
+            mutual = (joint[seen] * np.log(joint[seen] / apart[seen])).sum()
             free = (joint.any(axis=1).sum() - 1) * (joint.any(axis=0).sum() - 1)
-            told[i, j] = told[j, i] = max(found - free / (2 * len(codes)), 0.0)
-    return told
+            result[i, j] = result[j, i] = max(mutual - free / (2 * len(codes)), 0.0)
+    return result
 
 
 def _coarse(column: npt.NDArray[np.int32], size: int) -> tuple[npt.NDArray[np.integer], int]:

@@ -107,9 +107,9 @@ class TreeLearner:
 
         drawn = codes[rows, self.column]
         leaf = tree.leaf_of(codes, rows)
-        held = np.bincount(leaf, minlength=len(tree.shares))
-        if held.min() < self.leaf and len(held) > 1:
-            tree = tree.pruned(held, self.leaf)
+        leaf_rows = np.bincount(leaf, minlength=len(tree.shares))
+        if leaf_rows.min() < self.leaf and len(leaf_rows) > 1:
+            tree = tree.pruned(leaf_rows, self.leaf)
             leaf = tree.leaf_of(codes, rows)
         leaves, size = tree.shares.shape
         cells = np.bincount(leaf * np.int64(size) + drawn, minlength=leaves * size)
@@ -149,15 +149,15 @@ class TreeLearner:
         if coding.ordered or size <= 2 or not self.before:
             return None
         drawn = codes[:, self.column]
-        held = np.bincount(drawn, minlength=size)
+        code_counts = np.bincount(drawn, minlength=size)
         aim = self._aim(drawn)
         profile = np.empty((size, len(self.before)))
         for at, i in enumerate(self.before):
             rank = self._ranked(codes, i, aim)[codes[:, i]].astype(np.float64)
             rank -= rank.mean()
             total = np.bincount(drawn, weights=rank, minlength=size)
-            profile[:, at] = total / ((held + PRIOR_ROWS) * max(rank.std(), 1e-9))
-        axis = np.linalg.svd(profile * np.sqrt(held)[:, None], full_matrices=False)[2][0]
+            profile[:, at] = total / ((code_counts + PRIOR_ROWS) * max(rank.std(), 1e-9))
+        axis = np.linalg.svd(profile * np.sqrt(code_counts)[:, None], full_matrices=False)[2][0]
         return np.argsort((profile @ axis)[: size - coding.nullable], kind="stable")
 
     def ranks(self, codes: Codes) -> dict[int, Ints]:
@@ -204,13 +204,13 @@ class TreeLearner:
     def _aim(self, drawn: Ints) -> Floats | None:
         """Return the target of a regression tree; None for a classification tree."""
         coding, size = self.codec.codings[self.column], self.codec.sizes[self.column]
-        held = np.bincount(drawn, minlength=size)
+        code_counts = np.bincount(drawn, minlength=size)
         if coding.ordered and size > 2:
-            rank = (np.cumsum(held) - held / 2) / len(drawn)
+            rank = (np.cumsum(code_counts) - code_counts / 2) / len(drawn)
             if not coding.nullable:
                 return np.asarray(rank[drawn, None])
-            there = held[:-1].sum()
-            rank[-1] = (rank[:-1] * held[:-1]).sum() / there if there else 0.5
+            there = code_counts[:-1].sum()
+            rank[-1] = (rank[:-1] * code_counts[:-1]).sum() / there if there else 0.5
             return np.stack([rank[drawn], np.where(drawn == size - 1, NULL_AIM, 0.0)], axis=1)
         if size <= CLASSES_OF_GINI:
             return None
@@ -228,22 +228,22 @@ class TreeLearner:
         if self.codec.codings[i].ordered or width <= 2:
             return np.arange(width, dtype=np.int32)
         given, drawn = codes[:, i], codes[:, self.column]
-        held = np.bincount(given, minlength=width)
-        if wider is not None and held.min() < self.k:
+        code_counts = np.bincount(given, minlength=width)
+        if wider is not None and code_counts.min() < self.k:
             return wider
         if aim is not None or size == 2:
             says = drawn.astype(float) if aim is None else aim[:, 0]
             mean = says.mean()
             total = np.bincount(given, weights=says, minlength=width)
-            score = (total + PRIOR_ROWS * mean) / (held + PRIOR_ROWS)
+            score = (total + PRIOR_ROWS * mean) / (code_counts + PRIOR_ROWS)
         else:
             joint = np.bincount(given * np.int64(size) + drawn, minlength=width * size)
             overall = np.bincount(drawn, minlength=size) / len(drawn)
             profile = joint.reshape(width, size) + PRIOR_ROWS * overall
-            profile = profile / (held[:, None] + PRIOR_ROWS) - overall
-            axis = np.linalg.svd(profile * np.sqrt(held)[:, None], full_matrices=False)[2][0]
+            profile = profile / (code_counts[:, None] + PRIOR_ROWS) - overall
+            axis = np.linalg.svd(profile * np.sqrt(code_counts)[:, None], full_matrices=False)[2][0]
             score, mean = profile @ axis, 0.0
-        score = np.where(held < self.k, mean, score)
+        score = np.where(code_counts < self.k, mean, score)
         return np.argsort(np.argsort(score, kind="stable")).astype(np.int32)
 
 
@@ -258,13 +258,13 @@ def _built(
 
     `nodes` are thresholds, left and right children, shape (3, nodes).
     """
-    asked = np.unique(feature[feature >= 0])
+    used = np.unique(feature[feature >= 0])
     place = np.full(len(columns) + 1, -1)
-    place[asked] = np.arange(len(asked))
-    kept = [ranks[at] for at in asked]
+    place[used] = np.arange(len(used))
+    kept = [ranks[at] for at in used]
     threshold, left, right = nodes.astype(np.int32)
     return Leaves(
-        columns=np.array([columns[at] for at in asked], dtype=np.int32),
+        columns=np.array([columns[at] for at in used], dtype=np.int32),
         widths=np.array([len(rank) for rank in kept], dtype=np.int32),
         rank=np.concatenate([np.zeros(0, dtype=np.int32), *kept]),
         feature=place[feature].astype(np.int32),

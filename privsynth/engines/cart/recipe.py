@@ -105,24 +105,26 @@ class Cart:
         codes = curator.codes()
         target = codec.target if codec.classes else None
         labels = np.zeros(n, dtype=np.int32) if target is None else codes[:, target]
-        held = np.bincount(labels, minlength=1 if target is None else codec.sizes[target])
-        having = np.flatnonzero((held >= 2 * max(self.class_leaf, k)) & (2 * held < n))
-        codes, ends = _grouped(codes, groups(labels, having, len(held)))
+        class_counts = np.bincount(labels, minlength=1 if target is None else codec.sizes[target])
+        having = np.flatnonzero(
+            (class_counts >= 2 * max(self.class_leaf, k)) & (2 * class_counts < n)
+        )
+        codes, ends = _grouped(codes, groups(labels, having, len(class_counts)))
         every, rest = slice(0, n), slice(0, ends[0])
         classes = {int(c): slice(*ends[at : at + 2]) for at, c in enumerate(having)}
         some = _some(codes, every, ROWS_OF_TREE, rng)
         some_of = {c: _some(codes, rows, ROWS_OF_TREE, rng) for c, rows in classes.items()}
-        told = information(_some(codes, every, ROWS_OF_ORDER, rng), codec.sizes)
-        aim = told.sum(axis=0) if target is None else told[target]
+        mutual = information(_some(codes, every, ROWS_OF_ORDER, rng), codec.sizes)
+        aim = mutual.sum(axis=0) if target is None else mutual[target]
         if classes:
             aim = distinction(codes, codec.sizes, [rest, *classes.values()])
-        order = _ordered(codec, told, aim, self.order)
+        order = _ordered(codec, mutual, aim, self.order)
         shared: list[Leaves] = []
         own: list[dict[int, Leaves]] = []
         for step, j in enumerate(order):
             if progress is not None:
                 progress("growing trees", step, len(order))
-            before = _telling(order[:step], told[:, j], target)[: self.predictors]
+            before = _telling(order[:step], mutual[:, j], target)[: self.predictors]
             whole = TreeLearner(
                 codec=codec,
                 before=before,
@@ -147,11 +149,15 @@ class Cart:
             others = [i for i in before if i != target]
             ranks = whole.ranks(some)
             for c, rows in classes.items():
-                narrow = replace(whole, before=others, leaf=_least(self.class_leaf, k, held[c]))
+                narrow = replace(
+                    whole, before=others, leaf=_least(self.class_leaf, k, class_counts[c])
+                )
                 own[-1][c], _ = narrow.grow(codes, rows, some_of[c], wide, place[rows], ranks)
         if progress is not None:
             progress("growing trees", len(order), len(order))
-        return CartModel(codec.sizes, target, held / n, tuple(order), tuple(shared), tuple(own))
+        return CartModel(
+            codec.sizes, target, class_counts / n, tuple(order), tuple(shared), tuple(own)
+        )
 
     def cautions(self) -> Iterator[str]:
         """Yield a line for each setting that gives up privacy for fidelity."""
@@ -178,9 +184,9 @@ def _least(leaf: int, k: int, rows: int) -> int:
     return max(leaf, k, rows // MAX_LEAVES)
 
 
-def _telling(before: list[int], told: Floats, target: int | None) -> list[int]:
+def _telling(before: list[int], gains: Floats, target: int | None) -> list[int]:
     """Order columns by their information, the target first."""
-    return sorted(before, key=lambda i: (i != target, -told[i], i))
+    return sorted(before, key=lambda i: (i != target, -gains[i], i))
 
 
 def _some(codes: Codes, rows: slice, most: int, rng: np.random.Generator) -> Codes:
@@ -191,16 +197,16 @@ def _some(codes: Codes, rows: slice, most: int, rng: np.random.Generator) -> Cod
     return np.asfortranarray(codes[np.sort(chosen)])
 
 
-def _ordered(codec: Codec, told: Floats, aim: Floats, asked: tuple[str, ...]) -> list[int]:
+def _ordered(codec: Codec, gains: Floats, aim: Floats, first_columns: tuple[str, ...]) -> list[int]:
     """Return the order of drawing: the target, columns asked for, then the others by `aim`."""
     names = [coding.name for coding in codec.codings]
-    for name in asked:
+    for name in first_columns:
         if name not in names:
             raise ConfigError(f"order: no column {name!r}{did_you_mean(name, names)}")
-        if asked.count(name) > 1:
+        if first_columns.count(name) > 1:
             raise ConfigError(f"order: column {name!r} is named twice; name it once")
-    ahead = [names.index(name) for name in asked]
+    ahead = [names.index(name) for name in first_columns]
     if codec.target is not None:
         ahead = [codec.target, *(j for j in ahead if j != codec.target)]
     rest = [j for j in range(len(names)) if j not in ahead]
-    return ahead + sorted(rest, key=lambda j: (-aim[j], -told[j].sum(), j))
+    return ahead + sorted(rest, key=lambda j: (-aim[j], -gains[j].sum(), j))

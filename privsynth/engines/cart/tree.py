@@ -112,24 +112,26 @@ class Leaves:
             for child in (self.left, self.right)
         )
         threshold = np.concatenate([self.threshold[self._splits], itself])
-        asked = np.concatenate(
+        split_columns = np.concatenate(
             [self.feature[self._splits], np.full(leaves, np.argmin(self.widths))]
         )
-        width = self.widths[asked].astype(np.intp)
+        width = self.widths[split_columns].astype(np.intp)
         offset = np.cumsum(width) - width
         node = np.repeat(np.arange(splits + leaves), width)
         code = np.arange(len(node)) - offset[node]
-        rank = self.rank[(np.cumsum(self.widths) - self.widths)[asked][node] + code]
+        rank = self.rank[(np.cumsum(self.widths) - self.widths)[split_columns][node] + code]
         child = np.where(rank <= threshold[node], left[node], right[node])
         # A child that asks for the same column is passed over: the code answers it as well.
-        same = np.flatnonzero((child < splits) & (asked[child] == asked[node]))
+        same = np.flatnonzero((child < splits) & (split_columns[child] == split_columns[node]))
         while len(same):
             child[same] = child[offset[child[same]] + code[same]]
-            same = same[(child[same] < splits) & (asked[child[same]] == asked[node[same]])]
+            same = same[
+                (child[same] < splits) & (split_columns[child[same]] == split_columns[node[same]])
+            ]
         narrow = np.int16 if splits + leaves < 2**15 else np.int32
-        return self.columns[asked].astype(np.intp), offset, child.astype(narrow)
+        return self.columns[split_columns].astype(np.intp), offset, child.astype(narrow)
 
-    def pruned(self, held: npt.NDArray[np.integer], least: int) -> Leaves:
+    def pruned(self, leaf_rows: npt.NDArray[np.integer], least: int) -> Leaves:
         """Return the tree without the splits that leave a side with fewer than `least` rows.
 
         A split of which one side has no rows at all makes way for its other side.
@@ -145,7 +147,9 @@ class Leaves:
         Leaves
             Its shares are still to be filled in.
         """
-        rows = np.where(self._splits, 0, np.asarray(held)[np.where(self._splits, 0, self.left)])
+        rows = np.where(
+            self._splits, 0, np.asarray(leaf_rows)[np.where(self._splits, 0, self.left)]
+        )
         kept, self_or_child = self._splits.copy(), np.arange(len(rows))
         for node in np.flatnonzero(self._splits)[::-1]:
             sides = self_or_child[[self.left[node], self.right[node]]]
@@ -198,13 +202,13 @@ class Leaves:
         """
         order = rng.permutation(len(leaf))
         order = order[np.argsort(leaf.astype(np.uint16)[order], kind="stable")]
-        held = np.bincount(leaf, minlength=len(self.shares))
-        there = np.flatnonzero(held)
+        leaf_rows = np.bincount(leaf, minlength=len(self.shares))
+        there = np.flatnonzero(leaf_rows)
         # A leaf's rows up to and including each code; codes without a share add none.
         until = self._until[there]
-        until *= held[there, None].astype(np.float32)
+        until *= leaf_rows[there, None].astype(np.float32)
         until += rng.random((len(there), 1), dtype=np.float32)
-        rows = np.minimum(until.astype(np.intp), held[there, None])
+        rows = np.minimum(until.astype(np.intp), leaf_rows[there, None])
         rows[:, 1:] -= rows[:, :-1].copy()
         code = np.tile(np.arange(self.shares.shape[1], dtype=np.int32), len(there))
         drawn = np.empty(len(leaf), dtype=np.int32)
@@ -245,11 +249,11 @@ class Leaves:
         def whole(name: str, length: int) -> Ints:
             return stored(arrays, f"{prefix}.{name}", (length,), np.int32)
 
-        nodes, asked, leaves = (
+        nodes, splits, leaves = (
             len(np.atleast_1d(arrays.get(f"{prefix}.{name}", np.zeros(0))))
             for name in ("feature", "columns", "shares")
         )
-        columns, widths = whole("columns", asked), whole("widths", asked)
+        columns, widths = whole("columns", splits), whole("widths", splits)
         rank = whole("rank", int(widths.sum(dtype=np.int64)) if (widths >= 0).all() else 0)
         feature, threshold, left, right = (
             whole(name, nodes) for name in ("feature", "threshold", "left", "right")
@@ -262,7 +266,7 @@ class Leaves:
             and 0 < leaves <= 2 * MAX_LEAVES
             and np.isin(columns, known).all()
             and (widths == np.asarray(sizes, dtype=np.int64)[columns]).all()
-            and (feature < asked).all()
+            and (feature < splits).all()
             # Every node but the root is one node's child, so that there are no more than leaves.
             and np.array_equal(
                 np.sort(np.concatenate([left[split], right[split]])), np.arange(1, nodes)
@@ -278,7 +282,7 @@ class Leaves:
         )
         if not sound:
             raise ArtefactError("a tree's parts do not fit each other; fit the model anew")
-        if asked and int(widths[feature[split]].sum(dtype=np.int64)) > MAX_STEPS:
+        if splits and int(widths[feature[split]].sum(dtype=np.int64)) > MAX_STEPS:
             raise ArtefactError("a tree has more branches than any of ours; fit the model anew")
         return cls(columns, widths, rank, feature, threshold, left, right, shares)
 
@@ -307,12 +311,12 @@ def dyadic(counts: Floats, background: Floats, shrinkage: float) -> Floats:
     codes = counts.shape[1]
     width = 1 << max(0, codes - 1).bit_length()
     pad = ((0, 0), (0, width - codes))
-    held, prior = [np.pad(counts, pad)], [np.pad(background, pad)]
-    while held[-1].shape[1] > 1:
-        held.append(held[-1][:, ::2] + held[-1][:, 1::2])
+    levels, prior = [np.pad(counts, pad)], [np.pad(background, pad)]
+    while levels[-1].shape[1] > 1:
+        levels.append(levels[-1][:, ::2] + levels[-1][:, 1::2])
         prior.append(prior[-1][:, ::2] + prior[-1][:, 1::2])
     shares = np.ones((len(counts), 1))
-    for own, theirs in zip(held[-2::-1], prior[-2::-1], strict=True):
+    for own, theirs in zip(levels[-2::-1], prior[-2::-1], strict=True):
         both = theirs[:, ::2] + theirs[:, 1::2]
         ratio = np.where(both > 0, theirs[:, ::2] / np.where(both > 0, both, 1.0), 0.5)
         rows = own[:, ::2] + own[:, 1::2] + shrinkage

@@ -57,8 +57,8 @@ class Lookup:
         codes : ndarray of int32, shape (codes,)
         """
         narrow = cuts.astype(np.float32)
-        held = np.flatnonzero(np.diff(narrow, prepend=-FARTHEST, append=FARTHEST) > 0)
-        parts = narrow[held[1:] - 1]
+        kept = np.flatnonzero(np.diff(narrow, prepend=-FARTHEST, append=FARTHEST) > 0)
+        parts = narrow[kept[1:] - 1]
         bins, scale, shift = 1, np.float32(0), np.float32(0)
         at = np.zeros(len(parts), dtype=np.intp)
         while bins < MAX_BINS and len(parts) > 1 and np.bincount(at).max() > 1:
@@ -69,7 +69,7 @@ class Lookup:
         inside = np.bincount(at, minlength=bins)
         most = int(inside.max()).bit_length()
         return cls(
-            codes[held],
+            codes[kept],
             np.append(parts, np.float32(np.inf)),
             scale,
             shift,

@@ -164,11 +164,11 @@ class CopulaModel:
             return np.ones(1)
         weight = self.prior[self.prior > 0]
         share, *missing = (weight @ self._spans(self.shares)[i] for i in own)
-        found = np.empty(self.sizes[column])
-        found[self._spans(self.order)[own[0]]] = share * (missing[0][0] if missing else 1.0)
+        shares = np.empty(self.sizes[column])
+        shares[self._spans(self.order)[own[0]]] = share * (missing[0][0] if missing else 1.0)
         if missing:
-            found[-1] = missing[0][1]
-        return found
+            shares[-1] = missing[0][1]
+        return shares
 
     def sample(
         self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
@@ -180,48 +180,50 @@ class CopulaModel:
         SamplingError
             The model has no row that meets the conditions, or too few of its draws do.
         """
-        asked = dict(where or {})
-        evidence = self._conditioning({j: code for j, code in asked.items() if j != self.target})
-        labels, heads = self._conditioned(n, rng, asked, evidence)
+        conditions = dict(where or {})
+        evidence = self._conditioning(
+            {j: code for j, code in conditions.items() if j != self.target}
+        )
+        labels, heads = self._conditioned(n, rng, conditions, evidence)
         narrow = np.min_scalar_type(len(self.prior))  # which numpy sorts by digits
         grouped = np.argsort(labels.astype(narrow), kind="stable")
         place = np.empty(n, dtype=np.intp)
         place[grouped] = np.arange(n)
         heads = heads[:, grouped]
-        held = np.bincount(labels, minlength=len(self.prior))
+        class_counts = np.bincount(labels, minlength=len(self.prior))
         rows = np.zeros((len(self.sizes), n), dtype=np.int32)
         end = 0
         for c, known in evidence.items():
-            start, end = end, end + int(held[c])
+            start, end = end, end + int(class_counts[c])
             if start < end:
-                self._fill(rows[:, start:end], heads[:, start:end], c, known, asked, rng)
+                self._fill(rows[:, start:end], heads[:, start:end], c, known, conditions, rng)
         codes = np.empty((n, len(self.sizes)), dtype=np.int32, order="F")
         for j, column in enumerate(rows):
-            if j in asked:
-                codes[:, j] = asked[j]
+            if j in conditions:
+                codes[:, j] = conditions[j]
             elif j == self.target:
                 codes[:, j] = labels
             else:
                 column.take(place, out=codes[:, j], mode="clip")
         return codes
 
-    def _conditioning(self, asked: Mapping[int, int]) -> dict[int, Conditioning]:
+    def _conditioning(self, conditions: Mapping[int, int]) -> dict[int, Conditioning]:
         """Return the conditioning of each class's latent normals."""
-        if any(not 0 <= code < self.sizes[j] for j, code in asked.items()):
+        if any(not 0 <= code < self.sizes[j] for j, code in conditions.items()):
             raise SamplingError("a code outside its column is asked for; ask for another value")
         spans = self._spans(self.order)
-        wanted: dict[int, int] = {}
+        latent_codes: dict[int, int] = {}
         for i, latent in enumerate(self.latents):
-            code = asked.get(latent.column)
+            code = conditions.get(latent.column)
             if code is None:
                 continue
             if latent.presence:
-                wanted[i] = int(code == latent.null)
+                latent_codes[i] = int(code == latent.null)
             elif code != latent.null:
-                wanted[i] = int(np.flatnonzero(spans[i] == code)[0])
+                latent_codes[i] = int(np.flatnonzero(spans[i] == code)[0])
         return {
             int(c): Conditioning.build(
-                {i: self._interval(row, i, code) for i, code in wanted.items()},
+                {i: self._interval(row, i, code) for i, code in latent_codes.items()},
                 self.correlation[row],
             )
             for row, c in enumerate(np.flatnonzero(self.prior))
@@ -236,7 +238,7 @@ class CopulaModel:
         self,
         n: int,
         rng: np.random.Generator,
-        asked: Mapping[int, int],
+        conditions: Mapping[int, int],
         evidence: Mapping[int, Conditioning],
     ) -> tuple[npt.NDArray[np.int32], Floats]:
         """Return each row's class and the innovations of the conditioned latents.
@@ -244,7 +246,7 @@ class CopulaModel:
         Classes are proposed by their share times the bound of their evidence. What is kept then
         has the classes, and the normals inside them, of rows that meet the conditions.
         """
-        by_class = {j: code for j, code in asked.items() if j == self.target}
+        by_class = {j: code for j, code in conditions.items() if j == self.target}
         width = len(next(iter(evidence.values())).latents)
         if width == 0:
             return labels_to_draw(n, self.prior, self.target, rng, by_class), np.zeros((0, n))
@@ -285,12 +287,12 @@ class CopulaModel:
         heads: Floats,
         c: int,
         known: Conditioning,
-        asked: Mapping[int, int],
+        conditions: Mapping[int, int],
         rng: np.random.Generator,
     ) -> None:
         """Write the codes of one class's rows, shape (columns, rows), except conditioned ones."""
         row = int(np.count_nonzero(self.prior[:c]))
-        free = [i for i, latent in enumerate(self.latents) if latent.column not in asked]
+        free = [i for i, latent in enumerate(self.latents) if latent.column not in conditions]
         both = [*known.latents, *free]
         width = len(known.latents)
         root = np.linalg.cholesky(self.correlation[row][np.ix_(both, both)])[width:]

@@ -64,24 +64,24 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     tell("measuring marginals", 0, 2)
     sizes = curator.codec.sizes
     scale_now = curator.budget.rows_per_unit * math.sqrt(len(sizes) / (2 * COUNTS * curator.rho))
-    found = measure_oneway(curator, COUNTS * curator.rho, MAX_GROUPS, scale_now, evenly=EVENLY)
+    oneway = measure_oneway(curator, COUNTS * curator.rho, MAX_GROUPS, scale_now, evenly=EVENLY)
     # Groups have served to smooth the counts; scores are of codes, in each class.
     curator.group(
-        [found.groups[j].of if j == found.label else np.arange(n) for j, n in enumerate(sizes)]
+        [oneway.groups[j].of if j == oneway.label else np.arange(n) for j, n in enumerate(sizes)]
     )
-    scale, prior = _scale(curator.codec, found)
+    scale, prior = _scale(curator.codec, oneway)
     tell("measuring marginals", 1, 2)
     measured = None
     correlation = np.ones((len(scale.rows), len(scale.latents), len(scale.latents)))
     if len(scale.latents) > 1:
-        measured = curator.products(_scores(scale, found), curator.left)
-        correlation = _correlation(scale, measured, shrinkage, found)
+        measured = curator.products(_scores(scale, oneway), curator.left)
+        correlation = _correlation(scale, measured, shrinkage, oneway)
     tell("measuring marginals", 2, 2)
-    shares = [held / held.sum(axis=1, keepdims=True) for held in scale.counts]
-    release = NoisyAnswers(found.total, found.measurements, measured)
+    shares = [code_counts / code_counts.sum(axis=1, keepdims=True) for code_counts in scale.counts]
+    release = NoisyAnswers(oneway.total, oneway.measurements, measured)
     return CopulaModel(
         sizes=sizes,
-        target=found.label,
+        target=oneway.label,
         latents=scale.latents,
         prior=prior,
         order=np.concatenate([np.zeros(0, dtype=np.int32), *scale.order]),
@@ -91,57 +91,57 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     )
 
 
-def _scale(codec: Codec, found: OneWay) -> tuple[Scale, Floats]:
+def _scale(codec: Codec, oneway: OneWay) -> tuple[Scale, Floats]:
     """Return the estimated counts of codes by class, and the share of each class."""
-    label, latents = found.label, latents_of(codec, found.label)
+    label, latents = oneway.label, latents_of(codec, oneway.label)
     if label is None:
-        rows, prior = np.array([found.total]), np.ones(1)
+        rows, prior = np.array([oneway.total]), np.ones(1)
     else:
-        sums = [told.values.sum(axis=0) for told in found.gathered]
+        sums = [grouped.values.sum(axis=0) for grouped in oneway.gathered]
         rows = np.maximum(np.mean(sums, axis=0), 1.0)
         prior = np.zeros(codec.sizes[label])
-        own = found.groups[label]
+        own = oneway.groups[label]
         there = own.shares[:, 0] > 0
         prior[there] = rows[own.of[there]]
     smoothed = {
-        told.clique[0]: _smoothed(found, position, rows)
-        for position, told in enumerate(found.gathered)
-        if told.clique
+        grouped.clique[0]: _smoothed(oneway, position, rows)
+        for position, grouped in enumerate(oneway.gathered)
+        if grouped.clique
     }
     order, counts = [], []
     for latent in latents:
-        held = latent.counts(smoothed[latent.column])
+        latent_counts = latent.counts(smoothed[latent.column])
         ranks = np.arange(latent.size, dtype=np.int32)
         if latent.nominal and len(rows) > 1:
-            ranks = _ranked(held, found.groups[latent.column].of)
+            ranks = _ranked(latent_counts, oneway.groups[latent.column].of)
         order.append(ranks)
         # No code is without hope, so that every class has a share of some.
-        counts.append(held[:, ranks] + 1e-9)
+        counts.append(latent_counts[:, ranks] + 1e-9)
     whole = np.rint(np.maximum(rows, 1)).astype(np.int64)
     return Scale(latents, whole, tuple(order), tuple(counts)), prior / prior.sum()
 
 
-def _smoothed(found: OneWay, position: int, rows: Floats) -> Floats:
+def _smoothed(oneway: OneWay, position: int, rows: Floats) -> Floats:
     """Return the estimated rows of each code of a column by class, shape (classes, codes)."""
-    told = found.gathered[position]
-    own = found.groups[told.clique[0]]
-    values = told.values.reshape(own.size, -1).astype(float)
-    noise = np.asarray(told.scale, dtype=float).reshape(own.size, -1).mean()
-    pooled = simplex(values.sum(axis=1), found.total) / found.total
-    drawn = [simplex(values[:, c], held) for c, held in enumerate(rows)]
+    grouped = oneway.gathered[position]
+    own = oneway.groups[grouped.clique[0]]
+    values = grouped.values.reshape(own.size, -1).astype(float)
+    noise = np.asarray(grouped.scale, dtype=float).reshape(own.size, -1).mean()
+    pooled = simplex(values.sum(axis=1), oneway.total) / oneway.total
+    drawn = [simplex(values[:, c], class_rows) for c, class_rows in enumerate(rows)]
     lifted = np.stack(drawn) + SMOOTH * noise * pooled * (len(rows) > 1)
     lifted *= (rows / lifted.sum(axis=1))[:, None]
     return np.asarray(own.of_codes(lifted.T).T * own.shares.T)
 
 
-def _scores(scale: Scale, found: OneWay) -> list[CodeScores]:
+def _scores(scale: Scale, oneway: OneWay) -> list[CodeScores]:
     """Return the score of each code in each counted class; 0 for codes that are never drawn."""
     scores = []
     for j, values in scale.scores():
-        own = found.groups[j]
+        own = oneway.groups[j]
         known = np.where(own.of < own.size, values, 0.0)
-        if found.label is not None:
-            label = found.groups[found.label]
+        if oneway.label is not None:
+            label = oneway.groups[oneway.label]
             known = np.pad(known, ((0, label.counted - label.size), (0, 0)))
         scores.append((j, known))
     return scores
@@ -159,7 +159,7 @@ def _ranked(counts: Floats, of: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
     return np.lexsort((np.arange(len(place)), mean[group])).astype(np.int32)
 
 
-def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: OneWay) -> Floats:
+def _correlation(scale: Scale, measured: Measurement, shrinkage: float, oneway: OneWay) -> Floats:
     """Return the estimated correlations of the latent normals, class by class."""
     width, rows = len(scale.latents), scale.rows.astype(float)
     noise = measured.scale / SCORE_PARTS**2
@@ -169,17 +169,17 @@ def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: O
     products += products.transpose(0, 2, 1)
     there = np.stack(
         [
-            _present_rows(latent, held, rows) * (1 - found.lost[latent.column])
-            for latent, held in zip(scale.latents, scale.counts, strict=True)
+            _present_rows(latent, latent_counts, rows) * (1 - oneway.lost[latent.column])
+            for latent, latent_counts in zip(scale.latents, scale.counts, strict=True)
         ],
         axis=1,
     )
     both = there[:, :, None] * there[:, None, :] / rows[:, None, None]
-    if found.label is not None:
-        both *= 1 - found.lost[found.label]
+    if oneway.label is not None:
+        both *= 1 - oneway.lost[oneway.label]
     both = np.maximum(both, 1.0)
     wave = waves(scale.counts)
-    own = np.stack([solve(told, wave[:, c]) for c, told in enumerate(products / both)])
+    own = np.stack([solve(moments, wave[:, c]) for c, moments in enumerate(products / both)])
     # As many rows as would leave as much doubt as chance and noise do.
     sure = both**2 / (both + noise**2)
     pooled = (sure * own).sum(axis=0) / sure.sum(axis=0)
@@ -192,6 +192,6 @@ def _correlation(scale: Scale, measured: Measurement, shrinkage: float, found: O
     return positive(weight * own + (1 - weight) * pooled)
 
 
-def _present_rows(latent: Latent, held: Floats, rows: Floats) -> Floats:
+def _present_rows(latent: Latent, latent_counts: Floats, rows: Floats) -> Floats:
     """Return the estimated number of rows of each class with a value on a dimension."""
-    return rows if latent.null is None or latent.presence else held.sum(axis=1)
+    return rows if latent.null is None or latent.presence else latent_counts.sum(axis=1)

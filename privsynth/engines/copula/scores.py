@@ -200,12 +200,12 @@ class Scale:
         """Order the levels of nominal dimensions by their relation to the other dimensions."""
         order, counts = list(self.order), list(self.counts)
         for j, total in sums.items():
-            held = np.empty(len(total))
-            held[order[j]] = counts[j].sum(axis=0)
-            weighed = total / np.sqrt(np.maximum(held, 1))[:, None]
+            ranked = np.empty(len(total))
+            ranked[order[j]] = counts[j].sum(axis=0)
+            weighed = total / np.sqrt(np.maximum(ranked, 1))[:, None]
             weighed[:, j] = 0.0
             main = np.linalg.eigh(weighed.T @ weighed)[1][:, -1]
-            place = weighed @ main / np.sqrt(np.maximum(held, 1))
+            place = weighed @ main / np.sqrt(np.maximum(ranked, 1))
             place *= np.sign(place[np.argmax(np.abs(place))]) or 1.0
             back = np.argsort(order[j], kind="stable")
             order[j] = np.argsort(place, kind="stable").astype(np.int32)
@@ -273,11 +273,14 @@ class Scale:
         """
         if not self.latents:
             return np.zeros((int((self.rows > 0).sum()), 0, 0))
-        varied = np.stack([held.sum(axis=1) - held.max(axis=1) >= k for held in self.counts], 1)
-        said = (moments.both >= k) & varied[:, :, None] & varied[:, None, :]
-        rows = np.where(said, self.rows[:, None, None], 0)
+        varied = np.stack(
+            [code_counts.sum(axis=1) - code_counts.max(axis=1) >= k for code_counts in self.counts],
+            1,
+        )
+        known = (moments.both >= k) & varied[:, :, None] & varied[:, None, :]
+        rows = np.where(known, self.rows[:, None, None], 0)
         own = moments.covariance * self.rows[:, None, None] / np.maximum(moments.both, 1)
-        own = np.where(said, own, 0.0)
+        own = np.where(known, own, 0.0)
         wave = waves(self.counts)
         # A class at a time: all pairs of all classes at once would take gigabytes.
         own = np.stack([solve(own[c], wave[:, c]) for c in range(len(own))])
@@ -301,9 +304,9 @@ class Scale:
         """
         there = np.flatnonzero(self.rows)
         blocks = [np.zeros((len(there), 0))]
-        for held, every in zip(counts, self.counts, strict=True):
+        for code_counts, every in zip(counts, self.counts, strict=True):
             overall = every.sum(axis=0) / max(every.sum(), 1.0)
-            blocks.append(np.stack([steady(held[c], overall, k) for c in there]))
+            blocks.append(np.stack([steady(code_counts[c], overall, k) for c in there]))
         return np.concatenate(blocks, axis=1)
 
 
@@ -396,11 +399,11 @@ def waves(counts: tuple[Floats, ...]) -> Floats:
     jumps = np.concatenate([np.diff(mean) for mean in means], axis=1) * _height(at)
     # The integral of h[k] times the density up to t is -density(t) h[k-1](t) / sqrt(k).
     before, now = np.zeros_like(at), np.ones_like(at)
-    found = np.empty((TERMS, at.shape[0], len(counts)))
+    coefficients = np.empty((TERMS, at.shape[0], len(counts)))
     for degree in range(1, TERMS + 1):
-        found[degree - 1] = np.add.reduceat(jumps * now, starts, axis=1) / np.sqrt(degree)
+        coefficients[degree - 1] = np.add.reduceat(jumps * now, starts, axis=1) / np.sqrt(degree)
         before, now = now, (at * now - np.sqrt(degree - 1) * before) / np.sqrt(degree)
-    return found
+    return coefficients
 
 
 def solve(moment: Floats, wave: Floats) -> Floats:
@@ -420,19 +423,19 @@ def solve(moment: Floats, wave: Floats) -> Floats:
     """
     left, right = np.triu_indices(len(moment), 1)
     terms = wave[:, left] * wave[:, right]
-    wanted = moment[left, right]
-    low, high = np.full_like(wanted, -NEAR_ONE), np.full_like(wanted, NEAR_ONE)
+    targets = moment[left, right]
+    low, high = np.full_like(targets, -NEAR_ONE), np.full_like(targets, NEAR_ONE)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        value = np.zeros_like(wanted)
+        value = np.zeros_like(targets)
         for term in terms[::-1]:
             value += term
             value *= middle
-        above = value > wanted
+        above = value > targets
         low, high = np.where(above, low, middle), np.where(above, middle, high)
-    found = np.where(np.abs(terms[0]) < 1e-9, 0.0, (low + high) / 2)
+    solution = np.where(np.abs(terms[0]) < 1e-9, 0.0, (low + high) / 2)
     solved = np.eye(len(moment))
-    solved[left, right] = solved[right, left] = found
+    solved[left, right] = solved[right, left] = solution
     return solved
 
 
@@ -474,10 +477,10 @@ def steady(counts: Floats, overall: Floats, k: int) -> Floats:
     small = np.flatnonzero(counts < k)
     if small.size:
         run = _runs(mass[small], k)
-        held = np.bincount(run, mass[small])
+        run_mass = np.bincount(run, mass[small])
         weight = np.bincount(run, overall[small])
-        held = np.where(held < k, np.minimum(k / 2, counts.sum() * weight), held)
-        mass[small] = overall[small] * (held / np.where(weight > 0, weight, 1.0))[run]
+        run_mass = np.where(run_mass < k, np.minimum(k / 2, counts.sum() * weight), run_mass)
+        mass[small] = overall[small] * (run_mass / np.where(weight > 0, weight, 1.0))[run]
     total = mass.sum()
     return mass / total if total > 0 else np.full(len(mass), 1.0 / len(mass))
 

@@ -129,13 +129,15 @@ class Beliefs:
     @cached_property
     def conditionals(self) -> tuple[Floats, ...]:
         """P(cell | separator) for each cell of a clique; 0 where P(separator) is 0."""
-        found = []
+        tables = []
         for table, clique, separator in zip(
             self.tables, self.tree.cliques, self.tree.separators, strict=True
         ):
-            held = along(onto(table, clique, separator), separator, clique)
-            found.append(np.divide(table, held, out=np.zeros_like(table), where=held > 0))
-        return tuple(found)
+            parent_mass = along(onto(table, clique, separator), separator, clique)
+            tables.append(
+                np.divide(table, parent_mass, out=np.zeros_like(table), where=parent_mass > 0)
+            )
+        return tuple(tables)
 
     def pairs(self, columns: Iterable[int]) -> dict[Clique, Floats]:
         """Return the marginal of every pair of columns, whether a clique holds it or not.
@@ -154,30 +156,30 @@ class Beliefs:
         What lies behind a separator travels on through the tree, all columns at a time, as their
         tables with the separator: down to each clique comes all that its subtree does not hold.
         """
-        tree, wanted = self.tree, set(columns)
-        found: dict[Clique, Floats] = {}
+        tree, targets = self.tree, set(columns)
+        tables: dict[Clique, Floats] = {}
         for i, clique in enumerate(tree.cliques):
             for j in clique[len(tree.separators[i]) :]:
-                for c in wanted.intersection(clique) - {j} if j in wanted else ():
-                    _keep(found, j, c, onto(self.tables[i], clique, (j, c)))
+                for c in targets.intersection(clique) - {j} if j in targets else ():
+                    _keep(tables, j, c, onto(self.tables[i], clique, (j, c)))
         ups: list[_Message] = []
         for i in reversed(range(len(tree.cliques))):
             below = [up for up in ups if tree.parents[up.clique] == i]
-            ups.append(self._message(i, i, below, wanted))
+            ups.append(self._message(i, i, below, targets))
         downs = {0: _Message(0, (), (), np.zeros(0))}
         for i, parent in enumerate(tree.parents[1:], start=1):
             siblings = [up for up in ups if tree.parents[up.clique] == parent and up.clique != i]
-            downs[i] = self._message(parent, i, [downs[parent], *siblings], wanted)
+            downs[i] = self._message(parent, i, [downs[parent], *siblings], targets)
             new = tree.cliques[i][len(tree.separators[i]) :]
-            for j in wanted.intersection(new):
+            for j in targets.intersection(new):
                 joint = self._carried(downs[i], i, (j,))
                 ends = np.cumsum([tree.sizes[c] for c in downs[i].columns])
                 for c, end in zip(downs[i].columns, ends.tolist(), strict=True):
-                    _keep(found, j, c, joint[:, end - tree.sizes[c] : end])
-        return found
+                    _keep(tables, j, c, joint[:, end - tree.sizes[c] : end])
+        return tables
 
     def _message(
-        self, inside: int, edge: int, others: Iterable[_Message], wanted: set[int]
+        self, inside: int, edge: int, others: Iterable[_Message], targets: set[int]
     ) -> _Message:
         """Collect the message across a clique's upper edge from the side of `inside`."""
         tree = self.tree
@@ -189,7 +191,7 @@ class Beliefs:
                 columns += other.columns
                 parts.append(self._carried(other, inside, separator))
         for j in clique:
-            if j in wanted and j not in separator:
+            if j in targets and j not in separator:
                 columns.append(j)
                 parts.append(onto(self.tables[inside], clique, (*separator, j)))
         return _Message(edge, separator, tuple(columns), np.concatenate(parts, axis=-1))
@@ -203,10 +205,10 @@ class Beliefs:
         total = rows.sum(axis=1, keepdims=True)
         share = np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
         letter = dict(zip((*known, *new), AXES, strict=False))
-        told, asked = ("".join(letter[c] for c in columns) for columns in (known, kept))
+        source, output = ("".join(letter[c] for c in columns) for columns in (known, kept))
         return np.asarray(
             np.einsum(
-                f"{told}Z,{''.join(letter.values())}->{asked}Z",
+                f"{source}Z,{''.join(letter.values())}->{output}Z",
                 message.table,
                 share.reshape(table.shape),
                 optimize=not set(known) & set(kept),  # then it is a product of matrices
@@ -280,9 +282,9 @@ class _Message:
     table: Floats
 
 
-def _keep(found: dict[Clique, Floats], j: int, c: int, table: Floats) -> None:
+def _keep(tables: dict[Clique, Floats], j: int, c: int, table: Floats) -> None:
     """Store the table of a pair, the lower position first."""
-    found[min(j, c), max(j, c)] = table if j < c else table.T
+    tables[min(j, c), max(j, c)] = table if j < c else table.T
 
 
 def onto(table: Floats, clique: Clique, kept: Clique) -> Floats:
@@ -298,8 +300,8 @@ def along(table: Floats, own: Clique, clique: Clique) -> Floats:
 
 @lru_cache(2**14)
 def _summed(clique: Clique, kept: Clique) -> str:
-    asked = "".join(AXES[clique.index(j)] for j in kept)
-    return f"{AXES[: len(clique)]}->{asked}"
+    output = "".join(AXES[clique.index(j)] for j in kept)
+    return f"{AXES[: len(clique)]}->{output}"
 
 
 @lru_cache(2**14)

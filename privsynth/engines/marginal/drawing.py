@@ -61,11 +61,13 @@ def _shared_out(
     order = rng.permutation(np.arange(len(known), dtype=np.int32))
     if len(chances) > 1:
         order = order[np.argsort(known[order], kind="stable")]
-    held = np.bincount(known, minlength=len(chances))
+    config_counts = np.bincount(known, minlength=len(chances))
     upper = np.cumsum(chances, axis=1)
     top = upper[:, -1:]
     upper = np.divide(upper, top, out=np.zeros_like(upper), where=top > 0)
-    points = np.ceil(upper * held[:, None] - rng.random((len(chances), 1))).astype(np.int64)
+    points = np.ceil(upper * config_counts[:, None] - rng.random((len(chances), 1))).astype(
+        np.int64
+    )
     counts = np.diff(points, axis=1, prepend=0)
     inside = np.broadcast_to(np.arange(chances.shape[1], dtype=np.int32), chances.shape)
     cells = np.empty(len(known), dtype=np.int32)

@@ -192,15 +192,15 @@ def _alone(tree: Junction, pooled: Mapping[Clique, _Pooled]) -> list[Floats]:
     base = [np.zeros(tree.shape(clique)) for clique in tree.cliques]
     for i, (clique, separator) in enumerate(zip(tree.cliques, tree.separators, strict=True)):
         for j in clique[len(separator) :]:
-            told, precision = np.zeros(tree.sizes[j]), np.zeros(tree.sizes[j])
+            total, precision = np.zeros(tree.sizes[j]), np.zeros(tree.sizes[j])
             for own, m in pooled.items():
                 if j in own:
                     weight = 1 / onto(m.scale**2, own, (j,))
-                    told += weight * onto(m.values, own, (j,))
+                    total += weight * onto(m.values, own, (j,))
                     precision += weight
             if precision.all():
                 least = np.maximum(precision**-0.5, 1.0) / 2
-                share = np.maximum(told / precision, 0) + least
+                share = np.maximum(total / precision, 0) + least
                 base[i] += along(np.log(share / share.sum()), (j,), clique)
             else:
                 base[i] -= math.log(tree.sizes[j])
@@ -260,29 +260,29 @@ class _Scheme:
         parts = self.split(bonds.copy())
         for i, host in self.inner:
             parts[host] += along(parts[i], self.cliques[i], self.cliques[host])
-        found = []
+        tables = []
         for clique, mine, start in zip(self.tree.cliques, self.outer, base, strict=True):
             sum_ = np.zeros(())
             for i in mine:
                 depth = _deepest(self.cliques[i], clique) + 1
                 sum_ = sum_.reshape(sum_.shape + (1,) * (depth - sum_.ndim))
                 sum_ = sum_ + along(parts[i], self.cliques[i], clique[:depth])
-            found.append(start + sum_.reshape(sum_.shape + (1,) * (start.ndim - sum_.ndim)))
-        return found
+            tables.append(start + sum_.reshape(sum_.shape + (1,) * (start.ndim - sum_.ndim)))
+        return tables
 
     def marginals(self, tables: Sequence[Floats]) -> Floats:
         """Return the marginals of all measured cliques in one vector."""
-        found: list[Floats] = [np.zeros(0)] * len(self.cliques)
+        parts: list[Floats] = [np.zeros(0)] * len(self.cliques)
         for clique, mine, table in zip(self.tree.cliques, self.outer, tables, strict=True):
             rest = table
             for i in reversed(mine):
                 depth = _deepest(self.cliques[i], clique) + 1
                 if depth < rest.ndim:
                     rest = onto(rest, clique[: rest.ndim], clique[:depth])
-                found[i] = onto(rest, clique[:depth], self.cliques[i])
+                parts[i] = onto(rest, clique[:depth], self.cliques[i])
         for i, host in reversed(self.inner):
-            found[i] = onto(found[host], self.cliques[host], self.cliques[i])
-        return np.concatenate([np.zeros(0), *(table.ravel() for table in found)])
+            parts[i] = onto(parts[host], self.cliques[host], self.cliques[i])
+        return np.concatenate([np.zeros(0), *(table.ravel() for table in parts)])
 
 
 def _deepest(own: Clique, clique: Clique) -> int:

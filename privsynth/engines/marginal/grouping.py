@@ -120,11 +120,11 @@ class Groups:
         of = stored(arrays, own, arrays[own].shape, np.int32).astype(np.intp)
         shares = stored(arrays, part, arrays[part].shape, np.float64)
         sound = of.ndim == 1 and len(of) and shares.ndim == 2 and len(shares) == len(of)
-        held = np.unique(of)
+        used = np.unique(of)
         # No group is empty, so that there are no more groups than codes.
-        if not sound or held[0] != 0 or held[-1] != len(held) - 1:
+        if not sound or used[0] != 0 or used[-1] != len(used) - 1:
             raise ArtefactError("the groups of a column are damaged; fit the model anew")
-        totals = np.zeros((len(held), shares.shape[1]))
+        totals = np.zeros((len(used), shares.shape[1]))
         np.add.at(totals, of, shares)
         if len(totals) > 1 and not totals[-1].any():  # the rows of doubtful codes, never drawn
             totals = totals[:-1]
@@ -269,9 +269,9 @@ def group_codes(
 def _within(counts: Floats, mass: Floats, own: Ints, scale: float) -> Floats:
     """Return each code's share of its group by class, shrunk towards the share over all classes."""
     k = int(own.max()) + 1
-    held = np.bincount(own, minlength=k)
+    sizes = np.bincount(own, minlength=k)
     pooled = mass / np.maximum(np.bincount(own, mass, k), 1e-12)[own]
-    pooled = np.where(np.bincount(own, mass, k)[own] > 0, pooled, 1 / held[own])
+    pooled = np.where(np.bincount(own, mass, k)[own] > 0, pooled, 1 / sizes[own])
     sums = np.zeros((k, counts.shape[1]))
     lifted = counts + SMOOTH * scale * pooled[:, None]
     np.add.at(sums, own, lifted)

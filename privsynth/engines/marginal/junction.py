@@ -66,10 +66,10 @@ class Junction:
         KeyError
             There is none.
         """
-        wanted = set(columns)
-        homes = [i for i, clique in enumerate(self.cliques) if wanted.issubset(clique)]
+        needed = set(columns)
+        homes = [i for i, clique in enumerate(self.cliques) if needed.issubset(clique)]
         if not homes:
-            raise KeyError(tuple(wanted))
+            raise KeyError(tuple(needed))
         return min(homes, key=lambda i: math.prod(self.shape(self.cliques[i])))
 
     def check(self) -> None:
@@ -120,7 +120,7 @@ def junction(
     """
     open_ = dict.fromkeys(_triangulate(sizes, cliques, columns, thorough=True), (0, -1))
     placed: list[int] = []
-    found: list[Clique] = []
+    ordered: list[Clique] = []
     parents: list[int] = []
     while open_:  # Prim's maximum spanning tree
         mask = max(open_, key=lambda mask: (open_[mask][0], _cells(mask, sizes)))
@@ -128,12 +128,12 @@ def junction(
         separator = mask & placed[parent] if shared else 0
         free = sorted(_columns(mask & ~separator), key=lambda j: (sizes[j], j))
         parents.append(parent if shared else min(len(placed), 1) - 1)
-        found.append((*_columns(separator), *free))
+        ordered.append((*_columns(separator), *free))
         for other, (width, _) in open_.items():
             if (other & mask).bit_count() > width:
                 open_[other] = ((other & mask).bit_count(), len(placed))
         placed.append(mask)
-    return Junction(tuple(int(size) for size in sizes), tuple(found), tuple(parents))
+    return Junction(tuple(int(size) for size in sizes), tuple(ordered), tuple(parents))
 
 
 def footprint(
@@ -152,8 +152,8 @@ def footprint(
         Cells of all the tree's cliques, and of its largest; `junction` tries harder, and its
         tree may have a smaller total.
     """
-    found = _triangulate(sizes, cliques, columns, thorough=False)
-    cells = [_cells(mask, sizes) for mask in found]
+    maximal = _triangulate(sizes, cliques, columns, thorough=False)
+    cells = [_cells(mask, sizes) for mask in maximal]
     return sum(cells), max(cells, default=0)
 
 
@@ -183,10 +183,10 @@ def _triangulate(
         mask = sum(1 << j for j in clique)
         for j in clique:
             near[j] |= mask
-    found = [_eliminate(sizes, dict(near), by_fill=False)]
+    candidates = [_eliminate(sizes, dict(near), by_fill=False)]
     if thorough:
-        found.append(_eliminate(sizes, dict(near), by_fill=True))
-    return min(found, key=lambda masks: sum(_cells(mask, sizes) for mask in masks))
+        candidates.append(_eliminate(sizes, dict(near), by_fill=True))
+    return min(candidates, key=lambda masks: sum(_cells(mask, sizes) for mask in masks))
 
 
 def _eliminate(sizes: Sequence[int], near: dict[int, int], by_fill: bool) -> list[int]:
@@ -209,13 +209,13 @@ def _eliminate(sizes: Sequence[int], near: dict[int, int], by_fill: bool) -> lis
         return fill, cells[j]
 
     costs = {j: cost(j) for j in near}
-    found: list[int] = []
+    cliques_found: list[int] = []
     while costs:
         j = min(costs, key=costs.__getitem__)
         del costs[j]
         clique = near[j]
-        if all(clique & ~other for other in found):
-            found.append(clique)
+        if all(clique & ~other for other in cliques_found):
+            cliques_found.append(clique)
         rest = stale = clique & ~(1 << j)
         for i in _columns(rest):
             added = rest & ~near[i]
@@ -225,7 +225,7 @@ def _eliminate(sizes: Sequence[int], near: dict[int, int], by_fill: bool) -> lis
             near[i] = (near[i] | rest) & ~(1 << j)
         for i in _columns(stale & ~(1 << j)):
             costs[i] = cost(i)
-    return found
+    return cliques_found
 
 
 def _sum(sizes: Sequence[int], mask: int) -> int:

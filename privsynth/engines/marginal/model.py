@@ -161,8 +161,8 @@ class MarginalModel:
         if self.label in (None, column) or column not in self.answers:
             return False
         pair = {column, self.label}
-        held = any(pair.issubset(clique) for clique in self.beliefs.tree.cliques)
-        return held and self.label is not None and width == self.groups[self.label].size
+        together = any(pair.issubset(clique) for clique in self.beliefs.tree.cliques)
+        return together and self.label is not None and width == self.groups[self.label].size
 
     def check(self, codec: Codec) -> None:
         """See `privsynth.engines.Model.check`."""

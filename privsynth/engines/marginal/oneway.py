@@ -141,21 +141,23 @@ def measure_oneway(
     if label is not None:
         classes, noise = _pooled([m.values.sum(axis=0) for m in measured], measured)
         groups[label] = keep_all(classes, noise, spare(codings[label]))
-        held = np.bincount(groups[label].of, classes)[: groups[label].size]
-        most = int(np.clip((held.sum() - held.max()) / (LIKELY * later), FEWEST, most))
+        group_sizes = np.bincount(groups[label].of, classes)[: groups[label].size]
+        most = int(
+            np.clip((group_sizes.sum() - group_sizes.max()) / (LIKELY * later), FEWEST, most)
+        )
     else:
         most = int(np.clip(np.sqrt(total / later), FEWEST, most))
     for m in measured:
         if m.clique:
             j = m.clique[0]
-            told = m.values.reshape(len(m.values), -1).astype(float)
+            values = m.values.reshape(len(m.values), -1).astype(float)
             if label is not None:
-                told = _drawn(told, np.full(told.shape, m.scale), groups[label], axis=1)[0]
+                values = _drawn(values, np.full(values.shape, m.scale), groups[label], axis=1)[0]
             if whole:
-                groups[j] = keep_all(told.sum(axis=1), m.scale, spare(codings[j]))
+                groups[j] = keep_all(values.sum(axis=1), m.scale, spare(codings[j]))
             else:
                 ordered = isinstance(codings[j], Cells)
-                groups[j] = group_codes(told, m.scale, spare(codings[j]), ordered, most)
+                groups[j] = group_codes(values, m.scale, spare(codings[j]), ordered, most)
     every = tuple(groups[j] for j in range(len(codings)))
     curator.group([g.of for g in every])
     return OneWay(
@@ -217,8 +219,8 @@ def groups_that_fit(codec: Codec, most: int) -> int:
     """
     sizes = np.array([size for size in codec.sizes if size > 1], dtype=np.float64)
     for groups in range(most, 0, -1):
-        held = np.minimum(sizes, groups + MAX_SPARE)
-        if (held.sum() ** 2 - (held**2).sum()) / 2 <= MAX_CELLS:
+        group_counts = np.minimum(sizes, groups + MAX_SPARE)
+        if (group_counts.sum() ** 2 - (group_counts**2).sum()) / 2 <= MAX_CELLS:
             return groups
         if groups <= FEWEST:
             break
@@ -238,14 +240,14 @@ def _lost(
     measured: Sequence[Measurement], groups: Sequence[Groups], total: float
 ) -> tuple[float, ...]:
     """Estimate, for each column, the share of rows whose codes are never drawn."""
-    found = dict.fromkeys(range(len(groups)), 0.0)
+    shares = dict.fromkeys(range(len(groups)), 0.0)
     for m in measured:
         for axis, j in enumerate(m.clique):
             never = groups[j].of == groups[j].size
             rows = np.moveaxis(m.values, axis, 0)[never].sum()
             # Several cliques tell of a target: the mean of what they say.
-            found[j] += float(rows) / total / sum(j in other.clique for other in measured)
-    return tuple(float(np.clip(found[j], 0, MAX_LOST)) for j in range(len(groups)))
+            shares[j] += float(rows) / total / sum(j in other.clique for other in measured)
+    return tuple(float(np.clip(shares[j], 0, MAX_LOST)) for j in range(len(groups)))
 
 
 def _pooled(sums: list[Any], measured: Sequence[Measurement]) -> tuple[Any, float]:

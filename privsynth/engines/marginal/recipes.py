@@ -51,8 +51,8 @@ class Independent:
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
     ) -> MarginalModel:
         """Measure each column alone."""
-        found = measure_oneway(curator, curator.left, 2**31, 1e-9, labelled=False, whole=True)
-        return _model(found, _estimated(found, ()), ())
+        oneway = measure_oneway(curator, curator.left, 2**31, 1e-9, labelled=False, whole=True)
+        return _model(oneway, _estimated(oneway, ()), ())
 
     def check_codec(self, codec: Codec) -> None:
         """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
@@ -110,27 +110,27 @@ class Marginals:
         others = max(len(curator.codec.sizes) - 1, 1)
         later = unit * math.sqrt(others / (2 * self.target * rho))
         most = groups_that_fit(curator.codec, self.most_groups)
-        found = measure_oneway(curator, self.codes * curator.left, most, later)
+        oneway = measure_oneway(curator, self.codes * curator.left, most, later)
         measured: list[Measurement] = []
-        features = [j for j in found.columns if j != found.label]
-        if found.label is not None:
-            measured += curator.measure([(j, found.label) for j in features], self.target * rho)
+        features = [j for j in oneway.columns if j != oneway.label]
+        if oneway.label is not None:
+            measured += curator.measure([(j, oneway.label) for j in features], self.target * rho)
         if len(features) < 2:
-            if found.label is None and features:
+            if oneway.label is None and features:
                 measured += curator.measure([(features[0],)], curator.left)
-            return _model(found, _estimated(found, measured, self.pull), measured)
-        known = _estimated(found, measured, self.pull)
+            return _model(oneway, _estimated(oneway, measured, self.pull), measured)
+        known = _estimated(oneway, measured, self.pull)
         errors = self.errors * rho / self.batches
         left = curator.left
         for batch in range(self.batches):
             _tell(progress, batch, self.batches)
-            chosen = self._chosen(curator, found, known, measured, errors, left)
+            chosen = self._chosen(curator, oneway, known, measured, errors, left)
             if chosen:
                 spend = (left - self.errors * rho) / self.batches
                 last = batch == self.batches - 1
                 measured += curator.measure(chosen, curator.left if last else spend)
-                known = _estimated(found, measured, self.pull, known)
-        return _model(found, known, measured)
+                known = _estimated(oneway, measured, self.pull, known)
+        return _model(oneway, known, measured)
 
     def check_codec(self, codec: Codec) -> None:
         """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
@@ -144,22 +144,22 @@ class Marginals:
     def _chosen(
         self,
         curator: PrivateCurator,
-        found: OneWay,
+        oneway: OneWay,
         estimated: Estimate,
         measured: list[Measurement],
         rho: float,
         left: float,
     ) -> list[Clique]:
-        features = [j for j in found.columns if j != found.label]
+        features = [j for j in oneway.columns if j != oneway.label]
         known = {tuple(sorted(m.clique)) for m in measured}
-        expected = estimated.beliefs.pairs(found.columns)
+        expected = estimated.beliefs.pairs(oneway.columns)
         pairs = [p for p in combinations(features, 2) if p not in known]
         if not pairs:
             return []
-        wrong, _ = curator.errors({p: found.expected(p, expected[p]) for p in pairs}, rho)
+        wrong, _ = curator.errors({p: oneway.expected(p, expected[p]) for p in pairs}, rho)
         return best_set(
-            found.sizes,
-            found.columns,
+            oneway.sizes,
+            oneway.columns,
             [m.clique for m in measured],
             dict(zip(pairs, wrong.tolist(), strict=True)),
             (left - self.errors * curator.rho) / self.batches,
@@ -197,20 +197,20 @@ class MST:
         rho = curator.rho
         later = curator.budget.rows_per_unit * math.sqrt(3 * len(curator.codec.sizes) / (2 * rho))
         most = groups_that_fit(curator.codec, self.most_groups)
-        found = measure_oneway(curator, rho / 3, most, later, labelled=False)
-        expected = _estimated(found, (), self.pull).beliefs.pairs(found.columns)
+        oneway = measure_oneway(curator, rho / 3, most, later, labelled=False)
+        expected = _estimated(oneway, (), self.pull).beliefs.pairs(oneway.columns)
         chosen: list[Clique] = []
-        for _ in range(len(found.columns) - 1):
-            joined = spanning(found.columns, dict.fromkeys(chosen, 1.0))
-            part = _parts(found.columns, joined)
+        for _ in range(len(oneway.columns) - 1):
+            joined = spanning(oneway.columns, dict.fromkeys(chosen, 1.0))
+            part = _parts(oneway.columns, joined)
             open_pairs = [p for p in expected if part[p[0]] != part[p[1]]]
-            estimates = {p: found.expected(p, expected[p]) for p in open_pairs}
+            estimates = {p: oneway.expected(p, expected[p]) for p in open_pairs}
             ones = np.ones(len(open_pairs))
-            step = rho / 3 / (len(found.columns) - 1)
+            step = rho / 3 / (len(oneway.columns) - 1)
             chosen.append(open_pairs[curator.worst(estimates, ones, 0 * ones, step)])
-            _tell(progress, len(chosen), len(found.columns) - 1)
+            _tell(progress, len(chosen), len(oneway.columns) - 1)
         measured = curator.measure(chosen, curator.left) if chosen else []
-        return _model(found, _estimated(found, measured, self.pull), measured)
+        return _model(oneway, _estimated(oneway, measured, self.pull), measured)
 
     def check_codec(self, codec: Codec) -> None:
         """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
@@ -222,8 +222,8 @@ class MST:
         pairs: dict[Clique, Measured] = {
             m.clique: m for m in _everything(known) if len(m.clique) == 2
         }
-        told = {clique: _information(m) for clique, m in pairs.items()}
-        chosen = spanning(tuple(known.answers), told)
+        weights = {clique: _information(m) for clique, m in pairs.items()}
+        chosen = spanning(tuple(known.answers), weights)
         return _refitted(known, [*_alone(known), *(pairs[clique] for clique in chosen)], self.pull)
 
 
@@ -259,10 +259,12 @@ class AIM:
         d = max(len(curator.codec.sizes), 1)
         later = unit * math.sqrt(16 * d / (2 * 0.9 * curator.rho))
         most = groups_that_fit(curator.codec, self.most_groups)
-        found = measure_oneway(curator, curator.rho * d / (16 * d), most, later / 4, labelled=False)
+        oneway = measure_oneway(
+            curator, curator.rho * d / (16 * d), most, later / 4, labelled=False
+        )
         measured: list[Measurement] = []
-        estimated = _estimated(found, measured, self.pull)
-        pairs = list(combinations(found.columns, 2))
+        estimated = _estimated(oneway, measured, self.pull)
+        pairs = list(combinations(oneway.columns, 2))
         step = curator.rho / (16 * d)
         known: list[Clique] = []
         while pairs and curator.left > 1e-6 * curator.rho:
@@ -273,22 +275,24 @@ class AIM:
                 p
                 for p in pairs
                 if p in known
-                or affordable(found.sizes, found.columns, [*known, p], int(share * self.most_cells))
+                or affordable(
+                    oneway.sizes, oneway.columns, [*known, p], int(share * self.most_cells)
+                )
             ]
-            expected = estimated.beliefs.pairs(found.columns)
-            estimates = {p: found.expected(p, expected[p]) for p in open_pairs}
+            expected = estimated.beliefs.pairs(oneway.columns)
+            estimates = {p: oneway.expected(p, expected[p]) for p in open_pairs}
             sizes = np.array([estimates[p].size for p in open_pairs], dtype=float)
             penalties = math.sqrt(2 / math.pi) * scale * sizes
             weights = np.ones(len(open_pairs))
             pair = open_pairs[curator.worst(estimates, weights, penalties, 0.1 * step)]
             measured += curator.measure([pair], min(0.9 * step, curator.left))
             known.append(pair)
-            estimated = _estimated(found, measured, self.pull, estimated, rounds=1)
-            change = np.abs(estimated.beliefs.marginal(pair) - expected[pair]).sum() * found.total
+            estimated = _estimated(oneway, measured, self.pull, estimated, rounds=1)
+            change = np.abs(estimated.beliefs.marginal(pair) - expected[pair]).sum() * oneway.total
             if change <= math.sqrt(2 / math.pi) * scale * expected[pair].size:
                 step *= 4
             _tell(progress, round(1000 * (1 - curator.left / curator.rho)), 1000)
-        return _model(found, estimated, measured)
+        return _model(oneway, estimated, measured)
 
     def check_codec(self, codec: Codec) -> None:
         """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
@@ -310,15 +314,15 @@ def _everything(known: MarginalModel) -> list[Measured]:
 
 def _alone(known: MarginalModel) -> list[Measured]:
     """Return the one-way measurements of each column."""
-    told: list[Measured] = []
+    measured: list[Measured] = []
     for m in _everything(known):
         noise = np.broadcast_to(np.asarray(m.scale) ** 2, m.values.shape)
         for axis, j in enumerate(m.clique):
             others = tuple(a for a in range(len(m.clique)) if a != axis)
-            told.append(
+            measured.append(
                 GroupedCounts((j,), m.values.sum(axis=others), np.sqrt(noise.sum(axis=others)))
             )
-    return told
+    return measured
 
 
 def _information(measured: Measured) -> float:
@@ -329,28 +333,35 @@ def _information(measured: Measured) -> float:
     return float((joint * np.log(joint / apart)).sum())
 
 
-def _refitted(known: MarginalModel, told: Sequence[Measured], pull: float) -> MarginalModel:
+def _refitted(known: MarginalModel, measured: Sequence[Measured], pull: float) -> MarginalModel:
     sizes = tuple(own.size for own in known.groups)
     columns = sorted(known.answers)
-    return replace(known, beliefs=estimate(sizes, told, known.total, columns, pull=pull).beliefs)
+    return replace(
+        known, beliefs=estimate(sizes, measured, known.total, columns, pull=pull).beliefs
+    )
 
 
 def _estimated(
-    found: OneWay,
+    oneway: OneWay,
     measured: Sequence[Measurement],
     pull: float = PULL,
     start: Estimate | None = None,
     rounds: int = ROUNDS,
 ) -> Estimate:
-    every: list[Measured] = [*found.gathered, *(among_drawn(m, found.groups) for m in measured)]
+    every: list[Measured] = [*oneway.gathered, *(among_drawn(m, oneway.groups) for m in measured)]
     return estimate(
-        found.sizes, every, found.total, found.columns, pull=pull, start=start, rounds=rounds
+        oneway.sizes, every, oneway.total, oneway.columns, pull=pull, start=start, rounds=rounds
     )
 
 
-def _model(found: OneWay, known: Estimate, measured: Sequence[Measurement]) -> MarginalModel:
+def _model(oneway: OneWay, known: Estimate, measured: Sequence[Measurement]) -> MarginalModel:
     return MarginalModel(
-        found.total, found.label, found.groups, known.beliefs, found.measurements, tuple(measured)
+        oneway.total,
+        oneway.label,
+        oneway.groups,
+        known.beliefs,
+        oneway.measurements,
+        tuple(measured),
     )
 
 

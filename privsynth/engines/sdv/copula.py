@@ -85,9 +85,9 @@ class GaussianCopula:
                     column = mine[:, latent.column]
                     there = column[column < latent.size]
                     own[c] = counts_of(codec.codings[latent.column], there, latent.size, name, rng)
-            told = [values[c, mine[:, column]] for column, values in scores]
+            values_of = [values[c, mine[:, column]] for column, values in scores]
             spread = np.sqrt(np.maximum(np.diagonal(moments.covariance[c]), 0.0))
-            covariance[c] = _correlation(told) * np.outer(spread, spread)
+            covariance[c] = _correlation(values_of) * np.outer(spread, spread)
         if progress is not None:
             progress("fit", len(present), len(present))
         correlation = scale.correlation(

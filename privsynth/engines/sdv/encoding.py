@@ -248,9 +248,9 @@ def encode(
 
 def _levels(j: int, column: npt.NDArray[np.int32], size: int, most: int | None) -> Encoded:
     """Return a category to each code, and one to all beyond the `most` frequent."""
-    held = np.bincount(column, minlength=size)
-    order = np.argsort(-held, kind="stable")
-    order = order[held[order] > 0]
+    level_counts = np.bincount(column, minlength=size)
+    order = np.argsort(-level_counts, kind="stable")
+    order = order[level_counts[order] > 0]
     kept = order if most is None or len(order) <= most else order[: most - 1]
     tail = order[len(kept) :]
     category = np.full(size, len(kept))
@@ -262,7 +262,7 @@ def _levels(j: int, column: npt.NDArray[np.int32], size: int, most: int | None) 
         np.append(kept, [NO_CODE] * bool(len(tail))).astype(np.int32),
         shares,
         tail.astype(np.int32),
-        held[tail] / max(int(held[tail].sum()), 1),
+        level_counts[tail] / max(int(level_counts[tail].sum()), 1),
     )
     return Encoded(part, values)
 

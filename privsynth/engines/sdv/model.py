@@ -131,14 +131,14 @@ class NetworkModel:
             return noise
         categories = [part for part in self.parts if isinstance(part, Category)]
         starts = np.cumsum([0] + [part.width for part in categories])
-        told = np.zeros((n, starts[-1]), dtype=np.float32)
+        conditions = np.zeros((n, starts[-1]), dtype=np.float32)
         if self.target is not None:
             part, _ = self._of_target
-            told[:, starts[categories.index(part)] + np.flatnonzero(part.codes == c)[0]] = 1
+            conditions[:, starts[categories.index(part)] + np.flatnonzero(part.codes == c)[0]] = 1
         elif categories:
             shares = np.concatenate([part.shares for part in categories])
-            told[np.arange(n), rng.choice(len(shares), size=n, p=shares / shares.sum())] = 1
-        return np.concatenate([noise, told], axis=1)
+            conditions[np.arange(n), rng.choice(len(shares), size=n, p=shares / shares.sum())] = 1
+        return np.concatenate([noise, conditions], axis=1)
 
     def _forward(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         for weight, bias in self.layers[:-1]:
@@ -165,9 +165,9 @@ class NetworkModel:
         arrays: dict[str, npt.NDArray[Any]] = {"prior": self.prior}
         metas = []
         for i, part in enumerate(self.parts):
-            meta, held = part.state()
+            meta, part_arrays = part.state()
             metas.append(meta)
-            arrays |= {f"part{i}.{name}": array for name, array in held.items()}
+            arrays |= {f"part{i}.{name}": array for name, array in part_arrays.items()}
         for i, (weight, bias) in enumerate(self.layers):
             arrays |= {f"layer{i}.weight": weight, f"layer{i}.bias": bias}
         return {
@@ -228,9 +228,9 @@ class NetworkModel:
             return False
         if self.target is None:
             return len(self.prior) == 1
-        asked = [p for p in self.parts if isinstance(p, Category) and p.column == self.target]
+        of_target = [p for p in self.parts if isinstance(p, Category) and p.column == self.target]
         return (
-            len(asked) == 1
+            len(of_target) == 1
             and self.sizes[self.target] == len(self.prior)
-            and bool(np.isin(np.flatnonzero(self.prior), asked[0].codes).all())
+            and bool(np.isin(np.flatnonzero(self.prior), of_target[0].codes).all())
         )

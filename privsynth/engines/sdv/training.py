@@ -94,9 +94,9 @@ def _calibrated(model: NetworkModel, rng: np.random.Generator) -> NetworkModel:
     get them is still for the network to say.
     """
     labels = labels_to_draw(CALIBRATION, model.prior, model.target, rng, None)
-    classes, held = np.unique(labels, return_counts=True)
+    classes, class_counts = np.unique(labels, return_counts=True)
     outputs = np.concatenate(
-        [model._outputs(int(n), int(c), rng) for c, n in zip(classes, held, strict=True)]
+        [model._outputs(int(n), int(c), rng) for c, n in zip(classes, class_counts, strict=True)]
     )
     weight, bias = model.layers[-1]
     shifted = bias.copy()

@@ -96,15 +96,15 @@ def audit(
             planted[budget.unit] = _fresh(real[budget.unit], canaries)
         inside = rng.random(canaries) < 0.5
         given = pd.concat([real, *copies * [planted[inside]]], ignore_index=True)
-        made = canonical(refit(given, int(rng.integers(2**31))), columns)
+        drawn = canonical(refit(given, int(rng.integers(2**31))), columns)
         known, secret = canonical(typed(real), columns), canonical(typed(planted), columns)
         space = Space.learn([known], columns)
         points = space.place(secret)
         far = nearest(points, space.place(known))[0][:, 0]
-        near = nearest(points, space.place(made))[0][:, 0]
+        near = nearest(points, space.place(drawn))[0][:, 0]
         score = np.log((far + 1e-3) / (near + 1e-3))
-        right, said = _guessed(score, inside, rng)
-        correct, guesses = correct + right, guesses + said
+        right, guessed = _guessed(score, inside, rng)
+        correct, guesses = correct + right, guesses + guessed
     progress("deep audit", runs, runs)
     low = epsilon_at_least(correct, guesses, delta=delta)
     violated = low > claim

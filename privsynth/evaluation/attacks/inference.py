@@ -102,8 +102,8 @@ def attribute_inference(
     real = pd.concat([members, others], ignore_index=True).astype(labels)
     secrets = _secrets(columns, real, seed, note)
     if len(columns) < 2 or not secrets:
-        wanted = "a second column to guess from" if secrets else "a column that is not constant"
-        return (Score("attacks", name, None, better="lower", meaning=f"needs {wanted}"),)
+        needed = "a second column to guess from" if secrets else "a column that is not constant"
+        return (Score("attacks", name, None, better="lower", meaning=f"needs {needed}"),)
 
     rows = fitting(rows, seed, name, note)
     spaces = {column.name: Space.learn([members, others], [column]) for column in columns}
@@ -159,15 +159,15 @@ def nearest_without(
     candidates = np.concatenate(list(others.values()), axis=1)
     norms = (candidates**2).sum(axis=1)
     own_norms = {name: (others[name] ** 2).sum(axis=1) for name in secrets}
-    found = {name: np.empty(len(whole), dtype=np.intp) for name in secrets}
+    nearest_rows = {name: np.empty(len(whole), dtype=np.intp) for name in secrets}
     with threadpool_limits(1):
         for start in range(0, len(whole), POINTS_AT_ONCE):
             block = slice(start, start + POINTS_AT_ONCE)
             squares = norms - 2 * whole[block] @ candidates.T
             for name in secrets:
                 own = own_norms[name] - 2 * points[name][block] @ others[name].T
-                found[name][block] = (squares - own).argmin(axis=1)
-    return found
+                nearest_rows[name][block] = (squares - own).argmin(axis=1)
+    return nearest_rows
 
 
 def right(guesses: Array, truth: Array, tolerance: float) -> npt.NDArray[np.bool_]:
@@ -274,10 +274,10 @@ class _Secret:
         answers, codes = np.unique(truth[use], return_inverse=True)
         if len(answers) < 2:
             return np.full(len(targets), answers[0] if len(answers) else np.nan)
-        features, asked = known[use].drop(columns=self.name), targets.drop(columns=self.name)
+        features, unknown = known[use].drop(columns=self.name), targets.drop(columns=self.name)
         if not self.discrete:
-            return predict(_REGRESSOR, features, truth[use], asked, 0, seed)
-        chances = predict(_CLASSIFIER, features, codes, asked, len(answers), seed)
+            return predict(_REGRESSOR, features, truth[use], unknown, 0, seed)
+        chances = predict(_CLASSIFIER, features, codes, unknown, len(answers), seed)
         guesses: Array = answers[chances.argmax(axis=1)]
         return guesses
 

@@ -146,11 +146,11 @@ def near(points: Points, others: Points, k: int) -> npt.NDArray[np.intp]:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        found = [
+        blocks = [
             nearest(points[start : start + POINTS_AT_ONCE], others, k)[1]
             for start in range(0, len(points), POINTS_AT_ONCE)
         ]
-    return np.concatenate(found)
+    return np.concatenate(blocks)
 
 
 def _halves(
@@ -159,7 +159,7 @@ def _halves(
     """Split the columns in several ways; each half gets one of a pair of similar granularity."""
     distinct: Any = synthetic.nunique()
     ranked = sorted(columns, key=lambda column: -distinct[column.name])
-    found = {}
+    splits = {}
     for _ in range(SPLITS):
         swap = rng.integers(2, size=(len(ranked) + 1) // 2)
         place = np.arange(len(ranked)) % 2 ^ swap[np.arange(len(ranked)) // 2]
@@ -167,8 +167,8 @@ def _halves(
             place = np.arange(len(ranked)) % 2
         first = tuple(c for c, side in zip(ranked, place, strict=True) if side == place[0])
         second = tuple(c for c in ranked if c not in first)
-        found[first] = (first, second)
-    return list(found.values())
+        splits[first] = (first, second)
+    return list(splits.values())
 
 
 def _by_chance(rows: int, k: int) -> float:

@@ -126,13 +126,13 @@ def membership(
     others = min(HOLDOUT, len(holdout), len(train)) // 2 * 2
     outside = _drawn(holdout, others, rng)
     inside = _drawn(train, min(MEMBERS * others, len(train)) // 2 * 2, rng)
-    made = subsample(synthetic, SYNTHETIC, seed, "membership: synthetic", note)
+    sample = subsample(synthetic, SYNTHETIC, seed, "membership: synthetic", note)
     # Each side counts the same in the space, or that would tell them apart by itself.
     real = [canonical(frame, columns) for frame in (inside, outside)]
     space = Space.learn([real[0], *[real[1]] * (len(inside) // others)], columns)
     with threadpool_limits(1):  # sums depend on how many threads have shared them
         progress("membership inference", 0, 2)
-        frames = [*real, canonical(made, columns)]
+        frames = [*real, canonical(sample, columns)]
         by_attack, isolation = _distances(*(space.place(frame) for frame in frames))
         linear, _ = _distances(*_linear(space, frames)) if space.sorted_values else (by_attack, 0)
         for name in SCALED:
@@ -200,8 +200,8 @@ def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bo
     reach = beta.ppf(1 - THRESHOLD * share, places + 1, n - places)
     place = max(int(np.searchsorted(reach, level, "right")) - 1, 0)
     hits = int((inside > falling[place]).sum())
-    found = beta.ppf((1 - THRESHOLD) * share, hits, members - hits + 1) if hits else 0.0
-    low = float(found) * min(1.0, level / float(reach[place]))
+    lower = beta.ppf((1 - THRESHOLD) * share, hits, members - hits + 1) if hits else 0.0
+    low = float(lower) * min(1.0, level / float(reach[place]))
 
     reach = beta.ppf(HIGH / 2, places + 1, n - places)
     place = int(np.searchsorted(reach, level))
@@ -269,12 +269,12 @@ def epsilon(inside: Array, outside: Array, *, tests: int = 1) -> Bounded:
     lead = inside[:pairs] - outside[:pairs]
     order = np.argsort(-np.abs(lead), kind="stable")
     for share in SURE:
-        told = order[: max(int(share * pairs), 1)]
+        guessed = order[: max(int(share * pairs), 1)]
         # A pair that ties is guessed by a coin, which is right half the time.
-        correct = int((lead[told] > 0).sum() + (lead[told] == 0).sum() // 2)
-        low = epsilon_at_least(correct, len(told), alpha=0.05 / tests / len(SURE))
+        correct = int((lead[guessed] > 0).sum() + (lead[guessed] == 0).sum() // 2)
+        low = epsilon_at_least(correct, len(guessed), alpha=0.05 / tests / len(SURE))
         if low > best.low:
-            value = np.log((correct + 0.5) / (len(told) - correct + 0.5))
+            value = np.log((correct + 0.5) / (len(guessed) - correct + 0.5))
             best = Bounded(max(float(value), low), low, float("inf"))
     return best
 
@@ -339,10 +339,12 @@ def _linear(space: Space, frames: Sequence[pd.DataFrame]) -> list[Points]:
     return placed
 
 
-def _distances(inside: Points, outside: Points, made: Points) -> tuple[dict[str, Array], Array]:
+def _distances(
+    inside: Points, outside: Points, synthetic: Points
+) -> tuple[dict[str, Array], Array]:
     """Return each row's score by attack, members first, and how far the nearest real rows are."""
     everyone = np.concatenate([inside, outside])
-    to_made = _nearest_made(everyone, made)
+    to_made = _nearest_made(everyone, synthetic)
     to_real = np.empty_like(to_made)
     usual = np.empty(len(everyone))
     half = _halves(len(everyone))
@@ -368,11 +370,11 @@ def _halves(rows: int) -> npt.NDArray[np.intp]:
     return np.arange(rows) % 2
 
 
-def _nearest_made(points: Points, made: Points) -> Array:
+def _nearest_made(points: Points, synthetic: Points) -> Array:
     """Return the distances to the nearest synthetic rows, part by part, to bound memory."""
     parts = [
-        nearest(points, made[start : start + PART], NEIGHBOURS)[0]
-        for start in range(0, len(made), PART)
+        nearest(points, synthetic[start : start + PART], NEIGHBOURS)[0]
+        for start in range(0, len(synthetic), PART)
     ]
     return np.sort(np.concatenate(parts, axis=1), axis=1)[:, :NEIGHBOURS].astype(np.float64)
 

@@ -75,8 +75,8 @@ class _Space:
         from sklearn.neighbors import NearestNeighbors
 
         search = NearestNeighbors(n_neighbors=min(k, len(points))).fit(points / self.scale)
-        found: Array = search.kneighbors(queries / self.scale, return_distance=False)
-        return found
+        indices: Array = search.kneighbors(queries / self.scale, return_distance=False)
+        return indices
 
 
 def distinguish(points: Array) -> Array:
@@ -224,14 +224,14 @@ def smote_mirrors(
     share = len(others) / (len(rows) + len(others))
     sizes = {"real_rows": float(len(counted)), "named": float(len(named))}
     hits, chance = (_met(spots, rows, step) for spots in (named, drawn))
-    found = _met(counted, named, step)
+    rebuilt = _met(counted, named, step)
     lucky = _met(counted, drawn, step).mean() if len(named) else 0.0
     return (
         _score(_NAMES[0], right, int(guessed.sum()), _TOLD, {"chance": share}),
         _score(_NAMES[1], right, len(others), _INSIDE, {}),
         _score(_NAMES[2], int(hits.sum()), len(named), _REAL, {"chance": float(chance.mean())}),
         _score(
-            _NAMES[3], int(found.sum()), len(counted), _FOUND, {"chance": float(lucky), **sizes}
+            _NAMES[3], int(rebuilt.sum()), len(counted), _FOUND, {"chance": float(lucky), **sizes}
         ),
         copies,
     )
@@ -274,17 +274,17 @@ def verdict(scores: Iterable[Score]) -> str:
     precision, recall = by_name[_NAMES[2]], by_name[_NAMES[3]]
     copied = by_name["copies_of_real_rows"].value
     if recall.value is None:
-        said = recall.meaning
+        words = recall.meaning
     elif precision.low is None or precision.low <= precision.detail["chance"]:
-        said = "no real row can be reconstructed beyond chance"
+        words = "no real row can be reconstructed beyond chance"
     else:
-        said = (
+        words = (
             f"{_percent(recall.value)} of the {recall.detail['real_rows']:,.0f} real minority rows "
             f"can be reconstructed from the synthetic rows (precision {precision.value:.2f})"
         )
     if copied:
-        said += f"; {_percent(copied)} of the synthetic rows are copies of real rows"
-    return f"SMOTE mirrors: {said}"
+        words += f"; {_percent(copied)} of the synthetic rows are copies of real rows"
+    return f"SMOTE mirrors: {words}"
 
 
 def _distinct(points: Array) -> tuple[Array, Array]:
@@ -355,15 +355,15 @@ def _space(rows: Array) -> _Space | None:
 
 def _sweep(rows: Array, space: _Space) -> Array:
     """Find triples about all rows; a row once found needs no look at its own neighbours."""
-    found = np.zeros(len(rows), dtype=bool)
+    seen = np.zeros(len(rows), dtype=bool)
     triples = [np.empty((0, 3), dtype=np.intp)]
     for part in range(PARTS):
         centres = np.arange(part, len(rows), PARTS)
-        centres = centres[~found[centres]]
+        centres = centres[~seen[centres]]
         if len(centres):
             near = space.near(rows, rows[centres], NEIGHBOURS + 1)
             triples.append(_triples(rows, space, centres, near))
-            found[triples[-1]] = True
+            seen[triples[-1]] = True
     return np.vstack(triples)
 
 

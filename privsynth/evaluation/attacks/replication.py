@@ -267,17 +267,17 @@ def _search(
             [place(real[0].iloc[positions[ours]]), place(real[1].iloc[positions[~ours] - members])]
         )
 
-    wanted = np.union1d(searched, np.flatnonzero(alone & met))
-    wanted = wanted[alone[wanted]]
-    at = points(wanted)
+    targets = np.union1d(searched, np.flatnonzero(alone & met))
+    targets = targets[alone[targets]]
+    at = points(targets)
     to_real = np.full(rows, np.nan)
     to_real[searched] = 0.0
-    to_real[wanted] = _to_others(at, wanted, points(reference), reference)
+    to_real[targets] = _to_others(at, targets, points(reference), reference)
     to_synthetic = np.full(rows, np.nan)
     to_synthetic[met] = 0.0
-    sought = np.isin(wanted, searched) & ~met[wanted]
-    made = place(canonical(synthetic.iloc[drawn], columns))
-    to_synthetic[wanted[sought]] = nearest(at[sought], made)[0][:, 0]
+    sought = np.isin(targets, searched) & ~met[targets]
+    synthetic_points = place(canonical(synthetic.iloc[drawn], columns))
+    to_synthetic[targets[sought]] = nearest(at[sought], synthetic_points)[0][:, 0]
     return _Pool(members, alone, met, searched, to_real, to_synthetic)
 
 

@@ -74,8 +74,8 @@ def sides(
         subsample(holdout, rows, seed),
         subsample(synthetic, ROWS, seed, f"{name}: synthetic", note),
     )
-    members, others, made = (canonical(frame, columns) for frame in drawn)
-    return members, others, made
+    members, others, synthetic_rows = (canonical(frame, columns) for frame in drawn)
+    return members, others, synthetic_rows
 
 
 def fitting(frame: pd.DataFrame, seed: int, name: str, note: Note) -> pd.DataFrame:

@@ -151,13 +151,13 @@ def scan(
     ]
     card = _card(members)
     k = int(card.get("disclosure", {}).get("k", K))
-    found = {
+    hits = {
         *_strings(train, holdout, schema, members, k),
         *_levels(train, schema, members, k),
         *_extremes(train, schema, members, k),
     }
     rows = [_Finding("rows", "", "manifest.json", None)] if card.get("holds_rows") else []
-    findings = sorted([*found, *rows], key=lambda each: (each.kind, each.column, each.member))
+    findings = sorted([*hits, *rows], key=lambda each: (each.kind, each.column, each.member))
     kinds = "strings", "levels", "extremes", "rows"
     counts = {kind: float(sum(each.kind == kind for each in findings)) for kind in kinds}
     return (
@@ -240,8 +240,8 @@ def _text_member(name: str, text: str) -> _Member:
         except (ValueError, RecursionError):
             strings = []
     shown = "\n".join([html.unescape(text), *strings])
-    found = re.findall(r"-?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?", shown)
-    return _Member(name, shown, numbers=frozenset(float(each.replace(",", "")) for each in found))
+    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?", shown)
+    return _Member(name, shown, numbers=frozenset(float(each.replace(",", "")) for each in numbers))
 
 
 def _leaves(tree: Any) -> tuple[list[str], list[float]]:
@@ -437,18 +437,18 @@ def _extremes(
         for extreme in _beyond(column, position, numbers[column.name].dropna().to_numpy(), k)
     ]
     for member in members:
-        held = _own(member, extremes) if _entries(member) else _anywhere(member, extremes)
-        for extreme in held:
+        hits = _own(member, extremes) if _entries(member) else _anywhere(member, extremes)
+        for extreme in hits:
             yield _Finding("extremes", extreme.column, member.name, extreme.forms, extreme.which)
 
 
 def _beyond(column: Column, position: int, values: npt.NDArray[Any], k: int) -> Iterator[_Extreme]:
     """Yield the values of a column that lie outside the k-th from each end."""
-    told, counts = np.unique(values, return_counts=True)
+    distinct, counts = np.unique(values, return_counts=True)
     declared = _declared_ends(column)
     for end_of, order in (("least", slice(None)), ("greatest", slice(None, None, -1))):
         rows = np.cumsum(counts[order])
-        for rank, end in enumerate(told[order][rows < k].tolist()):
+        for rank, end in enumerate(distinct[order][rows < k].tolist()):
             if end in declared:
                 continue
             yield _Extreme(
@@ -522,10 +522,10 @@ def _own(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
 def _anywhere(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
     """Yield the extremes that stand among the numbers and texts of a member, and not by chance."""
     last = [extreme for extreme in extremes if extreme.last]
-    found = {e for e in last if any(day in member.text for day in e.texts)}
+    hits = {e for e in last if any(day in member.text for day in e.texts)}
     for array in (np.array(sorted(member.numbers)), *member.arrays.values()):
-        found |= _unlikely(array, last)
-    yield from (extreme for extreme in last if extreme in found)
+        hits |= _unlikely(array, last)
+    yield from (extreme for extreme in last if extreme in hits)
 
 
 def _unlikely(array: npt.NDArray[Any], extremes: Sequence[_Extreme]) -> set[_Extreme]:
@@ -541,7 +541,7 @@ def _unlikely(array: npt.NDArray[Any], extremes: Sequence[_Extreme]) -> set[_Ext
         return set()
     numbers = np.sort(array.ravel().astype(np.float64))
     whole = numbers[numbers == np.rint(numbers)]
-    expected, held = 0.0, set()
+    expected, hits = 0.0, set()
     for extreme in extremes:
         for number, step in _stored(extreme.forms, array.dtype):
             near = whole if step >= 1 else numbers
@@ -552,8 +552,8 @@ def _unlikely(array: npt.NDArray[Any], extremes: Sequence[_Extreme]) -> set[_Ext
             blurred = array.dtype.itemsize < 8 and step != 1
             expected += (others + blurred) * step / (2 * reach)
             if equal:
-                held.add(extreme)
-    return held if held and _at_least(len(held), expected) < CHANCE else set()
+                hits.add(extreme)
+    return hits if hits and _at_least(len(hits), expected) < CHANCE else set()
 
 
 def _stored(forms: Iterable[float], dtype: np.dtype[Any]) -> Iterator[tuple[float, float]]:

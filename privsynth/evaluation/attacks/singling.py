@@ -150,9 +150,9 @@ def singling_out(
         rng = np.random.default_rng([seed, 0x51, step])
         predicates = draw(rows, rng)
         guesses = _guesses(rows, most, len(predicates), rng)
-        found, control = (_singled(table, predicates) for table in (members, others))
+        successes, control = (_singled(table, predicates) for table in (members, others))
         baseline = len(_singled(members, guesses)) / max(len(guesses), 1)
-        scores.append(_score(name, len(predicates), found, control, baseline, len(frames[0])))
+        scores.append(_score(name, len(predicates), successes, control, baseline, len(frames[0])))
     progress(phase, len(names), len(names))
     return tuple(scores)
 
@@ -194,7 +194,7 @@ def multivariate(table: Table, rng: np.random.Generator) -> tuple[Predicate, ...
     if width < FEWEST:
         return ()
     starts, stops = _own_sides(table)
-    found: dict[Predicate, None] = {}
+    unique: dict[Predicate, None] = {}
     for _ in range(TRIES // BATCH):
         places = rng.random((BATCH, width)).argsort(axis=1)[:, :MOST]
         rows = rng.integers(height, size=BATCH)[:, None]
@@ -210,10 +210,10 @@ def multivariate(table: Table, rng: np.random.Generator) -> tuple[Predicate, ...
             used = np.flatnonzero(~unused[i])
             spans = [(start[i, j], stop[i, j], places[i, j]) for j in used]
             if len(table.within(spans)) == 1:
-                found[_predicate(table, int(rows[i, 0]), spans)] = None
-        if len(found) >= ATTACKS:
+                unique[_predicate(table, int(rows[i, 0]), spans)] = None
+        if len(unique) >= ATTACKS:
             break
-    return tuple(found)[:ATTACKS]
+    return tuple(unique)[:ATTACKS]
 
 
 def _own_sides(table: Table) -> tuple[Ints, Ints]:

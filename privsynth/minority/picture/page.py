@@ -128,7 +128,7 @@ def _classes(classes: tuple[tuple[str, int, int], ...]) -> Any:
     from plotly.graph_objects import Bar, Figure
 
     names = [_name(name, 24) for name, _, _ in classes]
-    told = [
+    labels = [
         f"{name}: {before:,}" + (f" → {before + more:,}" if more else "")
         for name, (_, before, more) in zip(names, classes, strict=True)
     ]
@@ -160,7 +160,7 @@ def _classes(classes: tuple[tuple[str, int, int], ...]) -> Any:
             ),
         ]
     )
-    figure.update_yaxes(tickvals=places, ticktext=told, autorange="reversed", automargin=True)
+    figure.update_yaxes(tickvals=places, ticktext=labels, autorange="reversed", automargin=True)
     figure.update_xaxes(tickformat=",")
     height = 150 + 30 * len(classes)
     return _laid_out(

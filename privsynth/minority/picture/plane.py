@@ -99,15 +99,15 @@ def _weights(features: Features, points: csr_matrix) -> np.ndarray:
 
 
 def _components(
-    basis: csr_matrix, groups: Sequence[csr_matrix], wanted: int, seed: int
+    basis: csr_matrix, groups: Sequence[csr_matrix], max_rank: int, seed: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Place groups on the principal components of a basis; those that it lacks are zero."""
     from sklearn.decomposition import PCA
 
     varied = np.flatnonzero((basis.max(axis=0) - basis.min(axis=0)).toarray().ravel())
-    rank = min(wanted, len(varied), basis.shape[0] - 1)
-    placed = [np.zeros((group.shape[0], max(2, wanted))) for group in groups]
-    shares = np.zeros(max(2, wanted))
+    rank = min(max_rank, len(varied), basis.shape[0] - 1)
+    placed = [np.zeros((group.shape[0], max(2, max_rank))) for group in groups]
+    shares = np.zeros(max(2, max_rank))
     if rank < 1:
         return placed, shares
     solver = "arpack" if len(varied) > WIDEST else "covariance_eigh"

@@ -134,9 +134,9 @@ def _classes(axes: Axes, classes: tuple[tuple[str, int, int], ...]) -> None:
     )
     longest = float((real + added).max()) or 1.0
     for place, (_, before, more) in zip(places, classes, strict=True):
-        told = f"{before:,} → {before + more:,}" if more else f"{before:,}"
+        label = f"{before:,} → {before + more:,}" if more else f"{before:,}"
         axes.text(
-            before + more + 0.008 * longest, float(place), told, va="center", fontsize=7, color=INK
+            before + more + 0.008 * longest, float(place), label, va="center", fontsize=7, color=INK
         )
     axes.set_title("Rows of each class, before → after (hatched: synthetic)")
     axes.set_yticks(places, labels=[shown(name, 24) for name, _, _ in classes])

@@ -156,10 +156,12 @@ def _of_levels(name: str, real: pd.Series[Any], synthetic: pd.Series[Any]) -> De
     shares = [counts / max(1, counts.sum()) for counts in counted]
     order = shares[0].add(shares[1], fill_value=0.0).sort_index()
     top = order.sort_values(ascending=False, kind="stable").index[:BARS]
-    held = np.array([counts.reindex(top, fill_value=0).to_numpy(dtype=int) for counts in counted])
+    level_counts = np.array(
+        [counts.reindex(top, fill_value=0).to_numpy(dtype=int) for counts in counted]
+    )
     missing = np.array([labels.isna().sum() for labels in both])
-    others = np.array([len(labels) for labels in both]) - missing - held.sum(axis=1)
-    bins = np.column_stack([held, others, missing])
+    others = np.array([len(labels) for labels in both]) - missing - level_counts.sum(axis=1)
+    bins = np.column_stack([level_counts, others, missing])
     kept = np.append(np.ones(len(top), dtype=bool), bins[:, -2:].any(axis=0))
     kept[-1] |= not kept.any()  # a column without rows has one empty bin
     levels = np.array([*top, OTHERS, MISSING], dtype=object)[kept].tolist()
@@ -211,8 +213,8 @@ def keys(real: str, synthetic: str) -> list[Any]:
 def heading(density: Density) -> str:
     """Return the title of a column's panel: its name, the distance, what is missing."""
     missing = "/".join(f"{share:.0%}" for share in density.absent) if any(density.absent) else ""
-    told = f"{density.distance:.2f} apart" + (f", missing {missing}" if missing else "")
-    return f"{shown(density.name, 20 if missing else 28)}  ({told})"
+    words = f"{density.distance:.2f} apart" + (f", missing {missing}" if missing else "")
+    return f"{shown(density.name, 20 if missing else 28)}  ({words})"
 
 
 def panel(axes: Axes, density: Density) -> None:
