@@ -813,8 +813,7 @@ def release(
             report = replace(report, evaluation=replace(report.evaluation, about=about))
         elif not report.passed:
             raise _Missed  # leaves what was there before
-        releases.fill(
-            folder,
+        content = releases.Release(
             model=fitted,
             model_file=_file(model),
             evaluation=report.evaluation,
@@ -826,6 +825,7 @@ def release(
             sign=sign,
             escape=escape,
         )
+        releases.fill(folder, content)
     return report, salt
 
 
