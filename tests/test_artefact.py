@@ -57,7 +57,7 @@ def test_a_seed_below_0_is_refused_by_every_verb(model: FittedModel) -> None:
         lambda: privsynth.fit(frame, seed=-1),
         lambda: privsynth.evaluate(frame, train=frame, seed=-1),
     ):
-        with pytest.raises(UsageError, match="the seed is -1; 0 or more is wanted"):
+        with pytest.raises(UsageError, match="the seed is -1; expected 0 or more"):
             verb()
 
 

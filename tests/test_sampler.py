@@ -80,7 +80,7 @@ def fitted() -> tuple[Schema, Codec]:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler, "CHUNK", CHUNK)
+    monkeypatch.setattr(sampler, "ROWS_PER_CHUNK", CHUNK)
 
 
 @pytest.fixture(autouse=True)
@@ -218,7 +218,7 @@ def test_a_condition_that_too_few_rows_meet_stops_every_thread(
         def sample(self, n: int, rng: np.random.Generator, *, where: Any = None) -> np.ndarray:
             return np.ones((n, len(self.sizes)), dtype=np.int32)
 
-    monkeypatch.setattr(sampler, "LEAST_DRAWS", 5000)
+    monkeypatch.setattr(sampler, "MIN_DRAWS", 5000)
     ulm = {"city": fitted[1].codings[0].levels[0]}
     with pytest.raises(SamplingError, match="0 of 5"):
         list(sampler.rows(fitted[1], Never(fitted[1].sizes), ROWS, seed=3, workers=3, where=ulm))
