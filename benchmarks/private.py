@@ -48,13 +48,13 @@ USUAL = (
 ENGINES = ("marginals", "mst", "aim", "copula", "independent")
 EPSILONS = (0.5, 1.0, 3.0, 10.0)
 SEEDS = 5
-MOST_LEVELS = 2_000
+MAX_LEVELS = 2_000
 LIMIT = 1_800.0  # seconds that a peer has
 Scores = dict[str, float | None]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fit, draw and score what is asked for and not kept."""
+    """Fit, draw and score the requested cases that have no stored result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(USUAL))
     parser.add_argument(
@@ -103,7 +103,7 @@ def declared(table: pa.Table, target: str) -> Schema:
                 ends = pc.min_max(values).as_py()
                 domain = Bounds(ends["min"], ends["max"])
         else:
-            domain = Levels(tuple(sorted(pc.unique(values).to_pylist())[:MOST_LEVELS]))
+            domain = Levels(tuple(sorted(pc.unique(values).to_pylist())[:MAX_LEVELS]))
         found.append(
             replace(
                 column,
@@ -143,7 +143,7 @@ def _scores(
 
 
 def _absent(engine: str) -> str:
-    """Say why an engine cannot be run here; nothing where it can."""
+    """Return why an engine cannot be run here; nothing where it can."""
     if engine not in BUDGETED or python_of(BUDGETED[engine]):
         return ""
     reason = f"{engine}: not installed ('make bench-peers' does it), left out"
@@ -160,7 +160,7 @@ def _record(
     epsilon: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Fit and draw with an engine; give its cost and scores, or why it failed."""
+    """Fit and draw with an engine; return its cost and scores, or why it failed."""
     draw = _drawn_by_peer if engine in BUDGETED else _drawn
     record, synthetic = draw(train, about.target, schema, engine, Budget(epsilon), seed)
     if synthetic is None:
