@@ -3,7 +3,7 @@
     PRIVSYNTH_BENCH_DATA=FOLDER python -m benchmarks.bench [--tables NAME ...] [--systems NAME ...]
                                                            [--seeds N] [--rows N]
 
-Peers are run where their environments are found: benchmarks/.venvs/NAME, or in the folder that
+Peers run if their environments exist: benchmarks/.venvs/NAME, or in the folder that
 PRIVSYNTH_BENCH_VENVS names; `make bench-peers` installs them. What is done is kept in
 benchmarks/.cache, so a run that was stopped goes on where it was; what rests on sources that have
 changed since is done again.
@@ -40,23 +40,25 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is asked for and write the results."""
-    asked = _parser().parse_args(arguments)
+    """Run the requested systems and write the results."""
+    options = _parser().parse_args(arguments)
     try:
-        tables = {name: load(name, asked.rows) for name in asked.tables or present()}
+        tables = {name: load(name, options.rows) for name in options.tables or present()}
     except MissingTableError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    systems = [SYSTEMS[name] for name in asked.systems if not _absent(SYSTEMS[name])]
+    systems = [SYSTEMS[name] for name in options.systems if not _absent(SYSTEMS[name])]
     for name, table in tables.items():
-        for seed in range(asked.seeds):
-            case = Case(TABLES[name], table, seed, asked.cache / f"{name}-{asked.rows or 'all'}")
+        for seed in range(options.seeds):
+            case = Case(
+                TABLES[name], table, seed, options.cache / f"{name}-{options.rows or 'all'}"
+            )
             for reference in REFERENCES:
                 case.refer(reference)
             for system in systems:
-                case.measure(system, asked.limit, asked.threads, asked.again)
-    results.write(asked.output, asked.cache, tuple(tables), asked.rows)
-    print(f"written: {asked.output}")
+                case.measure(system, options.limit, options.threads, options.again)
+    results.write(options.output, options.cache, tuple(tables), options.rows)
+    print(f"written: {options.output}")
     return 0
 
 
@@ -75,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _absent(system: System) -> str:
-    """Say why a system cannot be run here; nothing where it can."""
+    """Return why a system cannot be run here; nothing where it can."""
     reason = ""
     if python_of(system) is None:
         reason = f"{system.name}: not installed ('make bench-peers' does it), left out"

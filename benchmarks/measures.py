@@ -1,4 +1,4 @@
-"""The scores of one synthetic table: how near, how useful, how safe.
+"""The scores of one synthetic table: fidelity, utility and privacy.
 
 Fidelity and utility are the package's own measures; the two figures of disclosure are here.
 """
@@ -45,7 +45,7 @@ Scores = dict[str, float | None]
 
 
 def columns(schema: pa.Schema, target: str) -> tuple[Column, ...]:
-    """Give each column a kind by how it is stored; the target is always a category."""
+    """Return each column a kind by how it is stored; the target is always a category."""
     return tuple(Column(field.name, _kind(field, target), str(field.type)) for field in schema)
 
 
@@ -99,14 +99,14 @@ def score(
 def score_real(
     train: pa.Table, holdout: pa.Table, target: str, positive: Any, seed: int = 0
 ) -> Scores:
-    """Give what real rows reach: the holdout's agreement, and a model trained on `train`."""
+    """Return what real rows reach: the holdout's agreement, and a model trained on `train`."""
     kinds = columns(train.schema, target)
     real, held = (canonical(t.to_pandas(), kinds) for t in (train, holdout))
     return {**agreement(real, held, seed), **tstr(real, held, target, positive, seed)}
 
 
 def agreement(train: Frame, other: Frame, seed: int = 0) -> Scores:
-    """Give 1 - total variation distance, the mean over 1-, 2- and 3-way marginals.
+    """Return 1 - total variation distance, the mean over 1-, 2- and 3-way marginals.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def embed(reference: Frame, *frames: Frame) -> tuple[np.ndarray, ...]:
 
 
 def nearest(points: np.ndarray, others: np.ndarray, block: int = 1024) -> np.ndarray:
-    """Give the Euclidean distance of each point to the nearest of `others`, shape (points,)."""
+    """Return the Euclidean distance of each point to the nearest of `others`, shape (points,)."""
     squares = (others**2).sum(axis=1)
     found = np.empty(len(points), dtype=np.float32)
     for start in range(0, len(points), block):
@@ -222,7 +222,7 @@ def nearest(points: np.ndarray, others: np.ndarray, block: int = 1024) -> np.nda
 def closer_to_train(
     train: np.ndarray, holdout: np.ndarray, synthetic: np.ndarray, rng: np.random.Generator
 ) -> float:
-    """Give the share of synthetic rows that lie nearer to a training row than to a holdout row.
+    """Return the share of synthetic rows that lie nearer to a training row than to a holdout row.
 
     As many training rows as holdout rows are looked at, 5,000 at most; a tie counts one half, so
     that 0.5 is neutral.

@@ -25,7 +25,7 @@ ROWS = 6_000
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Judge what is asked for and not kept."""
+    """Judge the requested tables that have no stored result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(RARE))
     parser.add_argument("--engines", nargs="+", default=list(ENGINES))
@@ -33,20 +33,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=1, help="of five folds")
     parser.add_argument("--again", action="store_true", help="judge even what is kept")
     parser.add_argument("--cache", type=Path, default=CACHE)
-    asked = parser.parse_args(arguments)
-    for name in asked.tables:
-        file = asked.cache / MINORITY / f"{name}.json"
-        if file.exists() and not asked.again:
+    options = parser.parse_args(arguments)
+    for name in options.tables:
+        file = options.cache / MINORITY / f"{name}.json"
+        if file.exists() and not options.again:
             continue
         print(f"{name}: judging", file=sys.stderr, flush=True)
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            table = load(name, asked.rows)
+            table = load(name, options.rows)
         except MissingTableError as error:
             print(f"minority: {error}", file=sys.stderr)
             return 2
         target = TABLES[name].target
-        judged = minority_gain(table, target=target, engine=asked.engines, repeats=asked.repeats)
+        judged = minority_gain(
+            table, target=target, engine=options.engines, repeats=options.repeats
+        )
         judged.to_json(file)
     return 0
 

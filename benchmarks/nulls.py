@@ -120,7 +120,7 @@ def errors(evaluations: Iterable[Evaluation]) -> list[Errors]:
 
 
 def _truth(score: Score) -> float:
-    """Give what an honest table has: guessing's share of members, and no excess elsewhere."""
+    """Return what an honest table has: guessing's share of members, and no excess elsewhere."""
     guessing = score.name.startswith(("membership_tpr", "membership_auc"))
     return float(score.real or 0) if guessing else 0.0
 

@@ -54,7 +54,7 @@ Scores = dict[str, float | None]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fit, draw and score what is asked for and not kept."""
+    """Fit, draw and score the requested cases that have no stored result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(USUAL))
     parser.add_argument(
@@ -143,7 +143,7 @@ def _scores(
 
 
 def _absent(engine: str) -> str:
-    """Say why an engine cannot be run here; nothing where it can."""
+    """Return why an engine cannot be run here; nothing where it can."""
     if engine not in BUDGETED or python_of(BUDGETED[engine]):
         return ""
     reason = f"{engine}: not installed ('make bench-peers' does it), left out"
@@ -160,7 +160,7 @@ def _record(
     epsilon: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Fit and draw with an engine; give its cost and scores, or why it failed."""
+    """Fit and draw with an engine; return its cost and scores, or why it failed."""
     draw = _drawn_by_peer if engine in BUDGETED else _drawn
     record, synthetic = draw(train, about.target, schema, engine, Budget(epsilon), seed)
     if synthetic is None:

@@ -115,7 +115,7 @@ def write(output: Path, cache: Path, tables: Iterable[str], rows: int | None) ->
 
 
 def markdown(cache: Path, tables: Iterable[str], rows: int | None) -> str:
-    """Give the page.
+    """Return the page.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def _failures(records: Mapping[str, Sequence[Record]]) -> list[str]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """Give the mean and half of its 95% interval; None where there is a single value."""
+    """Return the mean and half of its 95% interval; None where there is a single value."""
     if len(values) < 2:
         return fmean(values), None
     return fmean(values), STUDENT.get(len(values), 2.0) * stdev(values) / math.sqrt(len(values))
@@ -476,7 +476,7 @@ def _minority_section(folder: Path) -> str:
 
 
 def _difference(verdict: Mapping[str, Any]) -> str:
-    """Give the mean difference to doing nothing, its interval, and the verdict."""
+    """Return the mean difference to doing nothing, its interval, and the verdict."""
     if "nothing" not in verdict:
         return "-"
     gain = verdict["nothing"]["mean"]
@@ -526,7 +526,7 @@ def _that_ran(records: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any
 
 
 def _budget_figures(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Give means over splits: two of utility, three distances, the cost; and how many there are."""
+    """Return means over splits (two of utility, three distances, cost) and the number of splits."""
     mean = {key: fmean(r["scores"][key] for r in records) for key in records[0]["scores"]}
     useful = [f"{mean[key]:.3f}" for key in ("roc_auc", "pr_auc")]
     tvd = [f"{1 - mean[f'agreement_{order}way']:.4f}" for order in (1, 2, 3)]

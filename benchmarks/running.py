@@ -1,4 +1,4 @@
-"""Run a system in its own environment, and keep what came out so that a run can be continued."""
+"""Run a system in its own environment, and store its results so that a run can be resumed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REASON = 200  # characters of a peer's last words
 
 
 def python_of(system: System) -> Path | None:
-    """Give the interpreter of a system's environment; None where it is not installed."""
+    """Return the interpreter of a system's environment; None where it is not installed."""
     if system.environment is None:
         return Path(sys.executable)
     folder = Path(os.environ.get(VENVS) or HERE / ".venvs")
@@ -115,7 +115,7 @@ def run(
 
 
 def _environment(system: System, home: Path, threads: int) -> dict[str, str]:
-    """Give a home of its own, where peers leave logs, the threads, and no network for models."""
+    """Return a home of its own, where peers leave logs, the threads, and no network for models."""
     libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
     limits = {f"{library}_NUM_THREADS": str(threads) for library in libraries}
     places = {"HOME": str(home), "TMPDIR": str(home), "HF_HUB_OFFLINE": "1"}
@@ -139,7 +139,7 @@ BESIDE = {
 
 
 def digest(files: Iterable[Path]) -> str:
-    """Give one sha256 of files' bytes."""
+    """Return one sha256 of files' bytes."""
     total = hashlib.sha256()
     for file in files:
         total.update(hashlib.sha256(file.read_bytes()).digest())
@@ -147,7 +147,7 @@ def digest(files: Iterable[Path]) -> str:
 
 
 def ours_digest() -> str:
-    """Give one sha256 of those sources of the package that fitting and sampling rest on."""
+    """Return one sha256 of those sources of the package that fitting and sampling rest on."""
     house = HERE.parent / "privsynth"
     rooms = (path.relative_to(house).parts[0].removesuffix(".py") for path in house.rglob("*.py"))
     return digest(
@@ -158,13 +158,13 @@ def ours_digest() -> str:
 
 
 def sources_of(system: System) -> str:
-    """Give one sha256 of what a system's figures rest on and is ours: package and adapter."""
+    """Return one sha256 of what a system's figures rest on and is ours: package and adapter."""
     adapter = digest([HERE / "systems" / f"{system.adapter}.py"])
     return adapter + (ours_digest() if system.environment is None else "")
 
 
 def kept(file: Path, of: Any) -> dict[str, Any] | None:
-    """Read what was kept, where it is of the same; None otherwise."""
+    """Read a stored record if it has the same origin; None otherwise."""
     if not file.exists():
         return None
     record: dict[str, Any] = json.loads(file.read_text())
@@ -172,7 +172,7 @@ def kept(file: Path, of: Any) -> dict[str, Any] | None:
 
 
 def write_json(file: Path, record: Mapping[str, Any]) -> None:
-    """Write a record whole or not at all."""
+    """Write a record atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(file.name + ".new")
     fresh.write_text(json.dumps(record, indent=1))

@@ -29,7 +29,7 @@ COLUMNS = 15
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure what is asked for and not kept."""
+    """Measure the requested cases that have no stored result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", nargs="*", type=int, default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--columns", nargs="*", type=int, default=[15, 30, 60])

@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def tables(names: list[str] | None, rows: int) -> Iterator[tuple[str, pd.DataFrame, str | None]]:
-    """Give each table with its target, at most so many of its rows."""
+    """Yield each table, cut to a number of rows, with its target."""
     for name, target in SMALL.items():
         if names is None or name in names:
             from sklearn import datasets
@@ -134,7 +134,7 @@ def scanned(made: Case, artefact: bytes) -> Score:
 
 
 def planted(made: Case) -> Iterator[tuple[str, bytes]]:
-    """Give the model with a leak in it, once for each kind that the table has a value for."""
+    """Yield the model with a leak in it, once for each kind that the table has a value for."""
     archive = _members(packed(made.model))
     schema, train = made.model.schema, made.tables.train
     codec = json.loads(archive["codec.json"])

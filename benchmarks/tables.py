@@ -35,7 +35,7 @@ MADE = "made_100k"
 
 
 class MissingTableError(Exception):
-    """A table is asked for that is not there; the message says what to do."""
+    """A requested table is missing; the message says how to get it."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ TABLES: Mapping[str, BenchTable] = {
 
 
 def present() -> tuple[str, ...]:
-    """Give the names of the tables that are in the folder, and the first that is made up.
+    """Return the names of the tables that are in the folder, and the first that is made up.
 
     The other two are asked for by name: they are for engines under a budget.
 
@@ -155,7 +155,7 @@ def _file(name: str) -> Path:
 
 
 def split(table: pa.Table, share: float, seed: int) -> tuple[pa.Table, pa.Table]:
-    """Part a table at random into rows to train on and a holdout.
+    """Split a table at random into training rows and a holdout.
 
     Parameters
     ----------

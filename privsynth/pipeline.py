@@ -178,8 +178,7 @@ def fit(
     if isinstance(data, FittedModel) or (
         isinstance(data, str | Path) and str(data).endswith(MODEL)
     ):
-        name = engine or DEFAULT_PRIVATE
-        given = {
+        unused = {
             "target": target,
             "schema": schema,
             "k": k,
@@ -193,16 +192,7 @@ def fit(
             "ledger": ledger,
             "new_ledger": new_ledger or None,
         }
-        for option, value in given.items():
-            if value is not None:
-                raise UsageError(
-                    f"{option} is given, and another engine is fitted to what was measured for a "
-                    "model: nothing but engine and settings can change; leave it out, or give "
-                    "the table"
-                )
-        fitted = load(data) if isinstance(data, str | Path) else data
-        again = refit(fitted, name, recipe(name, settings))
-        return replace(again, sources=only_places({**fitted.sources, "data": data}))
+        return _fit_to_measurements(data, engine or DEFAULT_PRIVATE, settings, unused)
     sources = {"data": data, "schema": schema}
     check_distinct(sources, {"holdout_output": holdout_output, "ledger": ledger})
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
@@ -244,6 +234,25 @@ def fit(
         write(aside.to_arrow(), holdout_output, aside.formats, escape=escape)
     written = {"ledger": ledger, "holdout_output": holdout_output}
     return replace(model, sources=only_places({**sources, **written}))
+
+
+def _fit_to_measurements(
+    data: FittedModel | str | Path,
+    engine: str,
+    settings: Mapping[str, Any] | None,
+    unused: Mapping[str, Any],
+) -> FittedModel:
+    """Fit another engine to what was measured for a model; refuse options that change nothing."""
+    for option, value in unused.items():
+        if value is not None:
+            raise UsageError(
+                f"{option} is given, and another engine is fitted to what was measured for a "
+                "model: nothing but engine and settings can change; leave it out, or give "
+                "the table"
+            )
+    fitted = load(data) if isinstance(data, str | Path) else data
+    again = refit(fitted, engine, recipe(engine, settings))
+    return replace(again, sources=only_places({**fitted.sources, "data": data}))
 
 
 def sample(
@@ -741,8 +750,7 @@ def release(
             report = replace(report, evaluation=replace(report.evaluation, about=about))
         elif not report.passed:
             raise releases.PolicyMissed  # leaves what was there before
-        releases.fill(
-            folder,
+        content = releases.Release(
             model=fitted,
             model_file=_file(model),
             evaluation=report.evaluation,
@@ -754,6 +762,7 @@ def release(
             sign=sign,
             escape=escape,
         )
+        releases.fill(folder, content)
     return report, salt
 
 

@@ -1,9 +1,9 @@
-"""Rows from a fitted model: in chunks that do not depend on each other.
+"""Draw rows from a fitted model in independent chunks.
 
-Chunk *i* is drawn from ``SeedSequence(seed, spawn_key=(i,))``, so the rows do not depend on who
-draws which chunk, nor in which order. A few threads draw chunks ahead of the one that is wanted
-(numpy and Arrow let other threads run), and no more than a few, so that memory does not grow with
-the number of rows.
+Chunk *i* is drawn from ``SeedSequence(seed, spawn_key=(i,))``, so the rows do not depend on which
+thread draws a chunk, or in which order. Threads draw a few chunks ahead of the one that is yielded
+next (numpy and Arrow release the GIL), but only a few, so that memory does not grow with the number
+of rows.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from privsynth.errors import SamplingError, UsageError
 
 __all__ = ["chosen_seed", "rows"]
 
-CHUNK = 50_000
-DRAWS_A_ROW = 1_000
+ROWS_PER_CHUNK = 50_000
+MAX_DRAWS_PER_ROW = 1_000
 MIN_DRAWS = 500_000
 
 
 def chosen_seed(seed: int | None = None) -> int:
-    """Return the seed that was given, or draw one that is short enough to type.
+    """Return the given seed, or draw a fresh one that is short enough to be typed again.
 
     Raises
     ------
@@ -67,60 +67,60 @@ def rows(
     codec : Codec
     model : Model
     n : int
-        How many rows in all.
+        Total number of rows.
     seed : int
-        Same seed, same rows.
+        The same seed gives the same rows.
     where : mapping of str to value, optional
-        Conditions that every row is to meet. Those that the model answers cost nothing (on a
-        discrete target always); others are met by rejection.
+        Conditions that every row must meet. The model draws some directly (always one on a
+        discrete target); the others are met by rejection.
     classes : mapping of int to float, optional
-        The weight of each class of the target, by its code, instead of its share in the training
-        rows. Every chunk holds its part of each class, within one row.
+        Weight of each class of the target, by its code; by default its share of the training
+        rows. Every chunk has its share of each class, to within one row.
     progress : callable, optional
-        Called by the thread that asks for the rows.
+        Called by the thread that iterates over the rows.
     workers : int, optional
-        How many threads draw; by default one for each core that this process may use. The rows
-        do not depend on it.
+        Number of threads that draw; by default one per core that this process may use. It does
+        not change the rows.
 
     Yields
     ------
     pyarrow.Table
-        At most 50,000 rows each, as `Codec.decode` gives them.
+        At most 50,000 rows each, as `Codec.decode` returns them.
 
     Raises
     ------
     UsageError
         `n` is below 1.
     SamplingError
-        A condition names no column or level, or is met by too few of the rows drawn.
+        A condition names an unknown column or level, or too few of the rows drawn meet it.
     """
     if not isinstance(n, int | np.integer) or n < 1:
-        raise UsageError(f"{n} rows were asked for; ask for at least 1")
-    conditions = codec.conditions(where or {})
-    if classes is not None and codec.target in conditions:
-        if conditions[codec.target] not in classes:
+        raise UsageError(f"{n} rows were requested; request at least 1")
+    fixed = codec.conditions(where or {})
+    if classes is not None and codec.target in fixed:
+        if fixed[codec.target] not in classes:
             raise SamplingError(
-                "the model draws no row of the class that is asked for; ask for another class"
+                "the model draws no row of the requested class; request another class"
             )
-        classes = None  # the condition says it all
+        classes = None  # the condition already fixes the class
     stop = Event()
 
     def chunk(i: int) -> pa.Table:
-        start = i * CHUNK
+        start = i * ROWS_PER_CHUNK
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,)))
-        size = min(CHUNK, n - start)
+        size = min(ROWS_PER_CHUNK, n - start)
         if classes is None:
-            drawn = _meeting(codec, model, size, rng, conditions, stop)
+            drawn = _meeting(codec, model, size, rng, fixed, stop)
         else:
-            drawn = _by_class(codec, model, size, rng, conditions, stop, classes)
+            drawn = _by_class(codec, model, size, rng, fixed, stop, classes)
         if isinstance(drawn, np.ndarray):
             return _exact(codec, codec.decode(drawn, rng, start=start), where or {})
-        return _whole(codec, drawn, rng, start)
+        return _completed(codec, drawn, rng, start)
 
-    tasks = (partial(chunk, i) for i in range(-(-n // CHUNK)))
+    tasks = (partial(chunk, i) for i in range(-(-n // ROWS_PER_CHUNK)))
     done = 0
-    threads = min(workers or _cores(), -(-n // CHUNK))
-    # BLAS sums in another order on other numbers of threads.
+    threads = min(workers or _cores(), -(-n // ROWS_PER_CHUNK))
+    # The order of BLAS sums depends on the number of threads.
     with threadpool_limits(1), closing(_in_order(tasks, threads, stop)) as chunks:
         for drawn in chunks:
             yield drawn
@@ -139,15 +139,15 @@ def _cores() -> int:
 def _in_order(
     tasks: Iterator[Callable[[], pa.Table]], workers: int, stop: Event
 ) -> Generator[pa.Table]:
-    """Run tasks on threads, a few ahead of the caller; yield results in order.
+    """Run tasks on threads, only a few ahead of their consumer; yield the results in order.
 
-    However it ends, no thread is left running: `stop` tells those at work to give up.
+    However it ends, no thread is left running: `stop` tells running tasks to give up.
     """
     if workers == 1:
         for task in tasks:
             yield task()
         return
-    # OpenMP counts its threads for each thread that asks.
+    # OpenMP keeps a thread limit for each calling thread.
     pool = ThreadPoolExecutor(workers, "privsynth", initializer=threadpool_limits, initargs=(1,))
     try:
         ahead: deque[Future[pa.Table]] = deque(
@@ -167,17 +167,17 @@ def _by_class(
     model: Model,
     n: int,
     rng: np.random.Generator,
-    conditions: Mapping[int, int],
+    fixed: Mapping[int, int],
     stop: Event,
     classes: Mapping[int, float],
 ) -> Codes | pa.Table:
-    """Draw rows with the classes at their weights, in random order."""
+    """Draw rows with the given weights of classes, in random order."""
     prior = np.zeros(max(classes) + 1)
     prior[list(classes)] = list(classes.values())
     labels = labels_to_draw(n, prior, codec.target, rng, None)
     counts = np.bincount(labels)
     parts = [
-        _meeting(codec, model, int(counts[c]), rng, {**conditions, codec.target: int(c)}, stop)
+        _meeting(codec, model, int(counts[c]), rng, {**fixed, codec.target: int(c)}, stop)
         for c in np.flatnonzero(counts)
         if codec.target is not None
     ]
@@ -187,18 +187,18 @@ def _by_class(
     return pa.concat_tables(parts).take(pa.array(place))
 
 
-def _whole(codec: Codec, drawn: pa.Table, rng: np.random.Generator, start: int) -> pa.Table:
-    """Add the columns that a model which holds rows does not draw: invented and determined ones."""
-    there = np.zeros(drawn.num_rows, dtype=np.int32)
+def _completed(codec: Codec, drawn: pa.Table, rng: np.random.Generator, start: int) -> pa.Table:
+    """Add the columns that a model of kept rows does not draw: invented or determined ones."""
+    no_codes = np.zeros(drawn.num_rows, dtype=np.int32)
 
-    def given(coding: Coding) -> pa.Array | pa.ChunkedArray:
+    def column(coding: Coding) -> pa.Array | pa.ChunkedArray:
         if coding.name in drawn.column_names:
             return drawn.column(coding.name)
         if isinstance(coding, DeterminedCodes):
             return coding.follow(drawn.column(coding.by.name))
-        return coding.decode(there, rng, start)
+        return coding.decode(no_codes, rng, start)
 
-    columns = [given(coding) for coding in codec.codings]
+    columns = [column(coding) for coding in codec.codings]
     return pa.table(columns, names=codec.schema.names)
 
 
@@ -207,27 +207,27 @@ def _meeting(
     model: Model,
     n: int,
     rng: np.random.Generator,
-    conditions: Mapping[int, int],
+    fixed: Mapping[int, int],
     stop: Event,
 ) -> Codes | pa.Table:
     """Draw codes that meet every condition; give up once `stop` is set."""
-    exact = {j: code for j, code in conditions.items() if j in model.answers}
-    others = {j: code for j, code in conditions.items() if j not in exact}
+    exact = {j: code for j, code in fixed.items() if j in model.answers}
+    others = {j: code for j, code in fixed.items() if j not in exact}
     if not others:
         return model.sample(n, rng, where=exact or None)
     if model.holds_rows:
-        raise SamplingError("this model meets a condition on its target alone; drop the others")
+        raise SamplingError("this model supports a condition on its target only; drop the others")
     kept: list[Codes] = []
     have = drawn = 0
     while have < n and not stop.is_set():
-        if drawn >= MIN_DRAWS and have * DRAWS_A_ROW < drawn:
+        if drawn >= MIN_DRAWS and have * MAX_DRAWS_PER_ROW < drawn:
             names = ", ".join(repr(codec.codings[j].name) for j in others)
             raise SamplingError(
-                f"{have} of {drawn} rows drawn meet the condition on {names}, and {n} are wanted; "
+                f"{have} of {drawn} rows drawn meet the condition on {names}, but {n} are needed; "
                 "ask for fewer rows or drop a condition"
             )
         rate = max(have, 1) / drawn if drawn else 0.1
-        size = int(np.clip(1.2 * (n - have) / rate, 1_000, CHUNK))
+        size = int(np.clip(1.2 * (n - have) / rate, 1_000, ROWS_PER_CHUNK))
         codes = np.asarray(model.sample(size, rng, where=exact or None))
         meets = np.all([codes[:, j] == code for j, code in others.items()], axis=0)
         kept.append(codes[meets])
@@ -237,7 +237,7 @@ def _meeting(
 
 
 def _exact(codec: Codec, chunk: pa.Table, where: Mapping[str, Any]) -> pa.Table:
-    """Put the exact value of a condition where its cell is wider than the value."""
+    """Set each conditioned number to its exact value, since its cell may be wider."""
     for j, coding in enumerate(codec.codings):
         if coding.name in where and isinstance(coding, Cells):
             value = coding.value(where[coding.name])

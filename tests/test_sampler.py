@@ -81,7 +81,7 @@ def fitted() -> tuple[Schema, Codec]:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler, "CHUNK", CHUNK)
+    monkeypatch.setattr(sampler, "ROWS_PER_CHUNK", CHUNK)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
-"""The command line: the one place that prints, draws progress and exits.
+"""The command line: the only package that prints, draws progress and exits.
 
-`main` is the program; each command has a file of its own. Commands read options, call a verb of
-`privsynth.pipeline` and say what came of it: nothing here fits, samples or judges.
+Import `main`, the program; each command has a file of its own, ``cmd_NAME.py``. A command reads
+its options, calls a verb of `privsynth.pipeline` and prints the result: nothing here may fit,
+sample or evaluate.
 """
 
 from privsynth.cli.program import main

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ from privsynth.errors import UsageError
 from privsynth.files import check_writable
 
 if TYPE_CHECKING:
-    pass
+    from privsynth.config import RunConfig
+    from privsynth.minority import Augmentation
+    from privsynth.pipeline import Report
 
 
 @click.command(cls=Command)
@@ -47,31 +50,31 @@ if TYPE_CHECKING:
     "--ratio",
     type=float,
     metavar="R",
-    help="Rows of the minority for each row of the majority, above 0 and at most 1; two classes.",
+    help="Rows of the minority per row of the majority, above 0 and at most 1; for two classes.",
 )
 @click.option(
     "--sampling-strategy",
     "strategy",
     metavar="JSON",
-    help="As in imbalanced-learn: auto, minority, a ratio, or rows in all by class such as "
-    '{"bad": 500}.  [default: auto, which fills every class up]',
+    help="As in imbalanced-learn: auto, minority, a ratio, or the total rows of each class such as "
+    '{"bad": 500}.  [default: auto, which raises every class to the size of the largest]',
 )
 @click.option(
     "--fit-on",
     type=click.Choice(["auto", "minority", "all"]),
-    help="Rows that the engine learns.  [default: auto]",
+    help="Rows that the engine learns from.  [default: auto]",
 )
 @click.option(
     "--selection",
     type=click.Choice(["auto", "classifiers", "none"]),
-    help="Whether classifiers choose among the rows drawn.  [default: auto, for cart and copula]",
+    help="Whether classifiers select from the rows drawn.  [default: auto: for cart and copula]",
 )
 @schema_option
 @click.option(
     "--config",
     type=FILE,
     metavar="FILE",
-    help="YAML file with the same settings; the command line wins over it.",
+    help="YAML file with the same settings; the command line takes precedence.",
 )
 @set_option
 @k_option
@@ -80,12 +83,12 @@ if TYPE_CHECKING:
     "--plot",
     type=FILE,
     metavar="FILE",
-    help="Picture before and after: .png, .svg, .pdf or .html. It holds real records.",
+    help="Picture of the rows before and after: .png, .svg, .pdf or .html. It holds real records.",
 )
 @click.option(
     "--judge",
     is_flag=True,
-    help="Judge by repeated cross-validation on DATA whether it helps, and say so; takes minutes.",
+    help="Measure by repeated cross-validation on DATA whether augmenting helps; takes minutes.",
 )
 @click.option("--report", type=FILE, metavar="FILE", help="HTML report of --judge to write.")
 @click.option(
@@ -121,27 +124,18 @@ def augment(
 ) -> None:
     """Add synthetic rows of the minority to DATA.
 
-    Writes the real rows as they are, then the synthetic ones, with a column 'synthetic' that
-    tells them apart. The output holds the real rows: it is for training models, not for sharing.
-    Says what the attacks on SMOTE find in the synthetic rows.
+    Writes the real rows unchanged, then the synthetic ones, with a column 'synthetic' that tells
+    them apart. The output holds the real rows: it is for training models, not for sharing. Prints
+    what the attacks on SMOTE find in the synthetic rows.
 
     With --epsilon the synthetic rows, and how many of each class there are, rest on noisy counts
-    alone. Real and synthetic rows together are no private release: only the model behind the
+    alone. Real and synthetic rows together are not a private release: only the model behind the
     synthetic rows is.
     """
-    from privsynth.config import RunConfig, parse_setting
-
     if ratio is not None and strategy is not None:
         raise UsageError("--ratio and --sampling-strategy say the same; give one of them")
-    run = RunConfig() if config is None else RunConfig.from_yaml(config)
-    chosen_strategy = ratio if strategy is None else strategy_option(strategy)
-    run = run.override(
-        dict(parse_setting(text) for text in assignments),
-        sampling_strategy=chosen_strategy,
-        **given,
-    )
-    if run.target is None:
-        raise UsageError("the classes are a column of the table; name it with --target")
+    size = ratio if strategy is None else strategy_option(strategy)
+    run = _configured(config, assignments, sampling_strategy=size, **given)
     judge = judge or report is not None or json_output is not None
     budget = budget_of(run)
     if judge and budget is not None:
@@ -149,26 +143,11 @@ def augment(
             "--judge fits many models to the same rows, each of which would spend the budget "
             "again; leave it out, or drop --epsilon"
         )
-    from privsynth import pipeline, table
+    outputs = _Outputs(output, plot, report, json_output)
+    outputs.check(data, config, run)
 
-    table.check_distinct(
-        {"DATA": data, "--schema": run.schema, "--config": config},
-        {
-            "--output": output,
-            "--plot": plot,
-            "--report": report,
-            "--json": json_output,
-            "--ledger": run.ledger,
-        },
-    )
-    table.check_output(output)
-    for path in (report, json_output):
-        if path is not None:
-            check_writable(path)
-    if plot is not None:
-        from privsynth.minority.picture import check_plot
+    from privsynth import pipeline
 
-        check_plot(plot)
     options: dict[str, Any] = {
         "target": run.target,
         "engine": run.engine,
@@ -181,9 +160,10 @@ def augment(
         "encoding": run.encoding,
         "escape": run.escape,
     }
+    gain = None
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
-        augmentation = pipeline.augmented(
+        augmented = pipeline.augmented(
             data,
             seed=run.seed,
             flag=not no_flag,
@@ -193,32 +173,84 @@ def augment(
             progress=progress,
             **options,
         )
-        judged = None
         if judge:
-            judged = pipeline.minority_gain(
-                augmentation.real, seed=augmentation.seed, progress=progress, **options
+            gain = pipeline.minority_gain(
+                augmented.real, seed=augmented.seed, progress=progress, **options
             )
-        table.write(augmentation.table(), output, augmentation.real.formats, escape=run.escape)
-        if plot is not None:
-            augmentation.plot(plot)
-    for line in augmentation.summary():
+        outputs.write_rows(augmented, escape=run.escape)
+    for line in augmented.summary():
         voice.say(line)
-    if run.seed is None and augmentation.model is not None and budget is None:
-        voice.say_seed(augmentation.seed)
+    if run.seed is None and augmented.model is not None and budget is None:
+        voice.say_seed(augmented.seed)
     if plot is not None:
         voice.say(f"{plot}: picture written; it holds real records")
-    if judged is None:
-        return
-    if report is not None:
-        judged.to_html(report)
-        voice.say(f"{report}: report written")
-    if json_output is not None:
-        judged.to_json(json_output)
-        voice.say(f"{json_output}: figures written")
-    for words in judged.verdicts:
-        if output == "-":  # rows are on standard output
-            voice.say(words)
-        else:
-            click.echo(one_line(words))
-    if output != "-":
-        print_scores(judged)
+    if gain is not None:
+        outputs.write_gain(gain, voice)
+
+
+def _configured(config: Path | None, assignments: tuple[str, ...], **given: Any) -> RunConfig:
+    """Read the settings of a run from its file and, above that, from the command line."""
+    from privsynth.config import RunConfig, parse_setting
+
+    run = RunConfig() if config is None else RunConfig.from_yaml(config)
+    run = run.override(dict(parse_setting(text) for text in assignments), **given)
+    if run.target is None:
+        raise UsageError("the classes are a column of the table; name it with --target")
+    return run
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Where the rows, the picture of them, and the reports of --judge go."""
+
+    rows: str
+    plot: Path | None
+    report: Path | None
+    json: Path | None
+
+    def check(self, data: str, config: Path | None, run: RunConfig) -> None:
+        """Refuse, before any work is done, outputs that cannot be written or are inputs too."""
+        from privsynth import table
+
+        table.check_distinct(
+            {"DATA": data, "--schema": run.schema, "--config": config},
+            {
+                "--output": self.rows,
+                "--plot": self.plot,
+                "--report": self.report,
+                "--json": self.json,
+                "--ledger": run.ledger,
+            },
+        )
+        table.check_output(self.rows)
+        for path in (self.report, self.json):
+            if path is not None:
+                check_writable(path)
+        if self.plot is not None:
+            from privsynth.minority.picture import check_plot
+
+            check_plot(self.plot)
+
+    def write_rows(self, augmented: Augmentation, *, escape: bool) -> None:
+        """Write real and synthetic rows, and the picture of them."""
+        from privsynth import table
+
+        table.write(augmented.table(), self.rows, augmented.real.formats, escape=escape)
+        if self.plot is not None:
+            augmented.plot(self.plot)
+
+    def write_gain(self, gain: Report, voice: Voice) -> None:
+        """Write the reports of --judge, and print its verdicts and scores."""
+        if self.report is not None:
+            gain.to_html(self.report)
+            voice.say(f"{self.report}: report written")
+        if self.json is not None:
+            gain.to_json(self.json)
+            voice.say(f"{self.json}: figures written")
+        for words in gain.verdicts:
+            if self.rows == "-":  # rows are on standard output
+                voice.say(words)
+            else:
+                click.echo(one_line(words))
+        if self.rows != "-":
+            print_scores(gain)

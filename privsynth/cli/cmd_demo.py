@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from privsynth.cli.options import FILE, SEED, engine_option, escape_option
-from privsynth.cli.results import model_line, print_scores
+from privsynth.cli.results import model_lines, print_scores
 from privsynth.cli.terminal import Command, Voice
 from privsynth.errors import UsageError
 
@@ -23,7 +23,7 @@ from privsynth.errors import UsageError
     metavar="DIR",
     default="demo-output",
     show_default=True,
-    help="Folder to write to; made if it is not there.",
+    help="Folder to write to; created if it does not exist.",
 )
 @engine_option
 @click.option(
@@ -42,8 +42,8 @@ def demo(
 ) -> None:
     """Fit, sample and evaluate a real table that comes with privsynth.
 
-    A quarter of its rows is set aside as a holdout first. Writes train.csv, holdout.csv,
-    model.psyn, synthetic.csv, report.html and evaluation.json to a folder, and prints a summary.
+    First sets a quarter of its rows aside as a holdout. Writes train.csv, holdout.csv, model.psyn,
+    synthetic.csv, report.html and evaluation.json to a folder, and prints a summary.
     """
     from importlib.resources import as_file, files
 
@@ -56,14 +56,16 @@ def demo(
     escaped = escape is None
     output.mkdir(exist_ok=True)
     paths = {part: output / f"{part}.csv" for part in ("train", "holdout", "synthetic")}
-    others = ("model.psyn", "report.html", "evaluation.json")
+    other_files = ("model.psyn", "report.html", "evaluation.json")
     shipped = files("privsynth") / "data"
     demos = (shipped / "demos.yaml").read_text(encoding="utf-8")
     about = read_yaml(demos, "demos.yaml", UsageError)[name]
     target = about["target"]
     with as_file(shipped / about["table"]) as path:
-        written = {place.name: place for place in (*paths.values(), *map(output.joinpath, others))}
-        table.check_distinct({"the table of the demo": path}, written)
+        outputs = {
+            place.name: place for place in (*paths.values(), *map(output.joinpath, other_files))
+        }
+        table.check_distinct({"the table of the demo": path}, outputs)
         voice.say(about["about"])
         data = table.read(path)
         kept = [column for column in data.names if column not in about["leave_out"]]
@@ -71,8 +73,8 @@ def demo(
         parts = train_test_split(
             np.arange(data.n_rows), test_size=0.25, stratify=classes, random_state=seed
         )
-        for part, chosen in zip(("train", "holdout"), parts, strict=True):
-            rows = data.take(np.sort(chosen))
+        for part, places in zip(("train", "holdout"), parts, strict=True):
+            rows = data.take(np.sort(places))
             table.write(rows.to_arrow(kept), paths[part], data.formats, escape=escaped)
     with voice.progress() as progress:
         model = pipeline.fit(
@@ -103,7 +105,7 @@ def demo(
         )
     report.to_html(output / "report.html")
     report.to_json(output / "evaluation.json")
-    for line in model_line(model):
+    for line in model_lines(model):
         voice.say(line)
     voice.say(
         f"{output}: train.csv, holdout.csv, synthetic.csv, model.psyn, report.html, evaluation.json"

@@ -28,7 +28,7 @@ from privsynth.files import check_writable
 @click.option(
     "--holdout",
     metavar="DATA",
-    help="Real rows that it never saw; without them some verdicts cannot be given.",
+    help="Real rows that the model never saw; some verdicts need them.",
 )
 @target_option
 @schema_option
@@ -36,18 +36,17 @@ from privsynth.files import check_writable
 @click.option(
     "--policy",
     metavar="NAME",
-    help="Exit 1 where attacks have shown more than it allows: strict, standard, internal, or a "
-    "YAML file.",
+    help="Exit 1 if attacks find more than it allows: strict, standard, internal, or a YAML file.",
 )
 @click.option(
     "--audit",
     type=click.Choice(["deep"]),
-    help="Plant rows and fit MODEL's engine anew, for an empirical epsilon; takes minutes.",
+    help="Refit MODEL's engine with planted rows to measure an empirical epsilon; takes minutes.",
 )
 @click.option(
     "--records-at-risk",
     metavar="FILE",
-    help="Table to write those training rows to that SYNTHETIC repeats. It holds real rows.",
+    help="Table to write the training rows that SYNTHETIC repeats. It holds real rows.",
 )
 @click.option("--no-attacks", is_flag=True, help="Leave the attacks out.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="HTML report to write.")
@@ -76,10 +75,10 @@ def evaluate(
 ) -> None:
     """Score SYNTHETIC against real rows.
 
-    Prints a summary of how faithful and how useful it is, and of what attacks find. What is
-    read of the real rows lies outside any guarantee; the reports hold scores and no row. The
-    verdict is that of --policy, where the exit code is 1 if a threshold is missed, or else that
-    of 'standard', which stops nothing.
+    Prints how faithful and how useful it is, and what attacks find. Scores are computed from the
+    real rows and lie outside any guarantee; the reports hold scores and no rows. The verdict is
+    that of --policy, and the exit code is 1 if a threshold is missed; without --policy it is that
+    of 'standard', which never changes the exit code.
     """
     voice: Voice = ctx.obj
     from privsynth import pipeline, table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -26,13 +26,10 @@ from privsynth.cli.options import (
     target_option,
     unit_option,
 )
-from privsynth.cli.results import model_line
+from privsynth.cli.results import model_lines
 from privsynth.cli.terminal import Command, Voice
 from privsynth.errors import UsageError
 from privsynth.files import check_writable
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(cls=Command)
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
     "--config",
     type=FILE,
     metavar="FILE",
-    help="YAML file with the same settings; the command line wins over it.",
+    help="YAML file with the same settings; the command line takes precedence.",
 )
 @set_option
 @k_option
@@ -55,12 +52,12 @@ if TYPE_CHECKING:
     "--holdout",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Share of rows to set aside before anything is learnt; needs --holdout-output.",
+    help="Share of the rows to set aside before anything is learnt; needs --holdout-output.",
 )
 @click.option(
     "--holdout-output",
     metavar="FILE",
-    help="Table to write the rows set aside to. It holds real rows.",
+    help="Table to write the rows set aside. It holds real rows.",
 )
 @click.option(
     "--seed", type=SEED, metavar="N", help="Same seed, same model.  [default: drawn and printed]"
@@ -77,7 +74,7 @@ if TYPE_CHECKING:
     "--minority",
     is_flag=True,
     default=None,
-    help="Learn the rows of the classes below the most frequent one alone; needs a target.",
+    help="Learn only the rows of classes other than the most frequent one; needs a target.",
 )
 @click.option(
     "--allow-rows", is_flag=True, help="Save a model even if its engine keeps training rows."
@@ -95,9 +92,9 @@ def fit(
 ) -> None:
     """Learn a model of DATA and save it.
 
-    The model file holds parameters alone, under disclosure control: nothing in it rests on fewer
-    than k rows. It carries no formal guarantee, and says so. With --epsilon it carries one: what
-    is learnt are noisy counts, and the schema declares the domain of every column.
+    The model file holds parameters only, under disclosure control: nothing in it rests on fewer
+    than k rows. It carries no formal guarantee, and says so. With --epsilon it carries one: the
+    model is learnt from noisy counts, and the schema declares the domain of every column.
     """
     from privsynth.config import RunConfig, parse_setting
 
@@ -135,7 +132,7 @@ def fit(
             progress=progress,
         )
         model.save(output, allow_rows=allow_rows)
-    for line in model_line(model):
+    for line in model_lines(model):
         voice.say(line)
     if run.seed is None and model.ledger.budget is None and model.card.seed is not None:
         voice.say_seed(model.card.seed)

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from privsynth.cli.options import FILE
-from privsynth.cli.results import print_card
+from privsynth.cli.results import shown_card
 from privsynth.cli.terminal import Command, Voice
 
 
 @click.command(cls=Command)
 @click.argument("model", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Give the card as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 @click.pass_obj
 def inspect(voice: Voice, /, model: Path, as_json: bool) -> None:  # noqa: ARG001
     """Show the card of MODEL.
@@ -23,7 +23,7 @@ def inspect(voice: Voice, /, model: Path, as_json: bool) -> None:  # noqa: ARG00
     """
     from privsynth import pipeline
 
-    card = print_card(pipeline.load(model))
+    card = shown_card(pipeline.load(model))
     if as_json:
         click.echo(json.dumps(card, indent=2, ensure_ascii=False))
     else:

@@ -25,11 +25,11 @@ from privsynth.cli.terminal import Command, Voice, one_line
 @click.option(
     "--train", metavar="DATA", required=True, help="Real rows that the model learnt from."
 )
-@click.option("--holdout", metavar="DATA", help="Real rows that it never saw.")
+@click.option("--holdout", metavar="DATA", help="Real rows that the model never saw.")
 @click.option(
     "--policy",
     metavar="NAME",
-    help="Write nothing and exit 1 where attacks have shown more than it allows: strict, standard, "
+    help="Write nothing and exit 1 if attacks find more than it allows: strict, standard, "
     "internal, or a YAML file.  [default: standard]",
 )
 @click.option(
@@ -58,11 +58,11 @@ def release(
     escape: bool | None,
     **given: Any,
 ) -> None:
-    """Draw rows of MODEL, attack and judge them, and write a release.
+    """Draw rows from MODEL, attack and judge them, and write a release.
 
     The folder holds the table, the report, a card with every claim, Croissant metadata and the
-    sha256 of each. 'privsynth verify DIR' holds the claims against the files. A model under a
-    budget gives two folders: DIR/public, which keeps the guarantee and is for others, and
+    sha256 of each. 'privsynth verify DIR' checks the claims against the files. A model under a
+    budget gives two folders: DIR/public, which the guarantee covers and which is for others, and
     DIR/restricted, whose figures and verdicts were read off the real rows.
     """
     voice: Voice = ctx.obj
@@ -98,8 +98,8 @@ def release(
     if report.passed is False and given["accept_risk"] is None:
         name = "standard" if report.policy is None else report.policy.name
         voice.say(
-            f"{output}: not written: policy {name!r} is missed; to release it all the same, say "
-            "why with --accept-risk"
+            f"{output}: not written: policy {name!r} is missed; to release it anyway, give the "
+            "reason with --accept-risk"
         )
         ctx.exit(1)
     voice.say(f"salt of the inputs' hashes, which is not in the release: {salt}")

@@ -18,20 +18,20 @@ from privsynth.cli.terminal import Command, Voice
     type=click.IntRange(min=1),
     metavar="ROWS",
     required=True,
-    help="How many, in all.",
+    help="Number of rows to draw.",
 )
 @click.option("-o", "--output", metavar="OUT", required=True, help="Table to write; - is stdout.")
 @click.option(
     "--where",
     multiple=True,
     metavar="COL=VALUE",
-    help="Give only rows in which the column has the value; no value is a missing one. Repeatable.",
+    help="Draw only rows in which COL is VALUE; an empty VALUE means missing. Repeatable.",
 )
 @click.option(
     "--balance",
     type=click.FloatRange(0, 1, min_open=True),
     metavar="RATIO",
-    help="Least rows of each class for each row of the most frequent one: 1 for equally many.",
+    help="Fewest rows of each class per row of the most frequent one: 1 makes classes equal.",
 )
 @click.option(
     "--seed", type=SEED, metavar="N", help="Same seed, same rows.  [default: drawn and printed]"
@@ -51,9 +51,9 @@ def sample(
 ) -> None:
     """Draw synthetic rows from MODEL.
 
-    Conditions on the target are exact and cost only the rows asked for; others are met by
-    drawing and rejecting, within a bound. Classes have their shares in the training rows, or
-    those that --balance asks for.
+    A condition on the target is drawn directly; other conditions are met by drawing and
+    rejecting, up to a limit. Classes keep their shares of the training rows unless --balance
+    raises them.
     """
     from privsynth import pipeline
     from privsynth.sampler import chosen_seed
@@ -63,12 +63,12 @@ def sample(
     check_distinct({"MODEL": model}, {"--output": output})
     check_output(output)
     fitted = pipeline.load(model)
-    chosen = chosen_seed(seed)
+    used_seed = chosen_seed(seed)
     with voice.progress() as progress:
         pipeline.sample(
             fitted,
             rows,
-            seed=chosen,
+            seed=used_seed,
             where=conditions,
             balance=balance,
             output=output,
@@ -76,6 +76,6 @@ def sample(
             progress=progress,
         )
     if seed is None:
-        voice.say_seed(chosen)
+        voice.say_seed(used_seed)
     if output != "-":
         voice.say(f"{output}: {rows:,} synthetic rows")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -17,9 +16,6 @@ from privsynth.cli.options import (
 )
 from privsynth.cli.terminal import Command, Voice
 from privsynth.files import check_writable, replacing
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(cls=Command)
@@ -44,9 +40,9 @@ def schema(
 ) -> None:
     """Propose a schema for DATA.
 
-    It is a YAML file that a person reviews and gives to fit. For each column it states the kind,
-    the domain and where that came from, the role, and why the column was given that kind. Nothing
-    held by fewer than k rows is named in it.
+    The schema is a YAML file that a person reviews and passes to fit. For each column it states
+    the kind, why that kind was chosen, the domain, where the domain came from, and the role. It
+    names no value that fewer than k rows have.
     """
     from privsynth.config import RunConfig
 

@@ -14,14 +14,14 @@ from privsynth.cli.terminal import Command, one_line
 @click.argument("folder", type=FILE, metavar="DIR")
 @click.option("--key", type=FILE, metavar="FILE", help="Publisher's public key (PEM).")
 @click.option(
-    "--model", type=FILE, metavar="MODEL", help="Model file to hold the card and ledger against."
+    "--model", type=FILE, metavar="MODEL", help="Model file to compare card and ledger with."
 )
 @click.pass_context
 def verify(ctx: click.Context, /, folder: Path, key: Path | None, model: Path | None) -> None:
     """Check the hashes, claims and signature of a release against its files.
 
-    Exit 1 where one does not hold, or where a policy is missed and no one accepted the risk.
-    Without --key nobody vouches for the signer: whoever makes every file anew is not found out.
+    Exits 1 if one does not hold, or if a policy is missed and nobody accepted the risk. Without
+    --key nobody vouches for the signer: whoever rewrites every file is not detected.
     """
     from privsynth import releases
 

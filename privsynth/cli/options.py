@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their texts are read."""
+"""Options that several commands share, and how their values are parsed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,9 @@ if TYPE_CHECKING:
     from privsynth.privacy import Budget
 
 
-# ---------------------------------------------------------------------------- options
-
-
 FILE = click.Path(path_type=Path)
 data_option = click.argument("data")
-target_option = click.option("--target", metavar="COL", help="Column to be predicted.")
+target_option = click.option("--target", metavar="COL", help="Column to predict.")
 k_option = click.option(
     "--k",
     type=click.IntRange(min=1),
@@ -39,33 +36,34 @@ epsilon_option = click.option(
     "--epsilon",
     type=float,
     metavar="E",
-    help="Keep what is learnt to differential privacy with this epsilon, such as 1; needs a "
-    "declared --schema.",
+    help="Learn with differential privacy at this epsilon, such as 1; needs a --schema that "
+    "declares every domain.",
 )
 delta_option = click.option("--delta", type=float, metavar="D", help="Its delta.  [default: 1e-6]")
 unit_option = click.option(
     "--unit",
     metavar="COL",
-    help="Hide all rows that share a value of this column, not a row alone; 'row' is always a "
-    "row, never a column of that name.  [default: row]",
+    help="Protect all rows that share a value of this column together, not each row alone; 'row' "
+    "always means a row, never a column of that name.  [default: row]",
 )
 rows_per_unit_option = click.option(
     "--rows-per-unit",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Most rows of one unit to learn from; chance leaves the others out.  [default: 1]",
+    help="Largest number of rows of one unit to learn from, chosen at random.  [default: 1]",
 )
 ledger_option = click.option(
     "--ledger",
     type=FILE,
     metavar="FILE",
-    help="File in which the owner of the data counts what every fit spends; it may refuse.",
+    help="File in which the owner of the data records what every fit spends; a fit that would "
+    "exceed its total is refused.",
 )
 new_ledger_option = click.option(
     "--new-ledger",
     is_flag=True,
     default=None,
-    help="Open the file of --ledger with this budget as its total; it must not be there yet.",
+    help="Create the file of --ledger with this budget as its total; it must not exist yet.",
 )
 encoding_option = click.option(
     "--encoding",
@@ -75,21 +73,21 @@ encoding_option = click.option(
 encodings_option = click.option(
     "--encoding",
     metavar="NAME",
-    help="Text encoding of those input files that are not UTF-8.  [default: utf-8]",
+    help="Text encoding of the input files that are not UTF-8.  [default: utf-8]",
 )
 escape_option = click.option(
     "--no-escape",
     "escape",
     flag_value=False,
     default=None,
-    help="Write and read CSV and TSV as they are. By default a ' is put before text that a "
-    "spreadsheet would run as a formula, and removed when it is read.",
+    help="Write and read CSV and TSV unchanged. By default text that a spreadsheet would run as a "
+    "formula is written with a ' before it, which is removed on reading.",
 )
 schema_option = click.option(
     "--schema",
     type=FILE,
     metavar="FILE",
-    help="Reviewed schema; what it declares wins over what is inferred.",
+    help="Reviewed schema; what it declares takes precedence over what is inferred.",
 )
 set_option = click.option(
     "--set",
@@ -102,24 +100,24 @@ SEED = click.IntRange(min=0)
 
 
 def strategy_option(text: str) -> Any:
-    """Read a sampling strategy: JSON, or one plain word."""
+    """Parse a sampling strategy: JSON, or a plain word."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         if text.strip().startswith("{"):
             raise UsageError(
-                '--sampling-strategy is no JSON; give rows in all by class, such as {"bad": 500}'
+                '--sampling-strategy is not JSON; give rows by class, such as {"bad": 500}'
             ) from None
         return text.strip()
 
 
 def parsed_conditions(texts: tuple[str, ...]) -> dict[str, str | None] | None:
-    """Read each ``COL=VALUE``; an empty value is a missing one."""
+    """Parse each ``COL=VALUE``; an empty value means a missing one."""
     conditions: dict[str, str | None] = {}
     for text in texts:
         column, equals, value = text.partition("=")
         if not (equals and column):
-            raise UsageError("--where is not of the form COL=VALUE; give one such as Class=bad")
+            raise UsageError("--where does not have the form COL=VALUE; give one such as Class=bad")
         if column in conditions:
             raise UsageError(f"--where names column {column!r} twice; give each column once")
         conditions[column] = value or None
@@ -127,12 +125,11 @@ def parsed_conditions(texts: tuple[str, ...]) -> dict[str, str | None] | None:
 
 
 def budget_of(run: RunConfig) -> Budget | None:
-    """Return the budget that a run asks for."""
+    """Return the budget of a run, or None without --epsilon."""
     from privsynth.privacy import Budget
 
     if run.epsilon is not None:
-        rows = run.rows_per_unit
-        return Budget(run.epsilon, run.delta, run.unit, rows)
+        return Budget(run.epsilon, run.delta, run.unit, run.rows_per_unit)
     for option, value, default in (
         ("--delta", run.delta, 1e-6),
         ("--unit", run.unit, "row"),

@@ -1,11 +1,12 @@
-"""The command line: the one place that prints, draws progress and exits.
+"""The program `privsynth`: its commands, and what holds for all of them.
 
 Results go to stdout; messages, warnings and progress to stderr. Exit codes: 0 done, 1 a policy
-is not met, 2 wrong usage or bad input, 3 the machine failed us or privsynth has a bug. A run
-that is interrupted gives 130, one that is terminated 143, one whose terminal has gone 129 and
-one whose reader has gone away 141, as the shell does.
+is missed or a release does not verify, 2 wrong usage or bad input, 3 the machine failed or
+privsynth has a bug. As in the shell, 130 means interrupted, 143 terminated, 129 that the terminal
+is gone and 141 that the reader of the output is gone.
 
-Only click and the standard library are imported here, so that `--help` answers at once.
+Commands import only click and the standard library before they run, so that `--help` answers at
+once.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main() -> None:
 
     Results go to standard output; messages and progress to standard error. Exit codes: 0 done,
     1 a policy is missed or a release does not verify, 2 wrong usage or bad input, 3 the machine
-    failed (disk full, out of memory), 130 interrupted, 143 terminated, 129 the terminal has gone.
+    failed (disk full, out of memory), 130 interrupted, 143 terminated, 129 the terminal is gone.
     """
 
 

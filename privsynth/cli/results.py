@@ -1,4 +1,4 @@
-"""What a command prints of a model or a report."""
+"""What a command prints about a model or a report."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ if TYPE_CHECKING:
     from privsynth.pipeline import FittedModel, Report
 
 
-# ---------------------------------------------------------------------------- results
-
-
-def model_line(model: FittedModel) -> Iterator[str]:
-    """Yield a few lines: what was learnt, and which guarantee it carries."""
+def model_lines(model: FittedModel) -> Iterator[str]:
+    """Yield a few lines: what was learnt, and what may be claimed for it."""
     card = model.card
     target = f"; target {card.target!r}" if card.target else ""
     columns = "1 column" if len(model.schema) == 1 else f"{len(model.schema)} columns"
@@ -28,8 +25,8 @@ def model_line(model: FittedModel) -> Iterator[str]:
     yield f"guarantee: {model.ledger.guarantee()}"
 
 
-def print_card(model: FittedModel) -> dict[str, Any]:
-    """Return what a person must know of a model before using it, the guarantee first."""
+def shown_card(model: FittedModel) -> dict[str, Any]:
+    """Return what a person must know about a model before using it, the guarantee first."""
     ledger = model.ledger.to_dict()
     return {
         "engine": model.card.engine,

@@ -1,4 +1,4 @@
-"""What a command says on stderr, how errors become exit codes, and how progress is drawn."""
+"""What a command prints on stderr: messages, progress, warnings, and errors with exit codes."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _STOPPED = {
     signal.SIGTERM: "terminated",
     **({signal.SIGHUP: "the terminal has gone"} if hasattr(signal, "SIGHUP") else {}),
 }
-"""The signals that end a run, and what is said then; the exit code is 128 and the number."""
+"""The signals that end a run, and the message for each; the exit code is 128 + the number."""
 _PIPE_CLOSED = 141
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO}
+_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO}
 
 
 # ---------------------------------------------------------------------------- voice
 
 
 class Voice:
-    """What a command says on stderr, and how loudly."""
+    """Prints a command's messages on stderr, as --quiet and --verbose ask for."""
 
     def __init__(self, quiet: bool, verbose: bool) -> None:
         self.quiet = quiet
         self.verbose = verbose
 
     def say_seed(self, seed: int) -> None:
-        """Name a seed that was drawn, unless --quiet is given."""
+        """Print a seed that was drawn, unless --quiet is given."""
         self.say(f"seed {seed} (drawn; give --seed {seed} to repeat)")
 
     def say(self, message: str) -> None:
@@ -53,7 +53,7 @@ class Voice:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Draw progress bars on a terminal; elsewhere print each phase if --verbose is given."""
+        """Draw bars on a terminal; elsewhere print each phase if --verbose is given."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -64,7 +64,7 @@ class Voice:
         )
 
         console = Console(stderr=True)
-        drawn = console.is_terminal and not self.quiet
+        shows_bars = console.is_terminal and not self.quiet
         bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -72,8 +72,8 @@ class Voice:
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            redirect_stdout=False,  # rows may be on their way there
-            disable=not drawn,
+            redirect_stdout=False,  # rows may be written there
+            disable=not shows_bars,
         )
         task = bars.add_task("", total=None, visible=False)
         start = time.monotonic()
@@ -84,7 +84,7 @@ class Voice:
             if phase != current:
                 current = phase
                 bars.reset(task, description=phase, visible=True)
-                if self.verbose and not drawn:
+                if self.verbose and not shows_bars:
                     self.say(f"{time.monotonic() - start:.1f} s: {phase}")
             bars.update(task, completed=done, total=total or None)
 
@@ -99,8 +99,8 @@ def one_line(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _own_warnings(quiet: bool) -> Iterator[None]:
-    """Show each of our own warnings once. Other libraries' may quote cells, so they are hidden."""
+def _privsynth_warnings(quiet: bool) -> Iterator[None]:
+    """Show each warning of privsynth once, and none of other libraries': they may quote cells."""
     shown = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -121,14 +121,14 @@ def _own_warnings(quiet: bool) -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # where the terminal has gone no one reads it
+    with contextlib.suppress(OSError):  # if the terminal is gone, nobody reads it
         click.echo(f"privsynth: error: {one_line(message)}", err=True)
     return code
 
 
 def _diagnose(error: BaseException, verbose: bool = False) -> int:
-    """Print in one line what went wrong, and return the exit code."""
-    # Some libraries turn an interrupt into an error of theirs; what counts is what was sent.
+    """Print in one line what went wrong, and return the exit code for it."""
+    # Some libraries turn an interrupt into an error of their own, so the signal sent counts.
     number = _Stop.sent or (
         signal.SIGINT if isinstance(error, KeyboardInterrupt | click.Abort) else None
     )
@@ -148,16 +148,18 @@ def _diagnose(error: BaseException, verbose: bool = False) -> int:
     if isinstance(error, MemoryError):
         return _fail("out of memory; use fewer rows or columns, or a larger machine", 3)
     if isinstance(error, PrivsynthError):
-        return _fail(str(error), 3 if isinstance(error, MachineError) or code in _MACHINE else 2)
+        return _fail(
+            str(error), 3 if isinstance(error, MachineError) or code in _MACHINE_ERRORS else 2
+        )
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
-        mend = "free some space" if code in (errno.ENOSPC, errno.EDQUOT) else "check the path"
-        return _fail(f"{place}{error.strerror}; {mend}", 3 if code in _MACHINE else 2)
+        remedy = "free some space" if code in (errno.ENOSPC, errno.EDQUOT) else "check the path"
+        return _fail(f"{place}{error.strerror}; {remedy}", 3 if code in _MACHINE_ERRORS else 2)
     return _bug(error, verbose)
 
 
 def _bug(error: BaseException, verbose: bool) -> int:
-    """Ask for a report. The error's own text is left out: it could quote a cell."""
+    """Ask for a bug report, without the error's own text: it could quote a cell."""
     frames = traceback.extract_tb(error.__traceback__)
     home = Path(__file__).parent
     ours = [frame for frame in frames if home in Path(frame.filename).parents] or frames
@@ -172,24 +174,24 @@ def _bug(error: BaseException, verbose: bool) -> int:
 
 
 class _Stop(KeyboardInterrupt):
-    """A signal that ends the run, raised as an exception so that the program cleans up."""
+    """A signal that ends the run, raised wherever the program is, so that it cleans up."""
 
     sent: signal.Signals | None = None
-    """The one that was sent first."""
+    """The signal that was sent first."""
 
     @classmethod
-    def heed(cls) -> None:
-        """Let each signal end the run, unless the parent process ignores it."""
+    def install(cls) -> None:
+        """Let each signal end the run, unless the parent process has it ignored."""
         cls.sent = None
         for number in _STOPPED:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                with contextlib.suppress(ValueError):  # only the main thread may set it
-                    signal.signal(number, cls.stop)
+                with contextlib.suppress(ValueError):  # only the main thread may set a handler
+                    signal.signal(number, cls.handle)
 
     @classmethod
-    def stop(cls, number: int, frame: FrameType | None) -> None:
-        """Raise the interrupt, or try again later if it would be lost."""
-        if _called_back(frame):
+    def handle(cls, number: int, frame: FrameType | None) -> None:
+        """Raise the interrupt, or send it again a little later where it would be lost."""
+        if _inside_callback(frame):
             later = threading.Timer(0.05, os.kill, (os.getpid(), number))
             later.daemon = True
             later.start()
@@ -198,8 +200,8 @@ class _Stop(KeyboardInterrupt):
         raise cls
 
 
-def _called_back(frame: FrameType | None) -> bool:
-    """Return whether OpenDP is calling us back: an exception raised there would be lost."""
+def _inside_callback(frame: FrameType | None) -> bool:
+    """Return whether OpenDP is calling back into Python: it would swallow what is raised there."""
     while frame is not None:
         if str(frame.f_globals.get("__name__")).startswith("opendp."):
             return True
@@ -217,15 +219,15 @@ class Command(click.Command):
                 ["--quiet"],
                 is_flag=True,
                 expose_value=False,
-                callback=_remember,
-                help="Say nothing on stderr but errors.",
+                callback=_store,
+                help="Print nothing on stderr but errors.",
             ),
             click.Option(
                 ["--verbose"],
                 is_flag=True,
                 expose_value=False,
-                callback=_remember,
-                help="Say more on stderr: each phase, and where a bug was met.",
+                callback=_store,
+                help="Print more on stderr: each phase, and the stack of a bug.",
             ),
         ]
 
@@ -236,7 +238,7 @@ class Command(click.Command):
             raise click.UsageError("--quiet and --verbose contradict; give one of them", ctx)
         ctx.obj = Voice(quiet, verbose)
         try:
-            with _own_warnings(quiet):
+            with _privsynth_warnings(quiet):
                 super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
             raise
@@ -250,9 +252,9 @@ class Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line and exit; every error ends here or in `Command.invoke`."""
         kwargs |= {"standalone_mode": False, "prog_name": "privsynth"}
-        _Stop.heed()
+        _Stop.install()
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a column's name may not fit the terminal's code
+            if hasattr(stream, "reconfigure"):  # a column name may not fit the terminal's encoding
                 stream.reconfigure(errors="backslashreplace")
         try:
             code = super().main(*args, **kwargs)
@@ -261,11 +263,11 @@ class Group(click.Group):
         try:
             sys.stdout.flush()
         except OSError as error:
-            # Python flushes once more on its way out, and would complain there.
+            # Python flushes once more on exit and would report the error again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = code or _diagnose(error)
         sys.exit(code or 0)
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _store(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     ctx.meta[str(param.name)] = value

@@ -1,21 +1,22 @@
-"""A release: a folder with a synthetic table and all that is claimed of it, which can be verified.
+"""Releases: a folder with a synthetic table and every claim about it, written and verified here.
 
-The folder holds the table, the report, the evaluation, a card, Croissant metadata, the sha256 of
-each, and a signature where a key is given. Under a budget it holds two folders: ``public``, of
-which the guarantee speaks, and ``restricted``, with all that was read off the real rows. Nothing
-carries a timestamp.
+Import `check_folder`, `opened`, `Release` and `fill` to write one, `verify` and `remarks` to check
+one, and `private_key` and `salted_hash` for its key and its inputs. Nothing here fits, samples or
+evaluates, and no file of a release may carry a timestamp or, in a public part, anything that was
+read off the real rows.
 """
 
 from __future__ import annotations
 
 from privsynth.releases.bundle import check_folder, fill, opened
-from privsynth.releases.card import salted_hash
+from privsynth.releases.card import Release, salted_hash
 from privsynth.releases.risk import PolicyMissed, checked_reason
 from privsynth.releases.signature import private_key
 from privsynth.releases.verification import remarks, verify
 
 __all__ = [
     "PolicyMissed",
+    "Release",
     "check_folder",
     "checked_reason",
     "fill",

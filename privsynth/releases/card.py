@@ -1,11 +1,11 @@
-"""The card of a release: what was done, what it proves, what attacks found, what is not covered."""
+"""The card of a release: what was done, what is proven, what attacks found, what is not covered."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from privsynth.releases.files import PUBLIC, sha256
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
+    "Facts",
+    "Release",
     "claims",
     "finding_dict",
     "guarantee_dict",
@@ -32,83 +34,105 @@ FORMAT = "privsynth-card"
 FORMAT_VERSION = 1
 
 
-def make_card(
-    model: FittedModel,
-    *,
-    model_sha256: str | None,
-    output: Mapping[str, Any],
-    evaluation: Evaluation,
-    policy: Policy,
-    seeds: Mapping[str, int],
-    inputs: Mapping[str, str | Path | None],
-    salt: str,
-    digests: Mapping[str, str],
-    signed_by: str | None,
-) -> dict[str, Any]:
-    """Put together all that is claimed of a release, as JSON values.
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What is published with a synthetic table, and what its claims are computed from.
 
     Parameters
     ----------
     model : FittedModel
+        The model that drew the table.
+    model_file : str or Path, optional
+        Where the model is saved; None if it never was.
+    evaluation : Evaluation
+        The evaluation of the complete table.
+    page : str
+        The report as HTML.
+    policy : Policy
+        The card records its findings; whether to release a table that fails it is the caller's
+        decision.
+    seeds : mapping of str to int
+        ``"sample"`` and ``"evaluate"``; the seed of the fit is in the model.
+    inputs : mapping of str to path or None
+        ``"train"`` and ``"holdout"``. The card keeps a salted hash of each that is a single file.
+    salt : str
+        64 hexadecimal digits, such as ``secrets.token_hex(32)``; see `salted_hash`. It is not
+        written: tell the user. The same salt gives the same bytes.
+    sign : str or Path, optional
+        An ed25519 private key in PEM.
+    escape : bool
+        Whether the table was written with a ``'`` before what a spreadsheet would run as a
+        formula. The card says so, since a reader must know.
+    """
+
+    model: FittedModel
+    model_file: str | Path | None
+    evaluation: Evaluation
+    page: str
+    policy: Policy
+    seeds: Mapping[str, int]
+    inputs: Mapping[str, str | Path | None]
+    salt: str
+    sign: str | Path | None = None
+    escape: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a card says of the files of a release.
+
+    Parameters
+    ----------
     model_sha256 : str, optional
-        Of its file; None where it was never saved.
+        sha256 of the model's file; None if it was never saved.
     output : mapping
         The synthetic table: file, rows, columns, bytes, sha256.
-    evaluation : Evaluation
-    policy : Policy
-    seeds : mapping of str to int
-        Of sampling and evaluation; that of fitting is the model's own.
-    inputs : mapping of str to path or None
-        ``"train"`` and ``"holdout"``; what is no single file has no hash.
-    salt : str
-        Hexadecimal; see `salted_hash`.
-    digests : mapping of str to str
-        sha256 of the other files of the release.
     signed_by : str, optional
-        The fingerprint of the key that signs.
+        The fingerprint of the signing key.
+    digests : mapping of str to str
+        sha256 of each other file of the same part.
     """
+
+    model_sha256: str | None
+    output: Mapping[str, Any]
+    signed_by: str | None
+    digests: Mapping[str, str]
+
+
+def make_card(release: Release, facts: Facts) -> dict[str, Any]:
+    """Return the card with every claim of a release, as JSON values."""
+    model, seeds, evaluation = release.model, release.seeds, release.evaluation
     card = {
-        **_facts(model, model_sha256, output, digests, signed_by),
+        **_shared(model, facts),
         "inputs": {
             "how": "sha256 of the salt followed by the file; the salt is kept by who released it",
             "sha256": {
-                role: None if path is None or not Path(path).is_file() else salted_hash(path, salt)
-                for role, path in inputs.items()
+                role: None
+                if path is None or not Path(path).is_file()
+                else salted_hash(path, release.salt)
+                for role, path in release.inputs.items()
             },
         },
         "seeds": {"fit": model.card.seed, **seeds},
         "evaluation": json.loads(evaluation.to_json()),
-        "policy": policy.to_dict(),
+        "policy": release.policy.to_dict(),
         "accepted_risk": evaluation.about.get("accepted_risk"),
     }
     guarantee = model.ledger.guarantee()
-    derived = claims(evaluation, policy, guarantee, holds_rows=bool(card["model"]["holds_rows"]))
-    return dict(json.loads(json.dumps({**card, **derived}, allow_nan=False)))
+    holds_rows = bool(card["model"]["holds_rows"])
+    card |= claims(evaluation, release.policy, guarantee, holds_rows=holds_rows)
+    return dict(json.loads(json.dumps(card, allow_nan=False)))
 
 
-def public_card(
-    model: FittedModel,
-    *,
-    model_sha256: str | None,
-    output: Mapping[str, Any],
-    seed: int | None,
-    digests: Mapping[str, str],
-    signed_by: str | None,
-) -> dict[str, Any]:
-    """Put together what may be told beside a guarantee: nothing here was read off real rows.
+def public_card(release: Release, facts: Facts) -> dict[str, Any]:
+    """Return the card that may stand beside a guarantee: nothing in it was read off real rows.
 
-    Parameters
-    ----------
-    model : FittedModel
-        Was fitted under a budget.
-    seed : int, optional
-        Of sampling.
-    model_sha256, output, digests, signed_by
-        As in `make_card`.
+    The model must have been fitted under a budget.
     """
+    model, seed = release.model, release.seeds.get("sample")
     guarantee = model.ledger.guarantee()
     card = {
-        **_facts(model, model_sha256, output, digests, signed_by),
+        **_shared(model, facts),
         "part": PUBLIC,
         "seeds": {"fit": model.card.seed, "sample": seed},
         "training_rows": model.card.rows,
@@ -117,25 +141,19 @@ def public_card(
     return dict(json.loads(json.dumps(card, allow_nan=False)))
 
 
-def _facts(
-    model: FittedModel,
-    model_sha256: str | None,
-    output: Mapping[str, Any],
-    digests: Mapping[str, str],
-    signed_by: str | None,
-) -> dict[str, Any]:
+def _shared(model: FittedModel, facts: Facts) -> dict[str, Any]:
     """Return what every card says: the model, its table, and what the ledger proves."""
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "versions": {**model.card.versions, "privsynth": version("privsynth")},
         "model": {
-            "sha256": model_sha256,
+            "sha256": facts.model_sha256,
             **{key: value for key, value in model.card.to_dict().items() if key != "frame"},
         },
-        "output": dict(output),
-        "files": dict(digests),
-        "signed_by": signed_by,
+        "output": dict(facts.output),
+        "files": dict(facts.digests),
+        "signed_by": facts.signed_by,
         "ledger": model.ledger.to_dict(),
         "guarantee": guarantee_dict(model.ledger.guarantee()),
     }
@@ -156,7 +174,7 @@ def claims(
         "findings": [finding_dict(finding) for finding in findings],
         "passed": passed(findings),
         "warnings": list(_warnings(evaluation, holds_rows)),
-        "model_is": _HELD if holds_rows else _LEARNT,
+        "model_is": _IS_ROWS if holds_rows else _IS_PARAMETERS,
         "not_covered": [*guarantee.not_covered, *_NOT_COVERED],
     }
 
@@ -172,7 +190,7 @@ def public_claims(guarantee: Guarantee, *, holds_rows: bool) -> dict[str, Any]:
     return {
         "training_rows_are": _NOISY,
         "decision": _DECISION,
-        "model_is": _HELD if holds_rows else _LEARNT,
+        "model_is": _IS_ROWS if holds_rows else _IS_PARAMETERS,
         "not_covered": [*guarantee.not_covered, *_NOT_COVERED_IN_PUBLIC, _DECISION],
     }
 
@@ -183,14 +201,14 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
 
 
 def guarantee_dict(guarantee: Guarantee) -> dict[str, Any]:
-    """Return a guarantee as JSON values, in which an infinite epsilon is null."""
+    """Return a guarantee as JSON values; an infinite epsilon is null."""
     state = asdict(guarantee) | {"formal": guarantee.formal, "words": str(guarantee)}
     state["epsilon"] = guarantee.epsilon if math.isfinite(guarantee.epsilon) else None
     return dict(json.loads(json.dumps(state, allow_nan=False)))
 
 
 def salted_hash(path: str | Path, salt: str) -> str:
-    """Return the sha256 of a salt, followed by a file's bytes.
+    """Return the sha256 of a salt followed by a file's bytes.
 
     Parameters
     ----------
@@ -207,40 +225,43 @@ def salted_hash(path: str | Path, salt: str) -> str:
 
     Notes
     -----
-    The salt stays out of the release. With it, whoever knows all of the private table but one cell
-    could try each value of that cell, and would know when they have it: the hash alone would undo
-    a guarantee. The holder of the table shows file and salt to who is to check that they match.
+    The salt stays out of the release. With it, anyone who knows all of the private table but one
+    cell could try each value of that cell until the hash matches, which would undo a guarantee.
+    The owner of the table shows the file and the salt to whoever must check that they match.
     """
     try:
         start = bytes.fromhex(salt)
     except ValueError:
         start = b""
     if len(start) < 32:
-        raise UsageError("expected the salt as 64 hexadecimal digits or more, drawn at random")
+        raise UsageError(
+            "the salt is too short or not hexadecimal; give at least 64 hexadecimal digits, drawn "
+            "at random"
+        )
     return sha256(Path(path), start=start)
 
 
 def _warnings(evaluation: Evaluation, holds_rows: bool) -> Sequence[str]:
     rows = evaluation.about.get("rows")
-    held_out = int(rows.get("holdout", 0)) if isinstance(rows, Mapping) else 0
-    lines = []
-    if not held_out:
-        lines.append(
+    holdout_rows = int(rows.get("holdout", 0)) if isinstance(rows, Mapping) else 0
+    warnings = []
+    if not holdout_rows:
+        warnings.append(
             "no holdout was given: most attacks could not be tried, and what they would have found "
             "is not known"
         )
-    elif held_out < HOLDOUT_ROWS:
-        lines.append(
-            f"the holdout has {held_out:,} rows, and {HOLDOUT_ROWS:,} are needed: small leaks "
+    elif holdout_rows < HOLDOUT_ROWS:
+        warnings.append(
+            f"the holdout has {holdout_rows:,} rows, and {HOLDOUT_ROWS:,} are wanted: small leaks "
             "could not have been seen"
         )
     if holds_rows:
-        lines.append(_HELD)
-    return lines
+        warnings.append(_IS_ROWS)
+    return warnings
 
 
-_LEARNT = "the model is parameters learnt from training rows; it holds none of them"
-_HELD = (
+_IS_PARAMETERS = "the model is parameters learnt from training rows; it holds none of them"
+_IS_ROWS = (
     "the model IS training rows: each synthetic row is a training row or lies between training "
     "rows, so treat this table as you would treat the private one"
 )

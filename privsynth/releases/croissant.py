@@ -70,23 +70,23 @@ _TYPES = (
 def croissant(
     output: Mapping[str, Any], guarantee: str, *, attacked: bool = True
 ) -> dict[str, Any]:
-    """Describe a synthetic table.
+    """Describe a synthetic table as Croissant metadata.
 
     Parameters
     ----------
     output : mapping
-        The card's entry of the table: file, rows, whether it is escaped, columns (name and dtype),
-        bytes, sha256.
+        The card's entry for the table: file, rows, whether it is escaped, columns (name and
+        dtype), bytes, sha256.
     guarantee : str
         What is proven of it, in words.
     attacked : bool
-        Whether the card beside it tells of attacks.
+        Whether the card beside it reports attacks.
 
     Returns
     -------
     dict
-        JSON-LD. The specification also wants a creator, a licence, a URL and a date of
-        publication. Those are the publisher's to add, in a copy: none of them is known here.
+        JSON-LD. The specification also requires a creator, a licence, a URL and a date of
+        publication. The publisher adds those in a copy: none of them is known here.
 
     Notes
     -----
@@ -95,7 +95,7 @@ def croissant(
     table, escaped = output["file"], bool(output.get("escaped", False))
     names = [column["name"] for column in output["columns"]]
     header = escape_names(names) if escaped else names
-    what = "the attacks that were tried and for " if attacked else ""
+    attacks = "the attacks that were tried and for " if attacked else ""
     return {
         "@context": dict(_CONTEXT),
         "@type": "sc:Dataset",
@@ -103,7 +103,7 @@ def croissant(
         "name": "synthetic",
         "description": (
             f"{output['rows']:,} synthetic rows made by privsynth: {guarantee}. See card.json for "
-            f"{what}what is not covered." + (_ESCAPED if escaped else "")
+            f"{attacks}what is not covered." + (_ESCAPED if escaped else "")
         ),
         "distribution": [
             {
@@ -137,7 +137,7 @@ def _field(place: int, column: Mapping[str, str], header: str, table: str) -> di
     kinds = [kind for starts, kind in _TYPES if dtype.startswith(starts)]
     return {
         "@type": "cr:Field",
-        # readers refuse an id with a blank in it, even an escaped one
+        # Readers refuse an id with a blank in it, even an escaped one.
         "@id": f"rows/{name if _PLAIN.fullmatch(name) else f'column~{place}'}",
         "name": name,
         "dataType": kinds[0] if kinds else "sc:Text",

@@ -1,4 +1,4 @@
-"""The files of a release: their names, their hashes, and how each is read with care."""
+"""The files of a release: their names, their hashes, and bounded reads of files we do not trust."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TABLES: Mapping[str, str] = {
 
 PUBLIC = "public"
 RESTRICTED = "restricted"
-"""The folders of a release under a budget: what keeps the guarantee, and what read real rows."""
+"""The folders of a release under a budget: covered by the guarantee, and read off real rows."""
 
 PARTS: Mapping[str | None, tuple[str, ...]] = {
     None: (CARD, CROISSANT, EVALUATION, REPORT, SUMS),
@@ -63,13 +63,13 @@ NAMES = frozenset({CARD, CROISSANT, EVALUATION, REPORT, SUMS, SIGNATURE, PUBLIC_
 """Every name that a file of a release may have."""
 
 MAX_BYTES = 2**26
-"""The most bytes of any file but the table, which is hashed piece by piece."""
+"""Largest size of any file except the table, which is hashed piece by piece."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9.]+)")
 
 
 def sha256(path: Path, *, start: bytes = b"") -> str:
-    """Return the sha256 of a file, with `start` put before its bytes."""
+    """Return the sha256 of a file, with `start` prepended to its bytes."""
     digest = hashlib.sha256(start)
     try:
         with path.open("rb") as file:
@@ -81,7 +81,7 @@ def sha256(path: Path, *, start: bytes = b"") -> str:
 
 
 def sums(digests: Mapping[str, str]) -> bytes:
-    """Return the text of ``SHA256SUMS``, which ``sha256sum -c`` reads."""
+    """Return the content of ``SHA256SUMS``, in the form that ``sha256sum -c`` reads."""
     return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
@@ -91,7 +91,7 @@ def read_sums(data: bytes) -> dict[str, str]:
     Raises
     ------
     ArtefactError
-        A line is of another form, a name comes twice, or is none of a release's.
+        A line has another form, or its name is repeated or not one that a release may hold.
     """
     digests: dict[str, str] = {}
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
@@ -102,41 +102,41 @@ def read_sums(data: bytes) -> dict[str, str]:
     return digests
 
 
-def bounded(path: Path, most: int = MAX_BYTES) -> bytes:
-    """Read a file whole, unless it is larger than any that privsynth writes.
+def bounded(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a complete file, unless it is larger than any that privsynth writes.
 
     Raises
     ------
     ArtefactError
-        It is larger than that.
+        It is larger than `max_bytes`.
     StorageError
         It cannot be read.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            data = file.read(max_bytes + 1)
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    if len(data) > most:
-        raise ArtefactError(f"{path.name}: is larger than {most:,} bytes, which none should be")
+    if len(data) > max_bytes:
+        raise ArtefactError(f"{path.name}: is larger than the limit of {max_bytes:,} bytes")
     return data
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return JSON text: keys in order, so that the same value is the same bytes."""
+    """Return JSON text with sorted keys, so that equal values give equal bytes."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)
     return text.encode() + b"\n"
 
 
 def parsed(data: bytes, name: str) -> dict[str, Any]:
-    """Read a JSON object; a key given twice, of which readers disagree, is refused.
+    """Read a JSON object; repeated keys are refused, since readers disagree about them.
 
     Raises
     ------
     ArtefactError
-        It is no such JSON.
+        The data is not a JSON object without repeated keys.
     """
     value = read_json(data, name, ArtefactError)
     if not isinstance(value, dict):
-        raise ArtefactError(f"{name}: is no JSON object")
+        raise ArtefactError(f"{name}: is not a JSON object")
     return value

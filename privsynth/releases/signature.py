@@ -1,4 +1,4 @@
-"""Signatures with ed25519 (RFC 8032): who says that a release is theirs."""
+"""Signatures with ed25519 (RFC 8032), which show who published a release."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["fingerprint", "holds", "private_key", "public_key", "public_pem"]
 
-MAX_BYTES = 2**14
+MAX_KEY_BYTES = 2**14
 
 
 def private_key(path: str | Path) -> Ed25519PrivateKey:
-    """Read the key that signs: PEM, ed25519, without a password.
+    """Read a signing key: an ed25519 private key in PEM, without a password.
 
     Raises
     ------
     UsageError
-        The file holds no such key.
+        The file does not hold such a key.
     StorageError
         It cannot be read.
     MissingExtraError
@@ -39,24 +39,24 @@ def private_key(path: str | Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(bounded(Path(path), MAX_BYTES), password=None)
+        key = load_pem_private_key(bounded(Path(path), MAX_KEY_BYTES), password=None)
     except (TypeError, ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(
-            f"{path}: is no ed25519 private key in PEM without a password; make one with "
+            f"{path}: is not an ed25519 private key in PEM without a password; make one with "
             "'openssl genpkey -algorithm ed25519 -out key.pem'"
         )
     return key
 
 
 def public_key(pem: bytes, name: str | Path) -> Ed25519PublicKey:
-    """Read the key that verifies: PEM, ed25519; `name` is the file's, for messages.
+    """Read an ed25519 public key in PEM; `name` is its file's, for messages.
 
     Raises
     ------
     UsageError
-        It is no such key.
+        The bytes are not such a key.
     MissingExtraError
         `cryptography` is not installed.
     """
@@ -71,14 +71,14 @@ def public_key(pem: bytes, name: str | Path) -> Ed25519PublicKey:
         key = None
     if not isinstance(key, Ed25519PublicKey):
         raise UsageError(
-            f"{name}: is no ed25519 public key in PEM; make it from the private one with "
+            f"{name}: is not an ed25519 public key in PEM; make it from the private one with "
             "'openssl pkey -in key.pem -pubout -out key.pub'"
         )
     return key
 
 
 def holds(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
-    """Return whether a message was signed by the owner of a key."""
+    """Return whether the owner of a key signed a message."""
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -96,5 +96,5 @@ def public_pem(key: Ed25519PublicKey) -> bytes:
 
 
 def fingerprint(key: Ed25519PublicKey) -> str:
-    """Return the sha256 of a public key's 32 bytes, by which a card names it."""
+    """Return the sha256 of a public key's 32 bytes, by which a card names the key."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()

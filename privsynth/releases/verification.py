@@ -1,4 +1,4 @@
-"""Verify a release: whether its files are whole and its claims follow from what it holds."""
+"""Verify a release: check that its files are intact and that its claims follow from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from privsynth.artefact import load
 from privsynth.errors import ArtefactError, DataError, PrivsynthError, StorageError
 from privsynth.evaluation import Evaluation, Policy
-from privsynth.privacy import Guarantee, Ledger, misstated
+from privsynth.privacy import Ledger, misstated
 from privsynth.releases.card import FORMAT, FORMAT_VERSION, claims, guarantee_dict, public_claims
 from privsynth.releases.croissant import croissant
 from privsynth.releases.files import (
@@ -39,127 +39,130 @@ from privsynth.table import read
 
 __all__ = ["remarks", "verify"]
 
-MAX_SUMS = 2**14
+MAX_SMALL_BYTES = 2**14
+"""Largest size of the list of hashes, of a key and of a signature."""
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def verify(
     folder: str | Path, *, key: str | Path | None = None, model: str | Path | None = None
 ) -> tuple[str, ...]:
-    """Recompute the hashes of a release and what its card claims.
+    """Recompute the hashes of a release and the claims of its card.
 
     Parameters
     ----------
     folder : str or Path
         A release, or one part of a release under a budget: ``DIR/public`` or ``DIR/restricted``.
     key : str or Path, optional
-        The publisher's public key in PEM. With it, the release must be signed by its owner.
+        The publisher's public key in PEM. If given, the release must be signed with it.
     model : str or Path, optional
-        The model's file, which is not part of the release: card and ledger are compared with it.
+        The model's file, which is not part of the release; card and ledger are compared with it.
 
     Returns
     -------
     tuple of str
-        Problems, one line each; none where all holds.
+        Problems, one line each; empty if everything holds.
 
     Raises
     ------
     StorageError
-        There is no such folder, or a file of it, the key or the model cannot be read.
+        The folder does not exist, or one of its files, the key or the model cannot be read.
     UsageError
-        `key` is no ed25519 public key.
+        `key` is not an ed25519 public key.
     ArtefactError
-        `model` is no model.
+        `model` is not a model file.
     MissingExtraError
         There is a signature to check, and `cryptography` is not installed.
 
     Notes
     -----
-    Without a key of the publisher's, a forger who makes all of the files anew and in agreement is
-    not found out: whoever has no secret can be copied; see `remarks`. Nothing outside the folder
-    is read.
+    Without the publisher's key a forger who rewrites all of the files consistently is not
+    detected, since nothing secret went into them; see `remarks`. Apart from `key` and `model`,
+    nothing outside the folder is read.
     """
     path = Path(folder)
     if not path.is_dir():
-        raise StorageError(f"{folder}: is no folder; give the one that 'privsynth release' wrote")
-    if not _in_parts(path):
-        return _verified(path, key, model)
-    problems = list(_only_parts(path))
+        raise StorageError(
+            f"{folder}: is not a folder; give the one that 'privsynth release' wrote"
+        )
+    if not _has_parts(path):
+        return _verify_part(path, key, model)
+    problems = list(_beside_parts(path))
     for part in (PUBLIC, RESTRICTED):
         if (path / part).is_dir() and not (path / part).is_symlink():
-            problems += [f"{part}/{problem}" for problem in _verified(path / part, key, model)]
-            problems += _is_called(path / part, part)
+            problems += [f"{part}/{problem}" for problem in _verify_part(path / part, key, model)]
+            problems += _kind_of_part(path / part, part)
     return tuple(problems or _safely(_same_release, path, {}))
 
 
 def remarks(folder: str | Path, *, key: str | Path | None = None) -> tuple[str, ...]:
-    """Say of a release that `verify` has found sound what a reader must know all the same.
+    """Return what a reader must know of a release even though `verify` found no problem.
 
     Parameters
     ----------
     folder : str or Path
     key : str or Path, optional
-        As given to `verify`.
+        The key that was given to `verify`.
 
     Returns
     -------
     tuple of str
-        Who vouches for it, and with which reason a missed policy was set aside.
+        Who vouches for it, and the reason that was given for accepting a risk.
     """
     path = Path(folder)
-    parts = [path / PUBLIC, path / RESTRICTED] if _in_parts(path) else [path]
+    parts = [path / PUBLIC, path / RESTRICTED] if _has_parts(path) else [path]
     cards = [parsed(bounded(part / CARD), CARD) for part in parts]
-    lines = [_vouched(cards[0], key)]
+    lines = [_who_signed(cards[0], key)]
     for card in cards:
         if (reason := card.get("accepted_risk")) is not None:
-            missed = "is met" if card["passed"] else "is missed"
+            outcome = "is met" if card["passed"] else "is missed"
             name = card["policy"]["name"]
-            lines.append(f"policy {name!r} {missed}; the risk was accepted: {reason}")
+            lines.append(f"policy {name!r} {outcome}; the risk was accepted: {reason}")
     return tuple(lines)
 
 
-def _vouched(card: Mapping[str, Any], key: str | Path | None) -> str:
+def _who_signed(card: Mapping[str, Any], key: str | Path | None) -> str:
     if key is not None:
         return f"signed by the owner of {key}"
     if card["signed_by"] is None:
         return (
-            "not signed: nobody vouches for the signer or the content; whoever makes every file "
-            "anew is not found out"
+            "not signed: nobody vouches for the signer or the content; whoever rewrites every file "
+            "is not detected"
         )
     return (
-        f"signed, and nobody vouches for the signer: the key lies in the release itself (sha256 "
+        f"signed, but nobody vouches for the signer: the key is part of the release (sha256 "
         f"{card['signed_by']}); give the publisher's own with --key"
     )
 
 
-def _in_parts(path: Path) -> bool:
+def _has_parts(path: Path) -> bool:
     return any(os.path.lexists(path / part) for part in (PUBLIC, RESTRICTED))
 
 
-def _only_parts(path: Path) -> Iterator[str]:
-    """Refuse what does not belong beside the two parts, and links that lead elsewhere."""
+def _beside_parts(path: Path) -> Iterator[str]:
+    """Report what does not belong beside the two parts, and links that lead elsewhere."""
     for entry in sorted(path.iterdir()):
         if entry.name not in (PUBLIC, RESTRICTED):
             yield f"{entry.name!a}: does not belong to a release"
         elif not stat.S_ISDIR(entry.lstat().st_mode):
-            yield f"{entry.name}: is no folder"
+            yield f"{entry.name}: is not a folder"
     for part in (PUBLIC, RESTRICTED):
         if not os.path.lexists(path / part):
             yield f"{part}: is missing; verify the other part by itself"
 
 
-def _is_called(path: Path, part: str) -> Iterator[str]:
-    """Refuse a part of another kind than its folder's name says."""
+def _kind_of_part(path: Path, part: str) -> Iterator[str]:
+    """Report a part that is not of the kind that its folder's name says."""
     try:
         card = parsed(bounded(path / CARD), CARD)
-    except (ArtefactError, StorageError):  # has been told
+    except (ArtefactError, StorageError):  # already reported
         return
     if card.get("part") != part:
         yield f"{part}/{CARD}: is not the card of a {part} part"
 
 
 def _same_release(path: Path, _: Mapping[str, Any]) -> Iterator[str]:
-    """Hold what both parts say against each other."""
+    """Compare what the two parts say."""
     public, restricted = (
         parsed(bounded(path / part / CARD), CARD) for part in (PUBLIC, RESTRICTED)
     )
@@ -172,19 +175,19 @@ def _same_release(path: Path, _: Mapping[str, Any]) -> Iterator[str]:
         yield f"{RESTRICTED}/{CARD}: its 'seeds' are not those of the public part"
 
 
-def _verified(path: Path, key: str | Path | None, model: str | Path | None) -> tuple[str, ...]:
+def _verify_part(path: Path, key: str | Path | None, model: str | Path | None) -> tuple[str, ...]:
     """Verify a release in one part, or one part of a release."""
     problems = list(_entries(path))
     if problems:
         return tuple(problems)
     problems = [*_hashes(path), *_signature(path, key)]
-    if problems:  # what was altered claims nothing that is worth a reading
+    if problems:  # the claims of an altered card mean nothing
         return tuple(problems)
     try:
         card = parsed(bounded(path / CARD), CARD)
         if card.get("format") != FORMAT or card.get("version") != FORMAT_VERSION:
             raise ArtefactError(
-                f"{CARD}: is no card of version {FORMAT_VERSION}; verify it with the privsynth "
+                f"{CARD}: is not a card of version {FORMAT_VERSION}; verify it with the privsynth "
                 "that wrote it"
             )
     except ArtefactError as error:
@@ -192,12 +195,12 @@ def _verified(path: Path, key: str | Path | None, model: str | Path | None) -> t
     for check in _CHECKS[_part_of(path)]:
         problems += _safely(check, path, card)
     if model is not None:
-        problems += _of_model(card, model)
+        problems += _against_model(card, model)
     return tuple(problems)
 
 
 def _part_of(path: Path) -> str | None:
-    """Tell from its card which part of a release a folder holds."""
+    """Read from its card which part of a release a folder holds."""
     try:
         part = parsed(bounded(path / CARD), CARD).get("part")
     except (ArtefactError, StorageError):
@@ -210,7 +213,7 @@ def _safely(
     path: Path,
     card: Mapping[str, Any],
 ) -> list[str]:
-    """Run one check; what it cannot make sense of is a problem of the file, not an error."""
+    """Run one check; content that it cannot interpret is a problem of the file, not an error."""
     try:
         return list(check(path, card))
     except StorageError:
@@ -222,16 +225,16 @@ def _safely(
 
 
 def _entries(path: Path) -> Iterator[str]:
-    """Refuse what is missing, what does not belong, and links that lead elsewhere."""
+    """Report what is missing, what does not belong, and links that lead elsewhere."""
     names = set()
     for entry in sorted(path.iterdir()):
         names.add(entry.name)
         if entry.name not in NAMES:
             yield f"{entry.name!a}: does not belong to a release"
         elif not stat.S_ISREG(entry.lstat().st_mode):
-            yield f"{entry.name}: is no plain file"
+            yield f"{entry.name}: is not a plain file"
         elif entry.name not in TABLES and entry.lstat().st_size > MAX_BYTES:
-            yield f"{entry.name}: is larger than {MAX_BYTES:,} bytes, which none should be"
+            yield f"{entry.name}: is larger than the limit of {MAX_BYTES:,} bytes"
     regular = CARD in names and stat.S_ISREG((path / CARD).lstat().st_mode)
     part = _part_of(path) if regular else None
     for name in PARTS[part]:
@@ -243,49 +246,49 @@ def _entries(path: Path) -> Iterator[str]:
     if part == RESTRICTED and tables:
         yield "a table does not belong to the restricted part of a release"
     elif part != RESTRICTED and tables != 1:
-        yield f"one table is wanted, {' or '.join(TABLES)}, and there are {tables}"
+        yield f"expected one table, {' or '.join(TABLES)}; there are {tables}"
     if len(names & {SIGNATURE, PUBLIC_KEY}) == 1:
-        yield f"{SIGNATURE} and {PUBLIC_KEY} belong together, and one of them is missing"
+        yield f"{SIGNATURE} and {PUBLIC_KEY} belong together; one of them is missing"
 
 
 def _hashes(path: Path) -> Iterator[str]:
     try:
-        listed = read_sums(bounded(path / SUMS, MAX_SUMS))
+        listed = read_sums(bounded(path / SUMS, MAX_SMALL_BYTES))
     except ArtefactError as error:
         yield str(error)
         return
-    there = {entry.name for entry in path.iterdir()} - {SUMS, SIGNATURE, PUBLIC_KEY}
-    for name in sorted(there - listed.keys()):
+    present = {entry.name for entry in path.iterdir()} - {SUMS, SIGNATURE, PUBLIC_KEY}
+    for name in sorted(present - listed.keys()):
         yield f"{name}: is not listed in {SUMS}"
-    for name in sorted(listed.keys() - there):
-        yield f"{name}: is listed in {SUMS} and is missing"
-    for name in sorted(there & listed.keys()):
+    for name in sorted(listed.keys() - present):
+        yield f"{name}: is listed in {SUMS} but missing"
+    for name in sorted(present & listed.keys()):
         if sha256(path / name) != listed[name]:
             yield f"{name}: does not have the hash that {SUMS} lists"
 
 
 def _signature(path: Path, key: str | Path | None) -> Iterator[str]:
-    given = None if key is None else public_key(bounded(Path(key), MAX_SUMS), key)
+    publisher = None if key is None else public_key(bounded(Path(key), MAX_SMALL_BYTES), key)
     if not (path / SIGNATURE).exists():
-        if given is not None:
-            yield "the release is not signed, and a key was given"
+        if publisher is not None:
+            yield "the release is not signed, but a key was given"
         return
     try:
-        signer = public_key(bounded(path / PUBLIC_KEY, MAX_SUMS), PUBLIC_KEY)
-        signature = bytes.fromhex(bounded(path / SIGNATURE, MAX_SUMS).decode("ascii"))
+        signer = public_key(bounded(path / PUBLIC_KEY, MAX_SMALL_BYTES), PUBLIC_KEY)
+        signature = bytes.fromhex(bounded(path / SIGNATURE, MAX_SMALL_BYTES).decode("ascii"))
     except ValueError:  # a UsageError or an ArtefactError is one too
         yield f"{SIGNATURE} or {PUBLIC_KEY}: is damaged"
         return
-    if given is not None and fingerprint(given) != fingerprint(signer):
-        yield f"{SIGNATURE}: is of another key than the one given"
-    if not holds(signer, signature, bounded(path / SUMS, MAX_SUMS)):
+    if publisher is not None and fingerprint(publisher) != fingerprint(signer):
+        yield f"{SIGNATURE}: was made with another key than the one given"
+    if not holds(signer, signature, bounded(path / SUMS, MAX_SMALL_BYTES)):
         yield f"{SIGNATURE}: does not sign this {SUMS}"
 
 
 def _signed_by(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     signer = None
     if (path / PUBLIC_KEY).exists():
-        signer = fingerprint(public_key(bounded(path / PUBLIC_KEY, MAX_SUMS), PUBLIC_KEY))
+        signer = fingerprint(public_key(bounded(path / PUBLIC_KEY, MAX_SMALL_BYTES), PUBLIC_KEY))
     if card["signed_by"] != signer:
         yield f"{CARD}: names another signer than {PUBLIC_KEY}, or one is missing"
 
@@ -312,7 +315,7 @@ def _table(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: is not the table that {CARD} describes"
         return
     try:
-        # Cards from before tables were escaped do not say so.
+        # Cards older than escaping have no such entry.
         table = read(path / name, escape=bool(output.get("escaped", False)))
     except DataError:
         yield f"{name}: cannot be read as a table"
@@ -324,39 +327,35 @@ def _table(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _croissant(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
-    stated = parsed(bounded(path / CROISSANT), CROISSANT)
+    stored = parsed(bounded(path / CROISSANT), CROISSANT)
     attacked = card.get("part") != PUBLIC
     expected = croissant(card["output"], card["guarantee"]["words"], attacked=attacked)
     for part in expected if _same_version(card) else ("conformsTo", "distribution", "recordSet"):
-        if stated.get(part) != expected[part]:
+        if stored.get(part) != expected[part]:
             yield f"{CROISSANT}: its {part!r} is not what follows from {CARD}"
-    if _same_version(card) and stated.keys() != expected.keys():
+    if _same_version(card) and stored.keys() != expected.keys():
         yield f"{CROISSANT}: has a part that privsynth does not write"
 
 
 def _evaluation(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
-    stated = parsed(bounded(path / EVALUATION), EVALUATION)
-    if card["evaluation"] == stated:
+    stored = parsed(bounded(path / EVALUATION), EVALUATION)
+    if card["evaluation"] == stored:
         return
     ours, theirs = (
         {score["name"]: score for score in state["scores"]}
-        for state in (card["evaluation"], stated)
+        for state in (card["evaluation"], stored)
     )
-    apart = [n for n in sorted(ours.keys() | theirs.keys()) if ours.get(n) != theirs.get(n)]
-    for name in apart:
+    different = [n for n in sorted(ours.keys() | theirs.keys()) if ours.get(n) != theirs.get(n)]
+    for name in different:
         yield f"{CARD}: score {name!r} is not that of {EVALUATION}"
-    if not apart:
+    if not different:
         yield f"{CARD}: what it says of the evaluation is not in {EVALUATION}"
-
-
-def _ledger(card: Mapping[str, Any]) -> Guarantee:
-    return Ledger.from_dict(card["ledger"]).guarantee()
 
 
 def _guarantee(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     ledger = Ledger.from_dict(card["ledger"])
     if not ledger.events:
-        yield f"{CARD}: its ledger is empty, and no model is fitted without a question"
+        yield f"{CARD}: its ledger is empty, but every fit asks the data something"
     if ledger.to_dict() != card["ledger"]:
         yield f"{CARD}: its ledger does not add up to what it says"
     if guarantee_dict(ledger.guarantee()) != card["guarantee"]:
@@ -367,7 +366,7 @@ def _guarantee(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
 def _public_claims(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     ledger = Ledger.from_dict(card["ledger"])
     if ledger.budget is None:
-        yield f"{CARD}: is that of a public part, and its ledger has no budget"
+        yield f"{CARD}: belongs to a public part, but its ledger has no budget"
     if card["seeds"]["fit"] != card["model"]["seed"]:
         yield f"{CARD}: names two seeds of the fit"
     if card["training_rows"] != card["model"]["rows"]:
@@ -376,7 +375,7 @@ def _public_claims(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     for part, value in expected.items() if _same_version(card) else ():
         if card[part] != value:
             yield f"{CARD}: its {part!r} do not follow from its ledger"
-    for part in sorted(_TOLD_OF_ROWS & card.keys()):
+    for part in sorted(_FROM_REAL_ROWS & card.keys()):
         yield f"{CARD}: {part!r} does not belong to a public part"
 
 
@@ -384,36 +383,37 @@ def _claims(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     text = bounded(path / EVALUATION).decode("utf-8")
     evaluation = Evaluation.from_json(text, EVALUATION)
     if evaluation.about["rows"]["synthetic"] != card["output"]["rows"]:
-        yield f"{EVALUATION}: is of a table of another number of rows"
+        yield f"{EVALUATION}: is of a table with another number of rows"
     if evaluation.about.get("findings", card["findings"]) != card["findings"]:
         yield f"{EVALUATION}: has other findings than {CARD}"
     if evaluation.about.get("accepted_risk") != card.get("accepted_risk"):
         yield f"{CARD}: names another reason than {EVALUATION} for accepting the risk"
     if not card["passed"] and card.get("accepted_risk") is None:
-        yield f"{CARD}: misses its policy, and no one has accepted the risk"
+        yield f"{CARD}: misses its policy, and nobody accepted the risk"
     if card["seeds"]["fit"] != card["model"]["seed"]:
         yield f"{CARD}: names two seeds of the fit"
     policy = Policy.from_dict(card["policy"])
-    holds_rows = card["model"]["holds_rows"]
-    expected = claims(evaluation, policy, _ledger(card), holds_rows=bool(holds_rows))
-    if not _same_version(card):  # wordings change from one version to the next, verdicts do not
-        expected = _bare(expected)
-        card = {**card, **_bare(card)}
+    holds_rows = bool(card["model"]["holds_rows"])
+    guarantee = Ledger.from_dict(card["ledger"]).guarantee()
+    expected = claims(evaluation, policy, guarantee, holds_rows=holds_rows)
+    if not _same_version(card):  # wording changes from one version to the next, verdicts do not
+        expected = _without_words(expected)
+        card = {**card, **_without_words(card)}
     for part, value in expected.items():
         if card[part] != value:
             yield f"{CARD}: its {part!r} do not follow from scores, policy and ledger"
 
 
-def _bare(card: Mapping[str, Any]) -> dict[str, Any]:
+def _without_words(card: Mapping[str, Any]) -> dict[str, Any]:
     findings = [{**finding, "words": ""} for finding in card["findings"]]
     return {"findings": findings, "passed": card["passed"]}
 
 
-def _of_model(card: Mapping[str, Any], model: str | Path) -> Iterator[str]:
+def _against_model(card: Mapping[str, Any], model: str | Path) -> Iterator[str]:
     fitted = load(model)
-    stated = {key: value for key, value in fitted.card.items() if key != "frame"}
-    if card.get("model") != {"sha256": sha256(Path(model)), **stated}:
-        yield f"{CARD}: was not made from {model}"
+    made = {key: value for key, value in fitted.card.items() if key != "frame"}
+    if card.get("model") != {"sha256": sha256(Path(model)), **made}:
+        yield f"{CARD}: does not describe the model in {model}"
     if card.get("ledger") != fitted.ledger.to_dict():
         yield f"{CARD}: its ledger is not that of {model}"
 
@@ -422,7 +422,7 @@ def _same_version(card: Mapping[str, Any]) -> bool:
     return bool(card["versions"]["privsynth"] == version("privsynth"))
 
 
-_TOLD_OF_ROWS = frozenset(
+_FROM_REAL_ROWS = frozenset(
     {"evaluation", "policy", "findings", "passed", "warnings", "inputs", "accepted_risk"}
 )
 """The parts of a card that were read off real rows, outside any guarantee."""

@@ -124,7 +124,7 @@ def test_a_configuration_is_read_and_the_command_line_wins(data: Path, tmp_path:
     [
         (["--ratio", 2], "above 0 and at most 1"),
         (["--ratio", 0.5, "--sampling-strategy", "auto"], "give one of them"),
-        (["--sampling-strategy", '{"bad": 1'], "is no JSON"),
+        (["--sampling-strategy", '{"bad": 1'], "is not JSON"),
         (["--sampling-strategy", '{"wurst": 100}'], "no row has"),
         (["--sampling-strategy", "most"], "none that over-sampling knows"),
         (["--engine", "smoke"], "did you mean 'smote'"),

@@ -16,7 +16,7 @@ from toy_artefacts import NAMES, artefact
 
 import privsynth
 from privsynth.artefact import FittedModel
-from privsynth.cli.results import print_card
+from privsynth.cli.results import shown_card
 from privsynth.errors import PrivsynthError
 
 CORPUS = Path(__file__).parent / "corpus" / "artefacts"
@@ -42,7 +42,7 @@ def drawn(path: Path) -> bool:
             check_line(error)
             return False
         assert repr(model)
-        card = print_card(model)
+        card = shown_card(model)
         assert yaml.safe_dump(card, allow_unicode=True).encode()
         assert json.dumps(card, ensure_ascii=False).encode()
         for given in ({}, {"balance": 0.5}, *({"where": asked} for asked in conditions(model))):

@@ -93,7 +93,7 @@ def make(place: Path, files: Path, model: Any, *, table: str, **changes: Any) ->
             "inputs": {"train": files / "train.csv", "holdout": None},
             "salt": SALT,
         }
-        releases.fill(folder, **{**given, **changes})
+        releases.fill(folder, releases.Release(**{**given, **changes}))
     return place
 
 
@@ -215,14 +215,16 @@ def test_an_engine_that_holds_rows_says_what_it_is(
         privsynth.sample(held, ROWS, seed=5, output=folder / "synthetic.csv")
         card = releases.fill(
             folder,
-            model=held,
-            model_file=None,
-            evaluation=evaluation(),
-            page="",
-            policy=POLICIES["standard"],
-            seeds={"sample": 5},
-            inputs={"train": None},
-            salt=SALT,
+            releases.Release(
+                model=held,
+                model_file=None,
+                evaluation=evaluation(),
+                page="",
+                policy=POLICIES["standard"],
+                seeds={"sample": 5},
+                inputs={"train": None},
+                salt=SALT,
+            ),
         )
     assert "IS training rows" in card["model_is"]
     assert card["model_is"] in card["warnings"]
@@ -292,7 +294,7 @@ def test_a_link_is_refused_even_to_the_same_bytes(build: Build, tmp_path: Path, 
     out = build()
     (out / name).rename(tmp_path / "elsewhere")
     (out / name).symlink_to(tmp_path / "elsewhere")
-    assert f"{name}: is no plain file" in releases.verify(out)
+    assert f"{name}: is not a plain file" in releases.verify(out)
 
 
 def test_what_does_not_belong_is_refused(build: Build) -> None:
@@ -304,7 +306,7 @@ def test_what_does_not_belong_is_refused(build: Build) -> None:
     assert releases.verify(out) == ("'more': does not belong to a release",)
     (out / "more").rmdir()
     (out / "synthetic.parquet").touch()
-    assert any("one table is wanted" in problem for problem in releases.verify(out))
+    assert any("expected one table" in problem for problem in releases.verify(out))
 
 
 def put(*keys: Any, value: Any) -> Callable[[Any], None]:
@@ -455,7 +457,7 @@ def test_a_line_of_the_sums_that_leads_elsewhere_is_refused(build: Build, line: 
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="is no folder"):
+    with pytest.raises(StorageError, match="is not a folder"):
         releases.verify(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     assert "card.json: is missing" in releases.verify(tmp_path / "empty")
@@ -609,7 +611,7 @@ def test_a_folder_of_anything_else_is_left_alone(build: Build, tmp_path: Path) -
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "card.json").write_text("{}")
     for name in ("out", "other"):
-        with pytest.raises(UsageError, match="no older release"):
+        with pytest.raises(UsageError, match="nor an older release"):
             build(name, page="new")
     with pytest.raises(UsageError, match="is a file"):
         build("file", page="new")
@@ -635,14 +637,16 @@ def test_a_release_without_one_table_is_refused(model: Any, tmp_path: Path) -> N
     ):
         releases.fill(
             made,
-            model=model,
-            model_file=None,
-            evaluation=evaluation(),
-            page="",
-            policy=Policy(),
-            seeds={},
-            inputs={},
-            salt=secrets.token_hex(32),
+            releases.Release(
+                model=model,
+                model_file=None,
+                evaluation=evaluation(),
+                page="",
+                policy=Policy(),
+                seeds={},
+                inputs={},
+                salt=secrets.token_hex(32),
+            ),
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -94,7 +94,7 @@ def build(files: Path, tmp_path: Path) -> Build:
                 "inputs": {"train": files / "train.csv", "holdout": None},
                 "salt": SALT,
             }
-            releases.fill(folder, **{**given, **changes})
+            releases.fill(folder, releases.Release(**{**given, **changes}))
         return tmp_path / name
 
     return built
@@ -169,21 +169,23 @@ def test_either_layout_replaces_the_other(build: Build, files: Path, tmp_path: P
         privsynth.sample(free, ROWS, seed=5, output=folder / "synthetic.csv")
         releases.fill(
             folder,
-            model=free,
-            model_file=None,
-            evaluation=evaluation(),
-            page="",
-            policy=POLICIES["standard"],
-            seeds={"sample": 5, "evaluate": 0},
-            inputs={},
-            salt=SALT,
+            releases.Release(
+                model=free,
+                model_file=None,
+                evaluation=evaluation(),
+                page="",
+                policy=POLICIES["standard"],
+                seeds={"sample": 5, "evaluate": 0},
+                inputs={},
+                salt=SALT,
+            ),
         )
     assert releases.verify(out) == ()
     assert (out / "report.html").is_file()
     assert releases.verify(build()) == ()  # in one part by in parts
     assert not (out / "report.html").exists()
     (out / "public" / "mine.txt").write_text("kept")
-    with pytest.raises(privsynth.UsageError, match="no older release"):
+    with pytest.raises(privsynth.UsageError, match="nor an older release"):
         build()
     assert (out / "public" / "mine.txt").read_text() == "kept"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -220,7 +222,7 @@ def test_parts_that_do_not_belong_together_are_found(build: Build) -> None:
     assert any("does not belong" in problem for problem in releases.verify(out))
     shutil.rmtree(out / "restricted")
     (out / "restricted").symlink_to(third / "restricted")
-    assert any("is no folder" in problem for problem in releases.verify(out))
+    assert any("is not a folder" in problem for problem in releases.verify(out))
 
 
 def test_what_real_rows_told_does_not_belong_to_a_public_card(build: Build) -> None:
