@@ -148,7 +148,7 @@ def test_a_condition_on_the_class_holds_for_a_private_model_of_the_minority(fold
     model = face.load(folder / "minority.psyn")
     assert set(model.sample(60, seed=0)["Class"]) == {"bad", "odd"}
     assert set(model.sample(60, seed=0, where={"Class": "odd"})["Class"]) == {"odd"}
-    with pytest.raises(SamplingError, match="no row of the class"):
+    with pytest.raises(SamplingError, match="no row of the requested class"):
         model.sample(60, seed=0, where={"Class": "good"})
 
 
