@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEFT_OUT = ("copulas", "ctgan", "opendp", "rdt", "sdmetrics", "sdv", "torch")
+LEFT_OUT = ("copulas", "ctgan", "opendp", "plotly", "rdt", "sdmetrics", "sdv", "torch")
 
 WITHOUT = f"""
 import sys
@@ -119,6 +119,7 @@ def test_augment_works(folder: Path, engine: str) -> None:
          "ctgan torch copulas"),
         (("augment", "t.csv", "--target", "y", "--epsilon", "1", "--schema", "s.yaml",
           "-o", "m.csv"), "opendp"),
+        (("augment", "t.csv", "--target", "y", "--plot", "p.html", "-o", "m.csv"), "plotly"),
     ],
 )  # fmt: skip
 def test_an_absent_part_is_named_with_the_command_that_installs_it(
@@ -147,7 +148,7 @@ def test_the_slim_requirements_are_the_complete_ones_without_the_large_parts() -
     complete = {line for line in requires("privsynth") or () if ";" not in line}
     names = {re.split(r"[<>=]", line)[0] for line in complete - listed}
     assert listed <= complete
-    assert names == {"copulas", "ctgan", "opendp", "sdmetrics", "sdv", "torch"}
+    assert names == {"copulas", "ctgan", "opendp", "plotly", "sdmetrics", "sdv", "torch"}
 
 
 @pytest.mark.deep

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from privsynth.errors import UsageError, did_you_mean
 from privsynth.files import check_writable, replacing
 from privsynth.minority.picture.comparison import collect
+from privsynth.packages import need
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ WARNING = "HOLDS REAL RECORDS: must not be shared as synthetic data"
 
 
 def check_plot(out: str | Path) -> None:
-    """Find out before any work whether a picture could be written.
+    """Refuse, before any work, a picture that could not be written.
 
     Raises
     ------
@@ -31,8 +32,11 @@ def check_plot(out: str | Path) -> None:
         The suffix is none of `SUFFIXES`.
     StorageError
         The folder is missing or cannot be written to.
+    MissingExtraError
+        HTML is asked for, and plotly is not installed.
     """
-    _suffix(out)
+    if _suffix(out) == ".html":
+        need("a picture as HTML", "plotly")
     check_writable(out)
 
 
