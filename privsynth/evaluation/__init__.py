@@ -6,7 +6,7 @@ Each evaluator takes the three tables and yields `Score` values. It knows no eng
 from __future__ import annotations
 
 from privsynth.evaluation.alike import alike, declared_frame, texts_of
-from privsynth.evaluation.attacks.mirrors import smote_mirrors, verdict
+from privsynth.evaluation.attacks.mirrors import conclusion, smote_mirrors
 from privsynth.evaluation.attacks.replication import at_risk
 from privsynth.evaluation.evaluators import evaluate_tables
 from privsynth.evaluation.frames import canonical, modelled, silent
@@ -43,6 +43,7 @@ __all__ = [
     "apply_policy",
     "at_risk",
     "canonical",
+    "conclusion",
     "declared_frame",
     "evaluate_tables",
     "found",
@@ -54,7 +55,6 @@ __all__ = [
     "silent",
     "smote_mirrors",
     "texts_of",
-    "verdict",
     "with_verdict",
     "without_inferred",
 ]

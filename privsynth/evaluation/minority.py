@@ -32,7 +32,7 @@ from privsynth.schema import Column, Kind, Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Resample", "minority_gain", "verdict"]
+__all__ = ["Resample", "conclusion", "minority_gain"]
 
 Resample = Callable[
     ["pd.DataFrame", "pd.Series[Any]", int], tuple["pd.DataFrame", "pd.Series[Any]"]
@@ -172,8 +172,8 @@ def minority_gain(
     return Evaluation(tuple(_scores(figures, gains, methods, judged, folds)), about, tuple(notes))
 
 
-def verdict(evaluation: Evaluation, method: str) -> str:
-    """Say in one line whether a method helped, as `minority_gain` measured it.
+def conclusion(evaluation: Evaluation, method: str) -> str:
+    """Return in one line whether a method helped, as `minority_gain` measured it.
 
     Raises
     ------

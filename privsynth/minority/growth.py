@@ -147,9 +147,9 @@ class Augmentation:
             return
         yield f"{self.model.card.engine} learnt {self.model.card.rows:,} rows"
         yield from self.notes
-        from privsynth.evaluation import verdict
+        from privsynth.evaluation import conclusion
 
-        yield verdict(self.attacks)
+        yield conclusion(self.attacks)
         yield "the output holds the real rows: it is for training models, not for sharing"
 
     def plot(self, out: str | Path) -> None:

@@ -55,11 +55,11 @@ class Report:
     @property
     def verdicts(self) -> tuple[str, ...]:
         """What `minority_gain` says of each engine in a line: gain, no gain shown, or loss."""
-        from privsynth.evaluation.minority import verdict
+        from privsynth.evaluation.minority import conclusion
 
         about = self.evaluation.about
         engines = (*about.get("methods", ()), *about.get("not_judged", ()))
-        return tuple(verdict(self.evaluation, name) for name in dict.fromkeys(engines))
+        return tuple(conclusion(self.evaluation, name) for name in dict.fromkeys(engines))
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the evaluation as JSON, and write it to `path` if one is given."""

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from privsynth.errors import DataError, UsageError
 from privsynth.evaluation import folds, learners, minority
 from privsynth.evaluation.metrics import corrected_interval
-from privsynth.evaluation.minority import Resample, minority_gain, verdict
+from privsynth.evaluation.minority import Resample, conclusion, minority_gain
 from privsynth.evaluation.score import Evaluation
 from privsynth.schema.columns import Column, Kind, Role
 from privsynth.schema.schema import Schema
@@ -128,10 +128,10 @@ def test_rows_that_tell_the_answers_gain_and_wrong_labels_lose(judged: Evaluatio
     assert judged["gain_pr_auc_oracle"].meaning.startswith("gain: ")
     assert judged["gain_pr_auc_wrong"].meaning.startswith("loss: ")
     assert judged["gain_pr_auc_over_random_wrong"].meaning.startswith("loss: ")
-    assert verdict(judged, "oracle").startswith("oracle: gain, +0.")
-    assert "over random over-sampling" in verdict(judged, "wrong")
+    assert conclusion(judged, "oracle").startswith("oracle: gain, +0.")
+    assert "over random over-sampling" in conclusion(judged, "wrong")
     with pytest.raises(UsageError, match="did you mean 'wrong'"):
-        verdict(judged, "wrnog")
+        conclusion(judged, "wrnog")
 
 
 def test_rows_that_nothing_is_added_to_show_no_gain(judged: Evaluation) -> None:
@@ -293,7 +293,7 @@ def test_the_evaluation_survives_json(judged: Evaluation) -> None:
     again = Evaluation.from_json(text)
     assert again.to_json() == text
     assert "null" not in json.dumps(json.loads(text)["about"])
-    assert verdict(again, "oracle") == verdict(judged, "oracle")
+    assert conclusion(again, "oracle") == conclusion(judged, "oracle")
     curves = again.about["curves"]
     for by_method in curves["models"].values():
         assert set(by_method) == {
@@ -381,7 +381,7 @@ def test_what_cannot_work_is_left_out_and_said() -> None:
     assert "smotenc is left out, for it cannot work with these rows: it needs a numeric column" in (
         " ".join(evaluation.notes)
     )
-    assert verdict(evaluation, "picky") == "picky: not judged: too few rows for me"
+    assert conclusion(evaluation, "picky") == "picky: not judged: too few rows for me"
 
 
 @pytest.mark.usefixtures("one_model")

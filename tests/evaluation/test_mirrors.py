@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from privsynth.evaluation.attacks import conclusion, smote_mirrors
 from privsynth.evaluation.attacks import mirrors as module
-from privsynth.evaluation.attacks import smote_mirrors, verdict
 from privsynth.evaluation.attacks.mirrors import distinguish, reconstruct
 from privsynth.evaluation.score import Score
 from privsynth.schema.columns import Column, Kind, Role
@@ -184,7 +184,7 @@ def test_scores_of_smote_say_what_can_be_reconstructed():
     assert score["smote_reconstruction_precision"].value >= 0.99
     assert score["smote_distinguishing_precision"].value == 1.0
     assert score["smote_distinguishing_precision"].detail["chance"] == pytest.approx(0.9)
-    assert "of the 100 real minority rows can be reconstructed" in verdict(scores)
+    assert "of the 100 real minority rows can be reconstructed" in conclusion(scores)
 
 
 def test_scores_of_independent_rows_say_that_nothing_can():
@@ -192,7 +192,7 @@ def test_scores_of_independent_rows_say_that_nothing_can():
     score = by_name(scores)
     assert score["smote_reconstruction_recall"].value == 0.0
     assert score["smote_reconstruction_precision"].value is None
-    assert verdict(scores) == "SMOTE mirrors: no real row can be reconstructed beyond chance"
+    assert conclusion(scores) == "SMOTE mirrors: no real row can be reconstructed beyond chance"
 
 
 def test_the_fast_search_gives_what_brute_force_gives():
@@ -210,7 +210,7 @@ def test_copies_are_counted_and_said():
     real = correlated(50, 4)
     scores = smote_mirrors(*frames(real, np.repeat(real, 9, axis=0)))
     assert by_name(scores)["copies_of_real_rows"].value == 1.0
-    assert "100% of the synthetic rows are copies of real rows" in verdict(scores)
+    assert "100% of the synthetic rows are copies of real rows" in conclusion(scores)
 
 
 def test_where_it_cannot_be_run_it_says_so():
@@ -218,9 +218,9 @@ def test_where_it_cannot_be_run_it_says_so():
     values = {name: score.value for name, score in by_name(scores).items()}
     assert values.pop("copies_of_real_rows") == 0.0
     assert set(values.values()) == {None}
-    assert "two continuous columns" in verdict(scores)
+    assert "two continuous columns" in conclusion(scores)
     scores = smote_mirrors(*frames(correlated(50, 4), correlated(2, 4)))
-    assert "three synthetic rows" in verdict(scores)
+    assert "three synthetic rows" in conclusion(scores)
     scores = smote_mirrors(*frames(correlated(0, 4), correlated(0, 4)))
     assert by_name(scores)["copies_of_real_rows"].value is None
 

@@ -1,5 +1,5 @@
 """Attacks: what an adversary learns from the synthetic rows, measured by trying."""
 
-from privsynth.evaluation.attacks.mirrors import smote_mirrors, verdict
+from privsynth.evaluation.attacks.mirrors import conclusion, smote_mirrors
 
-__all__ = ["smote_mirrors", "verdict"]
+__all__ = ["conclusion", "smote_mirrors"]
