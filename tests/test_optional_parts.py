@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("engine", ["cart", "copula"])
+@pytest.mark.parametrize("engine", ["cart", pytest.param("copula", marks=pytest.mark.slow)])
 def test_the_native_engines_fit_sample_and_are_evaluated(folder: Path, engine: str) -> None:
     for command in (
         ("fit", "t.csv", "--engine", engine, "--target", "y", "--holdout", "0.3",

@@ -100,7 +100,13 @@ SCHEMA = {
 
 @pytest.mark.usefixtures("place")
 @pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
-@pytest.mark.parametrize("train", ["train.csv", "odd.csv", "ragged.csv"])
+@pytest.mark.parametrize(
+    "train",
+    [
+        "odd.csv",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("train.csv", "ragged.csv")),
+    ],
+)
 def test_what_fits_under_a_budget_is_evaluated_and_audited_too(train: str) -> None:
     Path("ragged.csv").write_text(Path("odd.csv").read_text() + "True,1.50\n")
     Path("s.yaml").write_text(yaml.safe_dump(SCHEMA))
@@ -115,6 +121,7 @@ def test_what_fits_under_a_budget_is_evaluated_and_audited_too(train: str) -> No
     assert min(figure for figure in agreement.values() if figure is not None) > 0.5, agreement
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("place")
 def test_an_audit_under_a_budget_fits_to_the_rows_as_they_are_spelled(
     monkeypatch: pytest.MonkeyPatch,

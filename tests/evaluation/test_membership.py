@@ -256,7 +256,7 @@ def test_a_holdout_of_50_rows_gives_wide_bounds_and_leaves_out_small_groups() ->
     for group in GROUPS[1:]:
         score = scores[f"membership_auc{group}"]
         assert score.value is None
-        assert "50 of each are wanted" in score.meaning
+        assert "at least 50 of each are needed" in score.meaning
 
 
 @pytest.mark.parametrize(("numbers", "labels"), [(5, 0), (0, 3)])

@@ -71,7 +71,7 @@ def assert_clean(text: bytes, place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "engine", [pytest.param(e, marks=[] if e in QUICK else pytest.mark.slow) for e in ENGINES]
+    "engine", [pytest.param(e, marks=[] if e == "copula" else pytest.mark.slow) for e in ENGINES]
 )
 def test_no_canary_leaves(engine: str, tmp_path: Path) -> None:
     planted().to_csv(tmp_path / "real.csv", index=False)
