@@ -115,7 +115,7 @@ def about_noise(
                 f"column {coding.name!r}: about {lost:.0%} of the rows are missing there, or hold "
                 "what the schema does not declare; compare its levels, dtype and format",
             )
-        if j != codec.target or not codec.classes:
+        if j != codec.label:
             continue
         if not declared:
             yield Caution(

@@ -79,9 +79,9 @@ def fit_exactly(
 
 def _class_shares(train: Table, codec: Codec) -> tuple[float, ...] | None:
     """Return the share of each class, by its code."""
-    if codec.target is None or not codec.classes:
+    if codec.label is None:
         return None
-    coding = codec.codings[codec.target]
+    coding = codec.codings[codec.label]
     values, counts, _ = train.value_counts(coding.name)
     shares = np.bincount(coding.encode(values), counts, minlength=coding.size) / counts.sum()
     return tuple(float(share) for share in shares)

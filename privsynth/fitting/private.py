@@ -126,7 +126,7 @@ def _fitted(
     model: PrivateModel,
     ledger: Ledger,
 ) -> FittedModel:
-    shares = None if codec.target is None or not codec.classes else model.marginal(codec.target)
+    shares = None if codec.label is None else model.marginal(codec.label)
     cautions = tuple(about_noise(budget, codec, model, ledger))
     disclosure = Disclosure(1)
     card = Card(
