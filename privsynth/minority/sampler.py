@@ -413,6 +413,11 @@ def _as(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
 
     Noise makes gaps, and levels outside the schema, where no real row has one.
     """
+    categories = getattr(dtype, "categories", None)
+    if categories is not None and categories.dtype.kind == "M":
+        # Moments of another unit or zone equal none of the categories until they are converted.
+        with suppress(TypeError, ValueError):
+            column = column.astype(categories.dtype)
     try:
         return column.astype(dtype)
     except (TypeError, ValueError):
