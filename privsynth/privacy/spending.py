@@ -58,8 +58,8 @@ def reserve(
     BudgetExceeded
         The total does not allow it; nothing is written.
     UsageError
-        The file is no spending file, counts another privacy unit, or is not there; or it is there, and
-        a new one was asked for.
+        The file is no spending file, counts another privacy unit, or is not there; or it is
+        there, and a new one was asked for.
     StorageError
         The file cannot be read or written.
     """
