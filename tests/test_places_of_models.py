@@ -213,3 +213,12 @@ def test_categories_of_zoned_moments_are_no_gaps(engine: str) -> None:
 
 def test_a_password_that_looks_hidden_is_hidden() -> None:
     assert "s3cr3t" not in printable("postgresql://u:***s3cr3t@127.0.0.1:1/d::t")
+
+
+@pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
+def test_a_strategy_that_does_not_suit_a_fold_is_no_bug() -> None:
+    frame = table(200)
+    report = privsynth.minority_gain(
+        frame, target="y", engine="random", sampling_strategy=0.335, folds=2, repeats=1
+    )
+    assert any("do not suit" in words or "random" in words for words in report.verdicts)
