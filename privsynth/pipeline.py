@@ -44,6 +44,7 @@ from privsynth.table import (
     Table,
     check_distinct,
     check_output,
+    is_stream,
     only_places,
     open_writer,
     read,
@@ -356,7 +357,7 @@ def augmented(
     )
     check_k(k, name, budget)
     encoding = encoding or ENCODING
-    if budget is not None and isinstance(data, str | Path) and str(data) == "-":
+    if budget is not None and is_stream(data):
         raise UsageError(
             "under a budget the table is read twice, and standard input can be read but once; "
             "name a file"

@@ -12,21 +12,16 @@ from privsynth.cli.options import (
     FILE,
     SEED,
     budget_of,
+    budget_options,
     data_option,
-    delta_option,
     encoding_option,
     engine_option,
-    epsilon_option,
     escape_option,
     k_option,
-    ledger_option,
-    new_ledger_option,
-    rows_per_unit_option,
     schema_option,
     set_option,
     strategy_option,
     target_option,
-    unit_option,
 )
 from privsynth.cli.results import print_scores
 from privsynth.cli.terminal import Command, Voice, one_line
@@ -99,12 +94,7 @@ if TYPE_CHECKING:
 )
 @encoding_option
 @escape_option
-@epsilon_option
-@delta_option
-@unit_option
-@rows_per_unit_option
-@ledger_option
-@new_ledger_option
+@budget_options
 @click.pass_obj
 def augment(
     voice: Voice,

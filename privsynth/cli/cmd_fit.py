@@ -11,20 +11,15 @@ from privsynth.cli.options import (
     FILE,
     SEED,
     budget_of,
+    budget_options,
     data_option,
-    delta_option,
     encoding_option,
     engine_option,
-    epsilon_option,
     escape_option,
     k_option,
-    ledger_option,
-    new_ledger_option,
-    rows_per_unit_option,
     schema_option,
     set_option,
     target_option,
-    unit_option,
 )
 from privsynth.cli.results import model_lines
 from privsynth.cli.terminal import Command, Voice
@@ -64,12 +59,7 @@ from privsynth.files import check_writable
 )
 @encoding_option
 @escape_option
-@epsilon_option
-@delta_option
-@unit_option
-@rows_per_unit_option
-@ledger_option
-@new_ledger_option
+@budget_options
 @click.option(
     "--minority",
     is_flag=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,23 @@ new_ledger_option = click.option(
     default=None,
     help="Create the file of --ledger with this budget as its total; it must not exist yet.",
 )
+BUDGET_OPTIONS = (
+    epsilon_option,
+    delta_option,
+    unit_option,
+    rows_per_unit_option,
+    ledger_option,
+    new_ledger_option,
+)
+
+
+def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a privacy budget to a command, in the order of its help."""
+    for option in reversed(BUDGET_OPTIONS):
+        command = option(command)
+    return command
+
+
 encoding_option = click.option(
     "--encoding",
     metavar="NAME",

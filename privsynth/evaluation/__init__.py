@@ -5,7 +5,7 @@ Each evaluator takes the three tables and yields `Score` values. It knows no eng
 
 from __future__ import annotations
 
-from privsynth.evaluation.alike import alike, declared_frame, texts_of
+from privsynth.evaluation.alike import declared_frame
 from privsynth.evaluation.attacks.mirrors import conclusion, smote_mirrors
 from privsynth.evaluation.attacks.replication import at_risk
 from privsynth.evaluation.evaluators import evaluate_tables
@@ -39,7 +39,6 @@ __all__ = [
     "Sources",
     "Tables",
     "Verdict",
-    "alike",
     "apply_policy",
     "at_risk",
     "canonical",
@@ -54,7 +53,6 @@ __all__ = [
     "read_tables",
     "silent",
     "smote_mirrors",
-    "texts_of",
     "with_verdict",
     "without_inferred",
 ]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from privsynth.coding import as_declared
 from privsynth.schema import Schema
-from privsynth.table import Table, to_frame
+from privsynth.table import Table, to_frame, value_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,4 +75,4 @@ def _read_by(table: Table, schema: Schema, names: list[str]) -> Framed:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(getattr(kind, "value_type", kind)))
+    return bool(pa.types.is_string(value_type(kind)))

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from privsynth.errors import DataError
 from privsynth.evaluation.alike import alike, declared_frame, texts_of
 from privsynth.evaluation.tables import Tables
 from privsynth.schema import Schema, Source, infer
-from privsynth.table import Table, read
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from privsynth.table import Table, is_stream, read
 
 __all__ = ["Sources", "read_tables", "without_inferred"]
 
@@ -118,7 +115,7 @@ def _restated(schema: Schema, declared: Schema | None, target: str | None) -> Sc
 
 
 def _read_either(
-    data: str | Path | Any,
+    data: Any,
     *,
     encoding: str,
     escape: bool,
@@ -129,15 +126,11 @@ def _read_either(
     """Read a table as UTF-8, which privsynth writes, or else in the encoding that is named."""
     reader = partial(read, escape=escape, total=total, columns=columns, texts=texts)
     utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
-    if utf8 or _is_stream(data):  # a stream is read but once
+    if utf8 or is_stream(data):  # a stream is read but once
         return reader(data, encoding=encoding)
     try:
-        # Under a budget any bytes are read, so that a strict reading says whether it is UTF-8.
-        read(data, escape=escape) if total else None
+        if total:  # which reads any bytes: a strict reading tells whether they are UTF-8
+            read(data, escape=escape)
         return reader(data)
     except DataError:
         return reader(data, encoding=encoding)
-
-
-def _is_stream(data: Any) -> bool:
-    return isinstance(data, str) and data == "-"

@@ -63,32 +63,25 @@ def learn(
     BudgetExceeded
         The spending file does not allow the budget.
     """
+    first = task
     if task.measured_by is not None:
         engine, settings = task.measured_by
-        measuring = replace(task, engine=engine, settings=settings, measured_by=None)
-        measured = learn(
+        first = replace(task, engine=engine, settings=settings, measured_by=None)
+    if stream is None:
+        _, stream = np.random.SeedSequence(task.seed).spawn(2)
+    if first.budget is None:
+        model = fit_exactly(train, first, stream=stream, progress=progress)
+    else:
+        model = fit_privately(
             train,
-            measuring,
+            first,
             stream=stream,
             spending_file=spending_file,
             new_spending_file=new_spending_file,
             progress=progress,
             accountant=accountant,
         )
-        return refit(measured, task.engine, task.recipe)
-    if stream is None:
-        _, stream = np.random.SeedSequence(task.seed).spawn(2)
-    if task.budget is None:
-        return fit_exactly(train, task, stream=stream, progress=progress)
-    return fit_privately(
-        train,
-        task,
-        stream=stream,
-        spending_file=spending_file,
-        new_spending_file=new_spending_file,
-        progress=progress,
-        accountant=accountant,
-    )
+    return model if first is task else refit(model, task.engine, task.recipe)
 
 
 def rows_to_learn(table: Table, task: FitTask) -> Table:

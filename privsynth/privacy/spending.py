@@ -19,7 +19,7 @@ from typing import Any
 from privsynth.errors import BudgetExceeded, PrivsynthError, StorageError, UsageError, warn
 from privsynth.files import replacing
 from privsynth.files.documents import read_json, read_text
-from privsynth.privacy.budget import MAX_RHO, Budget, epsilon_of
+from privsynth.privacy.budget import MAX_EPSILON, MAX_RHO, Budget, epsilon_of
 
 __all__ = ["check_presence", "reserve", "spent"]
 
@@ -27,6 +27,8 @@ FORMAT = "privsynth-ledger"
 FORMAT_VERSION = 1
 PATIENCE = 1.0
 """Seconds to wait for another process before the user is told of it."""
+ROUNDING = 1e-6
+"""The share by which an entry's rho may fall short of that of its epsilon, by rounding."""
 
 
 def reserve(
@@ -161,20 +163,23 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check_price(path: Path, at: int, entry: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Refuse an entry whose rho is below that of its own epsilon and delta."""
+    unclear = UsageError(
+        f"{path}: entry {at} does not say which epsilon and delta it counts; restore the file "
+        "from a copy, or what was spent is lost"
+    )
     try:
         budget = Budget(entry["epsilon"], entry["delta"], state["unit"], state["rows_per_unit"])
-        if entry["delta_spent"] >= budget.delta:
-            raise UsageError("more delta is spent than the entry has")
-        expected = budget.rho(entry["delta_spent"])
     except (KeyError, PrivsynthError):
-        raise UsageError(
-            f"{path}: entry {at} does not say which epsilon and delta it counts; restore the file "
-            "from a copy, or what was spent is lost"
-        ) from None
-    if entry["rho"] < expected * (1 - 1e-6):
+        raise unclear from None
+    delta = budget.delta - entry["delta_spent"]
+    if delta <= 0:
+        raise unclear
+    # From rho to epsilon: the other way is a search, 40 times as long, and there may be many.
+    if epsilon_of(entry["rho"] / (1 - ROUNDING), delta) < min(budget.epsilon, MAX_EPSILON):
         raise UsageError(
             f"{path}: entry {at} has rho {entry['rho']:.4g}, and its epsilon and delta cost "
-            f"{expected:.4g}; restore the file from a copy, or what was spent is lost"
+            f"{budget.rho(entry['delta_spent']):.4g}; restore the file from a copy, or what was "
+            "spent is lost"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from privsynth.table.counting import count
 from privsynth.table.identity import check_distinct, only_places
+from privsynth.table.places import is_stream
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
 from privsynth.table.storage import FRAMES, arrow_type, to_frame, value_type
@@ -21,6 +22,7 @@ __all__ = [
     "check_distinct",
     "check_output",
     "count",
+    "is_stream",
     "only_places",
     "open_writer",
     "read",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from privsynth.errors import (
     DataError,
@@ -31,6 +32,7 @@ __all__ = [
     "folder_files",
     "glob_files",
     "in_table",
+    "is_stream",
     "kind_of",
     "reading",
     "storing",
@@ -131,6 +133,11 @@ def database(place: str) -> Database | None:
     if scheme == "postgresql":
         return Database(scheme, f"{scheme}://{address}", table, name)
     return Database(scheme, address.removeprefix("/"), table, name)
+
+
+def is_stream(data: Any) -> bool:
+    """Return whether data is ``-``: standard input, which can be read but once."""
+    return isinstance(data, str | Path) and str(data) == "-"
 
 
 def folder_files(folder: Path) -> list[Path]:
