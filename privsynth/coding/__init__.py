@@ -1,7 +1,7 @@
-"""Values to integer codes and back.
+"""Values to integer codes and back, and the reading of values as a declared column.
 
-The codec is the only place where a cell's value is known. Engines and the curator see codes;
-nothing here asks the curator or knows an engine.
+Import from here the codec, its codings, and the functions that build or read them. Nothing here may
+query the curator or know an engine: both see codes, and only the codec knows values.
 """
 
 from __future__ import annotations
