@@ -1,6 +1,7 @@
-"""The columns of a table: kinds, domains, roles, and how a schema is inferred.
+"""The columns of a table: kinds, domains and roles, schema inference, personal data, surrogates.
 
-Import `Schema` and its nouns from here. Nothing here fits, samples or writes rows.
+Import `Schema` and its nouns, `infer` and `surrogates` from here. Nothing here may fit, sample or
+write rows.
 """
 
 from __future__ import annotations

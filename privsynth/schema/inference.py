@@ -1,8 +1,8 @@
 """Propose a schema: what each column means, and a domain under disclosure control.
 
-Every column is judged by its name and its distinct values, each counted once. What is written
-into the schema obeys the disclosure control: levels are held by k rows, bounds are those of the
-k-th value from each end and then round, and no reason quotes a value.
+A column is judged by its name and its distinct values. The schema obeys the disclosure control: a
+level is held by at least k rows, a bound is the k-th value from its end, rounded inward, and no
+reason quotes a value.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _THINGS = _PEOPLE | _set(
 _NUMBER_WORDS = _set(
     "no nr num number key code ref reference nummer numero serial barcode plate vin"
 )
-# A place is a quasi-identifier and a moment is not a name, however regular and unique they are.
+# Places are quasi-identifiers, not ids; times are not ids because they are unique and dense.
 _PLACES = _set("zip zipcode postal postcode plz cp cap city state county region area")
 _TIMES = _set("year day date time month week hour minute second seconds timestamp t")
 _WEIGHTS = _set(
@@ -61,7 +61,7 @@ _DATE_TEXT = (
     r"|^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?$"
 )
 _CLOCK = ("Y", "M", "D", "h", "m", "s", "ms", "us", "ns")
-_MOST_DECIMALS = 6
+_MAX_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Facts:
 
     @property
     def scattered(self) -> bool:
-        """Whether most rows hold a value that few rows hold."""
+        """Whether most rows hold a rare value: one of fewer than FEW_ROWS rows."""
         return bool(2 * self.counts[self.counts < FEW_ROWS].sum() > self.rows)
 
     @property
@@ -119,7 +119,7 @@ class _Facts:
 
     @cached_property
     def numbers(self) -> npt.NDArray[Any]:
-        """The values as integers, or else as float64."""
+        """The values, as float64 unless they are integers."""
         if pa.types.is_integer(self.type):
             return np.asarray(self.values)
         return np.asarray(self.values.cast(pa.float64()))
@@ -127,14 +127,14 @@ class _Facts:
     def decimals(self, k: int) -> int | None:
         """Return the digits after the point that suffice for all but k rows; None beyond 6."""
         stored = np.float32 if self.type == pa.float32() else np.float64
-        near = self.numbers
-        some = slice(None, None, max(1, len(near) // 1000))
-        for digits in range(_MOST_DECIMALS + 1):
-            few = near[some]
-            apart = np.round(few, digits).astype(stored) != few.astype(stored)
-            if self.counts[some][apart].sum() >= k:
+        numbers = self.numbers
+        sample = slice(None, None, max(1, len(numbers) // 1000))
+        for digits in range(_MAX_DECIMALS + 1):
+            few = numbers[sample]
+            differs = np.round(few, digits).astype(stored) != few.astype(stored)
+            if self.counts[sample][differs].sum() >= k:
                 continue
-            fits = np.round(near, digits).astype(stored) == near.astype(stored)
+            fits = np.round(numbers, digits).astype(stored) == numbers.astype(stored)
             if self.counts[~fits].sum() < k:
                 return digits
         return None
@@ -162,14 +162,14 @@ def infer(
     table : Table
         The private rows.
     target : str, optional
-        The column to be predicted; it is never guessed.
+        The column to predict; it is never guessed.
     k : int, default=10
-        The fewest rows that a level or bound may rest on.
+        The fewest rows that a level or bound may be held by.
     declared : Schema, optional
-        What a person says of some or all columns; what is given there wins, field by field.
+        Some or all columns as a person declares them; a field given there overrides inference.
     narrow : bool
-        Whether domains of `declared` that were inferred, from more rows perhaps, are narrowed to
-        what k rows of this table hold.
+        Whether the inferred domains of `declared`, perhaps inferred from more rows, are narrowed
+        to what k rows of this table hold.
 
     Returns
     -------
@@ -179,9 +179,9 @@ def infer(
     Raises
     ------
     UsageError
-        The target is not in the table, or is a column whose values would be invented.
+        The target is not in the table, or its values would be invented.
     SchemaError
-        A declared column is not in the table, or what is declared of it contradicts its values.
+        A declared column is not in the table, or its declaration contradicts its values.
     DataError
         A column holds an infinite number.
     """
@@ -194,11 +194,13 @@ def infer(
         raise UsageError(
             f"{table.name}: no target column {target!r}{did_you_mean(target, table.names)}"
         )
-    stated = {column.name: column for column in declared or ()}
+    by_name = {column.name: column for column in declared or ()}
     columns = []
     for name in table.names:
         facts = _facts(table, name)
-        column = _declare(stated[name], facts, k, narrow) if name in stated else _propose(facts, k)
+        column = (
+            _declare(by_name[name], facts, k, narrow) if name in by_name else _propose(facts, k)
+        )
         columns.append(replace(column, format=table.formats.get(name)))
     schema = Schema(tuple(columns))
     if target is not None:
@@ -229,7 +231,7 @@ def _facts(table: Table, name: str) -> _Facts:
     return _Facts(table.name, name, stored, values, counts, nulls, order)
 
 
-# What a column is
+# Kinds
 
 
 def _propose(facts: _Facts, k: int) -> Column:
@@ -243,7 +245,7 @@ def _guess(facts: _Facts, k: int) -> tuple[Kind, str | None, str]:
         return Kind.BOOLEAN, None, "true or false"
     if facts.order is not None:
         return Kind.ORDINAL, None, "categories with an order"
-    # Categories are levels, whatever their values are, unless no level would be left.
+    # A categorical column has levels, whatever its values, unless none is held by k rows.
     levels = facts.coded and bool((facts.counts >= k).any())
     if pa.types.is_temporal(facts.type):
         if levels:
@@ -257,9 +259,9 @@ def _guess(facts: _Facts, k: int) -> tuple[Kind, str | None, str]:
     if finding is not None:
         kind = Kind.ID if finding.kind == "uuid" else Kind.PERSONAL
         return kind, finding.kind, finding.why
-    named = _id_reason(facts)
-    if named is not None:
-        return Kind.ID, None, named
+    id_reason = _id_reason(facts)
+    if id_reason is not None:
+        return Kind.ID, None, id_reason
     if facts.numeric and levels:
         return Kind.CATEGORICAL, None, "categories that are numbers"
     if pa.types.is_integer(facts.type):
@@ -278,7 +280,7 @@ def _personal(facts: _Facts) -> Finding | None:
 
 
 def _id_reason(facts: _Facts) -> str | None:
-    """Return why a column is an id: its name and its repeats, or values that nothing else has."""
+    """Return why a column is an id, by its name and its values; None if it is not."""
     parts = words(facts.name)
     if not (facts.textual or facts.whole) or _PLACES.intersection(parts):
         return None
@@ -299,7 +301,7 @@ def _id_reason(facts: _Facts) -> str | None:
         return "unique, named like a number that stands for a thing"
     if not facts.textual:
         numbers = facts.numbers
-        # Numbers drawn by chance repeat long before they fill half of a range.
+        # Random numbers repeat long before they fill half of a range.
         dense = facts.unique and facts.rows >= 50 and numbers[-1] - numbers[0] < 2 * facts.rows
         return "unique whole numbers in a row" if dense and last not in _TIMES else None
     return _code_reason(facts)
@@ -315,21 +317,21 @@ def _code_reason(facts: _Facts) -> str | None:
         return None
     shape = pc.replace_substring_regex(values, pattern=r"\p{Nd}+", replacement="9")
     shape = pc.replace_substring_regex(shape, pattern=r"\p{L}", replacement="A")
-    most = max(pc.value_counts(shape).field("counts").to_pylist())
-    return "nearly unique codes of one form" if most >= 0.9 * len(values) else None
+    most_common = max(pc.value_counts(shape).field("counts").to_pylist())
+    return "nearly unique codes of one form" if most_common >= 0.9 * len(values) else None
 
 
 def _text_or_levels(facts: _Facts) -> tuple[Kind, str | None, str]:
     values = facts.texts
     if values.to_pylist() == [PLACEHOLDER]:
         return Kind.TEXT, None, "placeholder of a text that was removed"
-    some = mentions(values)
-    aside = f"; some values contain {some}" if some else ""
+    mentioned = mentions(values)
+    aside = f"; some values contain {mentioned}" if mentioned else ""
     distinct = len(values)
-    lengths = np.asarray(pc.count_substring_regex(values, pattern=r"\S+"))
-    average = float((lengths * facts.counts).sum() / facts.rows)
-    alone = distinct >= 0.9 * facts.rows and not _PLACES.intersection(words(facts.name))
-    if distinct > HANDFUL and (alone or (average >= 4 and facts.scattered)):
+    word_counts = np.asarray(pc.count_substring_regex(values, pattern=r"\S+"))
+    average = float((word_counts * facts.counts).sum() / facts.rows)
+    nearly_unique = distinct >= 0.9 * facts.rows and not _PLACES.intersection(words(facts.name))
+    if distinct > HANDFUL and (nearly_unique or (average >= 4 and facts.scattered)):
         if _share(facts, _DATE_TEXT) > 0.5:
             return (
                 Kind.TEXT,
@@ -347,7 +349,7 @@ def _share(facts: _Facts, pattern: str) -> float:
     return float(hits) / max(1, len(facts.texts))
 
 
-# What may be told of it
+# Domains, under disclosure control
 
 
 def _build(facts: _Facts, kind: Kind, personal: str | None, why: str, k: int) -> Column:
@@ -373,7 +375,7 @@ def _build(facts: _Facts, kind: Kind, personal: str | None, why: str, k: int) ->
 
 
 def _with_pattern(column: Column, facts: _Facts, k: int) -> Column:
-    """Return how surrogates are to be written."""
+    """Return the column with the pattern by which its surrogates are invented."""
     if column.kind is Kind.TEXT:
         return column
     column = replace(column, role=Role.ID if column.kind is Kind.ID else None)
@@ -390,7 +392,7 @@ def _with_pattern(column: Column, facts: _Facts, k: int) -> Column:
 
 
 def _levels(facts: _Facts, kind: Kind, k: int) -> tuple[Levels, int]:
-    """Return the levels held by k rows, and the number of those that are not."""
+    """Return the levels held by at least k rows, and the number of rarer ones."""
     kept = np.flatnonzero(facts.counts >= k)
     if kind is not Kind.ORDINAL:
         kept = kept[np.argsort(-facts.counts[kept], kind="stable")]
@@ -401,7 +403,7 @@ def _levels(facts: _Facts, kind: Kind, k: int) -> tuple[Levels, int]:
 
 
 def _bounds(facts: _Facts, k: int) -> Bounds | None:
-    """Return the k-th value from each end, rounded inward; None under 2k rows."""
+    """Return the k-th value from each end, rounded inward; None for fewer than 2k rows."""
     if facts.rows < max(2 * k, 1):
         return None
     if not pa.types.is_temporal(facts.type):
@@ -431,8 +433,8 @@ def clipped(
 ) -> tuple[Any, Any]:
     """Return bounds at or inside the k-th value from each end.
 
-    A value that k rows hold is given as it is. Any other gives way to the roundest number inward
-    of it that leaves at most 2k rows outside.
+    A value held by k rows is a bound itself. Any other is rounded inward, to the roundest number
+    that leaves at most 2k rows outside.
     """
     rows = np.concatenate([[0], np.cumsum(counts)])
     first = int(np.searchsorted(rows[1:], k))
@@ -444,11 +446,11 @@ def clipped(
 
     low, high = values[first], values[last]
     if counts[first] < k:
-        fair = (at for at in rounded(low, True) if at <= high and outside(at, "left") <= 2 * k)
-        low = next(fair, low)
+        allowed = (at for at in rounded(low, True) if at <= high and outside(at, "left") <= 2 * k)
+        low = next(allowed, low)
     if counts[last] < k:
-        fair = (at for at in rounded(high, False) if at >= low and outside(at, "right") <= 2 * k)
-        high = next(fair, high if high >= low else low)
+        allowed = (at for at in rounded(high, False) if at >= low and outside(at, "right") <= 2 * k)
+        high = next(allowed, high if high >= low else low)
     return low, high
 
 
@@ -482,7 +484,7 @@ def _wall_clock(values: pa.Array) -> npt.NDArray[Any]:
 
 
 def _iso(moment: Any) -> str:
-    """Spell a moment, without the parts that are zero anyway."""
+    """Return a moment in ISO 8601, without a time or fraction that is zero."""
     day = moment.astype("M8[D]")
     if day == moment:
         return str(day)
@@ -490,75 +492,78 @@ def _iso(moment: Any) -> str:
     return str(second if second == moment else moment)
 
 
-# What a person says of it
+# Declared columns
 
 
-def _declare(stated: Column, facts: _Facts, k: int, narrow: bool) -> Column:
+def _declare(declared: Column, facts: _Facts, k: int, narrow: bool) -> Column:
     """Return the inferred column, overridden by what is declared."""
-    place = f"schema, column {stated.name!r}"
-    given = stated.stated
-    if "dtype" in given:
-        _check_dtype(stated, facts, place)
+    place = f"schema, column {declared.name!r}"
+    stated_fields = declared.stated
+    if "dtype" in stated_fields:
+        _check_dtype(declared, facts, place)
     guessed, personal, why = _guess(facts, k)
-    kind = stated.kind if "kind" in given else _kind_of_domain(stated, guessed, facts)
+    kind = declared.kind if "kind" in stated_fields else _kind_of_domain(declared, guessed, facts)
     if kind is not guessed:
-        why = f"declared {kind}" if "kind" in given else f"a domain is declared; else {why}"
-        personal = _found(facts) if kind in (Kind.ID, Kind.PERSONAL) else None
+        why = f"declared {kind}" if "kind" in stated_fields else f"a domain is declared; else {why}"
+        personal = _personal_kind(facts) if kind in (Kind.ID, Kind.PERSONAL) else None
     _check_kind(kind, facts, place)
     column = _build(facts, kind, personal, why, k)
-    free = given - {"kind", "dtype", "domain"}
-    column = replace(column, **{key: getattr(stated, key) for key in free})
+    free = stated_fields - {"kind", "dtype", "domain"}
+    column = replace(column, **{key: getattr(declared, key) for key in free})
     check_pattern(column)
-    if stated.determined_by is not None:
+    if declared.determined_by is not None:
         return replace(column, domain=None, unique=False, personal=None, why="declared determined")
-    if "domain" not in given or stated.domain is None:
+    if "domain" not in stated_fields or declared.domain is None:
         return column
-    domain = _declared_domain(stated, kind, facts, place)
-    if narrow and stated.source is Source.INFERRED:
+    domain = _declared_domain(declared, kind, facts, place)
+    if narrow and declared.source is Source.INFERRED:
         domain = _narrowed(domain, column.domain, facts, k)
-    return replace(column, domain=domain, source=stated.source)
+    return replace(column, domain=domain, source=declared.source)
 
 
 def _narrowed(
-    domain: Levels | Bounds, own: Levels | Bounds | None, facts: _Facts, k: int
+    domain: Levels | Bounds, inferred: Levels | Bounds | None, facts: _Facts, k: int
 ) -> Levels | Bounds:
-    """Return the part of a domain that k rows hold; `own` is inferred from these rows."""
+    """Return the part of a domain that k rows hold; `inferred` is that of these rows."""
     if isinstance(domain, Levels):
-        common = set(level_values(facts.values.filter(pa.array(facts.counts >= k))))
-        return Levels(tuple(level for level in domain.values if level in common))
-    if not isinstance(own, Bounds):
+        frequent = set(level_values(facts.values.filter(pa.array(facts.counts >= k))))
+        return Levels(tuple(level for level in domain.values if level in frequent))
+    if not isinstance(inferred, Bounds):
         return domain
-    low, high = max(domain.low, own.low, key=_place), min(domain.high, own.high, key=_place)
-    return Bounds(low, high) if _place(low) <= _place(high) else own
+    low, high = (
+        max(domain.low, inferred.low, key=_comparable),
+        min(domain.high, inferred.high, key=_comparable),
+    )
+    return Bounds(low, high) if _comparable(low) <= _comparable(high) else inferred
 
 
-def _place(end: Any) -> Any:
-    """Return a bound as a value that can be compared with others."""
+def _comparable(end: Any) -> Any:
+    """Return a bound as a number or datetime, which compare with others."""
     return datetime.datetime.fromisoformat(end) if isinstance(end, str) else end
 
 
-def _found(facts: _Facts) -> str | None:
+def _personal_kind(facts: _Facts) -> str | None:
     finding = _personal(facts) if facts.textual or facts.numeric else None
     return finding.kind if finding else None
 
 
-def _kind_of_domain(stated: Column, guessed: Kind, facts: _Facts) -> Kind:
+def _kind_of_domain(declared: Column, guessed: Kind, facts: _Facts) -> Kind:
     """Return the kind that a declared domain implies, if no kind is declared."""
-    if isinstance(stated.domain, Levels) and (guessed.surrogate or guessed.continuous):
+    if isinstance(declared.domain, Levels) and (guessed.surrogate or guessed.continuous):
         return Kind.CATEGORICAL
-    if isinstance(stated.domain, Bounds) and guessed.surrogate and facts.numeric:
+    if isinstance(declared.domain, Bounds) and guessed.surrogate and facts.numeric:
         return Kind.INTEGER if pa.types.is_integer(facts.type) else Kind.NUMERIC
     return guessed
 
 
-def _check_dtype(stated: Column, facts: _Facts, place: str) -> None:
+def _check_dtype(declared: Column, facts: _Facts, place: str) -> None:
     try:
-        expected = arrow_type(stated.dtype)
+        expected = arrow_type(declared.dtype)
     except SchemaError as error:
         raise SchemaError(f"{place}: {error}") from None
     if _family(expected) != _family(facts.stored) and facts.rows:
         raise SchemaError(
-            f"{place}: 'dtype' is {stated.dtype}, but {facts.table} stores {facts.stored}; "
+            f"{place}: 'dtype' is {declared.dtype}, but {facts.table} stores {facts.stored}; "
             "leave 'dtype' out, or convert the column"
         )
 
@@ -596,8 +601,8 @@ def _check_kind(kind: Kind, facts: _Facts, place: str) -> None:
         raise SchemaError(f"{place}: is declared {kind} but stored as {facts.stored}; {mend}")
 
 
-def _declared_domain(stated: Column, kind: Kind, facts: _Facts, place: str) -> Levels | Bounds:
-    domain = stated.domain
+def _declared_domain(declared: Column, kind: Kind, facts: _Facts, place: str) -> Levels | Bounds:
+    domain = declared.domain
     assert domain is not None  # noqa: S101
     if kind.surrogate:
         raise SchemaError(f"{place}: {_words(kind)} has no levels or bounds; drop them")
@@ -643,7 +648,7 @@ def _readable(text: str, dtype: pa.DataType) -> bool:
 
 
 def _moment(text: str, facts: _Facts, place: str) -> str:
-    """Return a bound as the column's own clock shows it."""
+    """Return a bound in the column's time zone."""
     zone = getattr(facts.type, "tz", None)
     try:
         moment = datetime.datetime.fromisoformat(text)
@@ -653,7 +658,7 @@ def _moment(text: str, facts: _Facts, place: str) -> str:
             raise ValueError
     except ValueError:
         raise SchemaError(
-            f"{place}: a bound is no date that can be read; write it like '2024-01-31' or "
+            f"{place}: a bound cannot be read as a date; write it like '2024-01-31' or "
             "'2024-01-31T12:00:00'" + (", without a time zone" if zone is None else "")
         ) from None
     local = moment.astimezone(pa.lib.string_to_tzinfo(zone))
