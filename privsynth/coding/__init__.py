@@ -20,7 +20,7 @@ from privsynth.coding.learning import learn
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.reading import as_declared, comparable, numbers_in, unit_texts
 from privsynth.coding.surrogate import SurrogateCodes
-from privsynth.coding.values import as_type, numbers_of, typed
+from privsynth.coding.values import as_type, decoded, numbers_of, typed
 
 __all__ = [
     "MAX_INTEGER_CLASSES",
@@ -37,6 +37,7 @@ __all__ = [
     "check_declared",
     "comparable",
     "declared_codec",
+    "decoded",
     "learn",
     "numbers_in",
     "numbers_of",

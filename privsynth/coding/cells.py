@@ -20,6 +20,7 @@ from privsynth.coding.values import (
     grain,
     holds_bounds,
     numbers_of,
+    plain_type,
     scalar_array,
     stored_numbers,
     total_mark,
@@ -28,7 +29,7 @@ from privsynth.coding.values import (
 from privsynth.errors import ArtefactError, SamplingError
 from privsynth.files.documents import only, whole
 from privsynth.schema import Bounds, Column, Kind
-from privsynth.table import arrow_type, value_type
+from privsynth.table import arrow_type
 
 __all__ = ["Cells"]
 
@@ -108,7 +109,7 @@ class Cells:
 
     @cached_property
     def _values(self) -> pa.Array:
-        return typed(self.low, None, value_type(arrow_type(self.column.dtype)))
+        return typed(self.low, None, plain_type(self.column))
 
     @cached_property
     def _pieces(self) -> _Pieces:

@@ -23,10 +23,9 @@ from privsynth.coding.determined import mapped
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.reading import comparable, readings
 from privsynth.coding.surrogate import SurrogateCodes
-from privsynth.coding.values import as_type
+from privsynth.coding.values import as_type, plain_type
 from privsynth.errors import SchemaError, UsageError, did_you_mean
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
-from privsynth.table import arrow_type, value_type
 
 __all__ = ["Units", "check_declared", "declared_codec", "readable_levels", "units_of"]
 
@@ -174,7 +173,7 @@ def _check_column(column: Column) -> None:
 
 
 def _check_type(column: Column) -> None:
-    dtype = _value_type(column)
+    dtype = plain_type(column)
     plain = pa.types.is_integer(dtype) or pa.types.is_floating(dtype)
     expected = {
         Kind.NUMERIC: plain or pa.types.is_decimal(dtype),
@@ -217,13 +216,13 @@ def _check_bounds(column: Column, bounds: Bounds) -> None:
         raise SchemaError("bounds are the wrong way round; give [low, high]")
     lowest, highest = _reach(column)
     if not dates and not lowest <= bounds.low <= bounds.high <= highest:  # type: ignore[operator]
-        raise SchemaError(f"its bounds are beyond what {_value_type(column)} holds")
+        raise SchemaError(f"its bounds are beyond what {plain_type(column)} holds")
 
 
 def _check_levels(column: Column, levels: Sequence[Any]) -> None:
     if not levels:
         raise SchemaError("has no levels; list the values that it may take")
-    dtype = _value_type(column)
+    dtype = plain_type(column)
     try:
         values = as_type(list(levels), dtype)
     except (pa.ArrowException, OverflowError, ValueError):
@@ -255,7 +254,7 @@ def _levels(column: Column) -> LevelCodes:
     domain = column.domain
     levels = domain.values if isinstance(domain, Levels) else (False, True)
     # An unlisted text has no place in an order.
-    pooled = pa.types.is_string(_value_type(column)) and column.kind is not Kind.ORDINAL
+    pooled = pa.types.is_string(plain_type(column)) and column.kind is not Kind.ORDINAL
     if pooled:
         levels = tuple(level for level in levels if level != OTHER)
     return LevelCodes(column, levels, pooled=pooled, nullable=True, total=True)
@@ -275,7 +274,7 @@ def readable_levels(column: Column, keys: Sequence[str]) -> tuple[Any, ...]:
     tuple
         Levels as in YAML: text, finite numbers, booleans, and dates in ISO 8601.
     """
-    dtype, types = _value_type(column), pa.types
+    dtype, types = plain_type(column), pa.types
     if types.is_string(dtype):
         return tuple(keys)
     if types.is_boolean(dtype):
@@ -440,7 +439,7 @@ def _ends(column: Column, bounds: Bounds) -> tuple[Any, Any]:
 
 def _reach(column: Column) -> tuple[Any, Any]:
     """Return the least and greatest number that the storage type holds."""
-    dtype = _value_type(column)
+    dtype = plain_type(column)
     if pa.types.is_decimal(dtype):
         # A float may exceed the decimal that it stands for, so one digit is left free.
         highest = 10.0 ** (dtype.precision - dtype.scale - 1) * 9
@@ -460,7 +459,7 @@ def _reach(column: Column) -> tuple[Any, Any]:
 
 def _digits(column: Column) -> int | None:
     """Return the digits after the point of a numeric column's values, if they are fixed."""
-    dtype = _value_type(column)
+    dtype = plain_type(column)
     if pa.types.is_integer(dtype):
         return 0
     if pa.types.is_decimal(dtype):
@@ -471,7 +470,7 @@ def _digits(column: Column) -> int | None:
 
 def _tick(column: Column) -> int:
     """Return the step of a column's grid: a second, unless its format is coarser or finer."""
-    dtype, form = _value_type(column), column.format or ""
+    dtype, form = plain_type(column), column.format or ""
     if not pa.types.is_timestamp(dtype) or any(part in form for part in ("%f", "%g", "%n")):
         return 1
     second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[dtype.unit]
@@ -482,8 +481,4 @@ def _tick(column: Column) -> int:
 
 def _storage(column: Column) -> type[np.float32] | type[np.float64]:
     """Return the float type that the column stores: cells end at numbers that it can hold."""
-    return np.float32 if _value_type(column) == pa.float32() else np.float64
-
-
-def _value_type(column: Column) -> pa.DataType:
-    return value_type(arrow_type(column.dtype))
+    return np.float32 if plain_type(column) == pa.float32() else np.float64

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from privsynth.arrays import Codes
 from privsynth.coding.levels import LevelCodes
-from privsynth.coding.values import as_type, codes_of, decoded, scalar_array
+from privsynth.coding.values import as_type, codes_of, decoded, plain_type, scalar_array
 from privsynth.errors import SamplingError, SchemaError
 from privsynth.schema import Column
-from privsynth.table import arrow_type, value_type
+from privsynth.table import arrow_type
 
 __all__ = ["DeterminedCodes", "mapped"]
 
@@ -111,7 +111,7 @@ def mapped(column: Column) -> pa.Array:
     SchemaError
         One cannot be read as that type.
     """
-    dtype = value_type(arrow_type(column.dtype))
+    dtype = plain_type(column)
     try:
         return as_type([value for _, value in column.mapping], dtype)
     except (pa.ArrowException, OverflowError, ValueError):

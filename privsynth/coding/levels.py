@@ -19,13 +19,14 @@ from privsynth.coding.values import (
     codes_of,
     decoded,
     flags,
+    plain_type,
     scalar_array,
     total_mark,
 )
 from privsynth.errors import ArtefactError, SamplingError, did_you_mean
 from privsynth.files.documents import flag, only
 from privsynth.schema import Column, Kind, Levels
-from privsynth.table import arrow_type, value_type
+from privsynth.table import arrow_type
 
 __all__ = ["OTHER", "LevelCodes"]
 OTHER = "(other)"
@@ -71,7 +72,7 @@ class LevelCodes:
 
     @cached_property
     def _values(self) -> pa.Array:
-        dtype = value_type(arrow_type(self.column.dtype))
+        dtype = plain_type(self.column)
         levels = [*self.levels, OTHER] if self.pooled else list(self.levels)
         return as_type(levels, dtype)
 
@@ -147,7 +148,7 @@ class LevelCodes:
 
     def _sound(self) -> bool:
         """Whether the levels are different values of the storage type, and the schema's."""
-        dtype = value_type(arrow_type(self.column.dtype))
+        dtype = plain_type(self.column)
         if not self.size or (self.pooled and not pa.types.is_string(dtype)):
             return False
         plain = {str} if pa.types.is_temporal(dtype) else {str, bool, int, float}

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privsynth.coding.values import plain_type
 from privsynth.schema import Column, Kind
-from privsynth.table import arrow_type, value_type
 from privsynth.table.texts import in_calendar, texts
 
 __all__ = ["as_declared", "comparable", "numbers_in", "readings", "unit_texts"]
@@ -58,7 +58,7 @@ def readings(
         0 where a value is missing; floats may be infinite.
     valid : ndarray of bool
     """
-    kind = value_type(arrow_type(column.dtype))
+    kind = plain_type(column)
 
     def read(plain: pa.Array) -> pa.Array:
         if pa.types.is_temporal(kind):
@@ -86,7 +86,7 @@ def as_declared(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
         Numbers as int64 or float64, moments in the column's storage type, and levels as
         `comparable` returns them.
     """
-    kind = value_type(arrow_type(column.dtype))
+    kind = plain_type(column)
     if column.kind.continuous:
         whole = pa.types.is_temporal(kind) or column.kind is Kind.INTEGER
         numbers, valid = readings(column, values, np.int64 if whole else np.float64)
@@ -106,7 +106,7 @@ def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
     pyarrow.Array
         Text, booleans, integers or floats; null where a value cannot be read.
     """
-    kind = value_type(arrow_type(column.dtype))
+    kind = plain_type(column)
     if pa.types.is_string(kind):
         return texts(_plain_array(values))
 

@@ -17,7 +17,7 @@ from privsynth.files.documents import flag
 from privsynth.schema import Column
 from privsynth.table import arrow_type, value_type
 
-__all__ = ["as_type", "numbers_of", "typed"]
+__all__ = ["as_type", "decoded", "numbers_of", "plain_type", "typed"]
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """The ticks of a second."""
 FLAGS = {"nullable": True, "total": False}
@@ -45,7 +45,7 @@ def holds_bounds(column: Column, ends: npt.NDArray[Any]) -> bool:
 
     Dates must lie in the years 1 to 9999: no frame or file format holds any other.
     """
-    dtype = value_type(arrow_type(column.dtype))
+    dtype = plain_type(column)
     if pa.types.is_temporal(dtype):
         day = 1 if pa.types.is_date32(dtype) else 86_400 * TICKS[dtype.unit]
         first, last = (at.toordinal() - _EPOCH for at in (date.min, date.max))
@@ -111,6 +111,11 @@ def total_mark(total: bool) -> dict[str, bool]:
     return {"total": True} if total else {}
 
 
+def plain_type(column: Column) -> pa.DataType:
+    """Return the storage type of a column's values, without a dictionary."""
+    return value_type(arrow_type(column.dtype))
+
+
 def decoded(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return one array of the values themselves, without dictionary or chunks."""
     if isinstance(values, pa.ChunkedArray):
@@ -143,7 +148,7 @@ def scalar_array(column: Column, value: Any) -> pa.Array:
     SamplingError
         It cannot be read as that type.
     """
-    dtype = value_type(arrow_type(column.dtype))
+    dtype = plain_type(column)
     if value is None or (value == "" and not pa.types.is_string(dtype)) or value != value:
         return pa.nulls(1, dtype)
     try:
