@@ -8,14 +8,9 @@ from __future__ import annotations
 
 from privsynth.coding.cells import Cells
 from privsynth.coding.codec import MAX_INTEGER_CLASSES, Codec, Coding, spare
-from privsynth.coding.declared import (
-    Units,
-    check_declared,
-    declared_codec,
-    readable_levels,
-    units_of,
-)
+from privsynth.coding.declared import check_declared, declared_codec, readable_levels
 from privsynth.coding.determined import DeterminedCodes
+from privsynth.coding.grid import Units, units_of
 from privsynth.coding.learning import learn
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.reading import as_declared, comparable, numbers_in, unit_texts
