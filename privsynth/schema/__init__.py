@@ -7,7 +7,8 @@ write rows.
 from __future__ import annotations
 
 from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
-from privsynth.schema.inference import clipped, infer, level_values, round_numbers
+from privsynth.schema.domains import clipped, level_values, round_numbers
+from privsynth.schema.inference import infer
 from privsynth.schema.schema import Schema, opened
 from privsynth.schema.surrogates import surrogates
 
