@@ -163,6 +163,8 @@ def _check_price(path: Path, at: int, entry: Mapping[str, Any], state: Mapping[s
     """Refuse an entry whose rho is below that of its own epsilon and delta."""
     try:
         budget = Budget(entry["epsilon"], entry["delta"], state["unit"], state["rows_per_unit"])
+        if entry["delta_spent"] >= budget.delta:
+            raise UsageError("more delta is spent than the entry has")
         expected = budget.rho(entry["delta_spent"])
     except (KeyError, PrivsynthError):
         raise UsageError(
