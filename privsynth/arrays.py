@@ -1,4 +1,4 @@
-"""NumPy arrays that many modules speak of."""
+"""Type aliases of NumPy arrays that many modules share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Codes"]
+__all__ = ["Codes", "Floats"]
 
 Codes: TypeAlias = npt.NDArray[np.int32]
 """Integer codes, shape (rows, columns)."""
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+"""Real numbers, of any shape."""

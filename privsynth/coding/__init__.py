@@ -1,26 +1,21 @@
-"""Values to integer codes and back.
+"""Values to integer codes and back, and the reading of values as a declared column.
 
-The codec is the only place where a cell's value is known. Engines and the curator see codes;
-nothing here asks the curator or knows an engine.
+Import from here the codec, its codings, and the functions that build or read them. Nothing here may
+query the curator or know an engine: both see codes, and only the codec knows values.
 """
 
 from __future__ import annotations
 
 from privsynth.coding.cells import Cells
 from privsynth.coding.codec import MAX_INTEGER_CLASSES, Codec, Coding, spare
-from privsynth.coding.declared import (
-    Units,
-    check_declared,
-    declared_codec,
-    readable_levels,
-    units_of,
-)
+from privsynth.coding.declared import check_declared, declared_codec, readable_levels
 from privsynth.coding.determined import DeterminedCodes
+from privsynth.coding.grid import Units, units_of
 from privsynth.coding.learning import learn
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.reading import as_declared, comparable, numbers_in, unit_texts
 from privsynth.coding.surrogate import SurrogateCodes
-from privsynth.coding.values import as_type, numbers_of, typed
+from privsynth.coding.values import as_type, decoded, numbers_of, typed
 
 __all__ = [
     "MAX_INTEGER_CLASSES",
@@ -37,6 +32,7 @@ __all__ = [
     "check_declared",
     "comparable",
     "declared_codec",
+    "decoded",
     "learn",
     "numbers_in",
     "numbers_of",

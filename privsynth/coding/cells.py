@@ -20,6 +20,7 @@ from privsynth.coding.values import (
     grain,
     holds_bounds,
     numbers_of,
+    plain_type,
     scalar_array,
     stored_numbers,
     total_mark,
@@ -28,7 +29,7 @@ from privsynth.coding.values import (
 from privsynth.errors import ArtefactError, SamplingError
 from privsynth.files.documents import only, whole
 from privsynth.schema import Bounds, Column, Kind
-from privsynth.table import arrow_type, value_type
+from privsynth.table import arrow_type
 
 __all__ = ["Cells"]
 
@@ -37,7 +38,7 @@ VALUES_AT_ONCE = 8_192
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A continuous column: consecutive cells of the line.
+    """A continuous column: consecutive cells of the number line.
 
     Parameters
     ----------
@@ -46,13 +47,13 @@ class Cells:
         The ends of each cell, both within it; int64 for integers and datetimes (ticks of the
         storage type), float64 otherwise. An atom has ``low == high``.
     mid : ndarray of float64, shape (cells,)
-        The balance point of each cell, so that drawn values keep the cell's mean.
+        The mean of the values drawn in each cell.
     step : int
         The grid of an integer or datetime column, in its own unit.
     nullable : bool
         Whether the last code means null.
     total : bool
-        Whether any value of any type has a code: that of null where it cannot be read.
+        Whether any value of any type has a code; one that cannot be read has the code of null.
     """
 
     column: Column
@@ -72,12 +73,12 @@ class Cells:
 
     @property
     def size(self) -> int:
-        """How many codes there are, null included."""
+        """The number of codes, null included."""
         return len(self.low) + self.nullable
 
     @property
     def atoms(self) -> npt.NDArray[np.bool_]:
-        """Which cells are one single value."""
+        """Which cells are a single value."""
         return np.asarray(self.low == self.high)
 
     def encode(self, values: pa.Array) -> Codes:
@@ -92,14 +93,14 @@ class Cells:
         return codes
 
     def draw(self, codes: Codes, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-        """Draw a number inside each cell, on the column's own grid; codes of null are not allowed.
+        """Draw a number inside each cell, on the column's grid; codes of null are not allowed.
 
-        Two uniform pieces meet at the balance point, weighted so that the cell's mean is kept.
+        Two uniform pieces meet at `mid` and are weighted so that it is the mean of what is drawn.
         """
         return self._drawn(codes, rng).astype(np.float64, copy=False)
 
     def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
-        """Draw a value for each code; a column of atoms alone is a dictionary array of them."""
+        """Draw a value for each code; if all cells are atoms, return a dictionary array of them."""
         dtype = arrow_type(self.column.dtype)
         missing = codes == len(self.low) if self.nullable else None
         if self.atoms.all():
@@ -108,7 +109,7 @@ class Cells:
 
     @cached_property
     def _values(self) -> pa.Array:
-        return typed(self.low, None, value_type(arrow_type(self.column.dtype)))
+        return typed(self.low, None, plain_type(self.column))
 
     @cached_property
     def _pieces(self) -> _Pieces:
@@ -124,7 +125,7 @@ class Cells:
         drawn *= chance
         drawn += pieces.start.take(piece)
         if self.low.dtype == np.int64:
-            # Integers wrap around, so that a cell may be as wide as they are.
+            # Unsigned arithmetic wraps around, so a cell may span all 64-bit integers.
             drawn = drawn.astype(np.uint64).view(np.int64)
             if self.step != 1:
                 drawn *= self.step
@@ -136,9 +137,9 @@ class Cells:
             drawn = np.clip(drawn, self.low.take(inside), self.high.take(inside))
         return drawn
 
-    def value(self, named: Any) -> pa.Scalar:
+    def value(self, value: Any) -> pa.Scalar:
         """Convert a value that a user named to the storage type."""
-        return scalar_array(self.column, named)[0]
+        return scalar_array(self.column, value)[0]
 
     def code_of(self, value: Any) -> int:
         """Return the code of one value that a user named.
@@ -146,11 +147,11 @@ class Cells:
         Raises
         ------
         SamplingError
-            It is no value of this column's type, lies beyond its bounds, or is missing where the
+            It is not of this column's type, lies beyond its bounds, or is missing although the
             model has no missing values.
         """
-        named = scalar_array(self.column, value)
-        numbers, valid = numbers_of(named, self.low.dtype)
+        scalar = scalar_array(self.column, value)
+        numbers, valid = numbers_of(scalar, self.low.dtype)
         if not valid[0] and not self.nullable:
             raise SamplingError(f"column {self.name!r}: the model has no missing values in it")
         if valid[0] and not self.low[0] <= numbers[0] <= self.high[-1]:
@@ -158,7 +159,7 @@ class Cells:
                 f"column {self.name!r}: what was asked for lies beyond the model's bounds; "
                 "'privsynth inspect MODEL' shows them"
             )
-        return int(self.encode(named)[0])
+        return int(self.encode(scalar)[0])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the cells as JSON values."""
@@ -178,7 +179,7 @@ class Cells:
         Raises
         ------
         ArtefactError
-            They are none, or do not fit what the schema says of the column.
+            They are damaged, or contradict the schema.
         """
         what = f"column {column.name!r}"
         only(state, {**dict.fromkeys(("low", "high", "mid", "step"), True), **FLAGS}, what)
@@ -192,7 +193,7 @@ class Cells:
         return cells
 
     def _sound(self) -> bool:
-        """Whether the cells follow each other, within the schema's bounds and the type's."""
+        """Whether the cells ascend, within the bounds of the schema and the storage type."""
         low, high, mid = self.low, self.high, self.mid
         if not len(low) or low.shape != high.shape or low.shape != mid.shape:
             return False
@@ -206,32 +207,32 @@ class Cells:
         domain = self.column.domain
         if not isinstance(domain, Bounds) or len(self.low) == 1:
             return True
-        least: Any
-        most: Any
+        low: Any
+        high: Any
         if self.total and not isinstance(domain.low, str):
-            # Discovered bounds may lie beyond what 64 bits hold.
-            least, most = domain.low, domain.high
+            # Discovered bounds may exceed 64-bit integers.
+            low, high = domain.low, domain.high
         elif self.total:
             ends = pa.array([domain.low, domain.high])
-            (least, most), valid = readings(self.column, ends, self.low.dtype)
+            (low, high), valid = readings(self.column, ends, self.low.dtype)
             if not valid.all():
                 return False
         else:
-            least, most = (
+            low, high = (
                 numbers_of(scalar_array(self.column, end), self.low.dtype)[0][0]
                 for end in (domain.low, domain.high)
             )
         # Ends of cells are rounded to the grid, and to the storage type.
-        slack = grain(self.column) + 1e-6 * max(abs(float(least)), abs(float(most)))
+        slack = grain(self.column) + 1e-6 * max(abs(float(low)), abs(float(high)))
         slack = slack if self.low.dtype == np.float64 else 0
-        return bool(self.low[0] >= least - slack and self.high[-1] <= most + slack)
+        return bool(self.low[0] >= low - slack and self.high[-1] <= high + slack)
 
     @cached_property
     def _switches(self) -> npt.NDArray[Any]:
         """For each cell but the first, the least number nearer to it than to the one before."""
         high, low = self.high[:-1], self.low[1:]
         if self.low.dtype == np.int64:
-            # A gap may be wider than half of all integers.
+            # A gap may be wider than the largest int64.
             half = ((low - high).view(np.uint64) // 2).view(np.int64)
             return np.asarray(np.minimum(high + half + 1, low))
         return np.asarray(np.minimum(np.nextafter(high / 2 + low / 2, np.inf), low))
@@ -239,13 +240,13 @@ class Cells:
     def _nearest(self, numbers: npt.NDArray[Any]) -> Codes:
         """Return the nearest cell of each number.
 
-        The switches are searched by halves, in step for all numbers of a block that the
-        processor's cache holds: a search for one after another would guess a branch at each half.
+        A binary search over the switches, in step for a block of numbers that fits the cache:
+        searching for one number at a time would mispredict a branch at each halving.
         """
         switches = self._switches
         depth = len(switches).bit_length()
-        most = np.iinfo(np.int64).max if self.low.dtype == np.int64 else np.inf
-        padded = np.full(1 << depth, most, dtype=self.low.dtype)
+        padding = np.iinfo(np.int64).max if self.low.dtype == np.int64 else np.inf
+        padded = np.full(1 << depth, padding, dtype=self.low.dtype)
         padded[: len(switches)] = switches
         halves = [padded[(1 << d) - 1 :: 2 << d].copy() for d in reversed(range(depth))]
         codes = np.empty(len(numbers), dtype=np.int32)
@@ -260,7 +261,7 @@ class Cells:
         return codes
 
     def _spans(self, values: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-        """Return the nearest cell of each of many numbers that ascend."""
+        """Return the nearest cell of each number; `values` must ascend."""
         ends = np.searchsorted(values, self._switches)
         return np.repeat(np.arange(len(self.low)), np.diff(ends, prepend=0, append=len(values)))
 
@@ -269,10 +270,10 @@ class Cells:
 class _Pieces:
     """The two uniform pieces of every cell, as linear functions of one uniform number in [0, 1).
 
-    Below `share` a chance falls in the left piece of its cell, else in the right one, and the
-    number is ``start + slope * chance`` of piece ``2 * cell`` or ``2 * cell + 1``. For integers
-    and datetimes that is how many steps above `base` it lies, and a fraction is dropped. `snug`
-    tells that no number leaves its cell. Null, where there is one, is a last cell that gives 0.
+    A uniform number below `share` selects the left piece of its cell, ``2 * cell``, and any other
+    the right piece, ``2 * cell + 1``; the value is ``start + slope * uniform`` of that piece. For
+    integers and datetimes this is the number of steps above `base`, rounded down. `snug` is true if
+    no value can leave its cell. If the column is nullable, a last cell stands for null and gives 0.
     """
 
     share: npt.NDArray[np.float64]
@@ -288,7 +289,7 @@ def _pieces(cells: Cells) -> _Pieces:
     low, high, mid = cells.low, cells.high, cells.mid
     if whole:
         base = np.where(cells.atoms, low, low // cells.step * cells.step)
-        # Cut to the grid, both ends would have half a share, so each reaches half a step out.
+        # Rounding down would halve the weight of both ends, so each is extended by half a step.
         mid = (mid - base) / cells.step + 0.5
         low, high = ((end - base).view(np.uint64) / cells.step for end in (low, high))
         high = high + 1
@@ -296,7 +297,7 @@ def _pieces(cells: Cells) -> _Pieces:
     with np.errstate(all="ignore"):
         share = np.where(high > low, (high / 2 - mid / 2) / (high / 2 - low / 2), 1.0)
         left = np.where(share > 0, (mid - low) / share, 0.0)
-        # A hair too flat, or the last numbers would be rounded up and out of the cell.
+        # Slightly too flat, or the last numbers would be rounded up and out of the cell.
         right = np.where(share < 1, (high - mid) / (1 - share) * (1 - 2.0**-40), 0.0)
         start, slope = np.stack([low, mid - right * share], 1), np.stack([left, right], 1)
         sound = np.isfinite(start) & np.isfinite(slope)
@@ -309,7 +310,7 @@ def _pieces(cells: Cells) -> _Pieces:
         reach = np.round(reach, cells.column.decimals)
     snug = (low[:, None] <= reach) & (reach <= high[:, None])
     if whole:
-        # Beyond that, a float may round a number out of its cell unseen.
+        # Beyond 2**52, float rounding may move a number out of its cell.
         snug &= high[:, None] < 2.0**52
     null = int(cells.nullable)
     return _Pieces(

@@ -1,10 +1,10 @@
-"""Values to integer codes and back: the only place where a cell's value is known.
+"""The codec: encodes a table as integer codes, and decodes them; only it knows values.
 
 Every column becomes one column of small integers. A number or a date falls in a *cell* of the
-line: an atom (one value that many rows share) or an interval. A category is a level. An id or
-personal column is only "there" or "missing", since its values are invented afresh. A null, where
-enough rows have one, is the last code. Cells and levels rest on at least k rows each, so what is
-built from the codes, and the codec itself, obeys the disclosure control.
+number line: an atom (one value that many rows share) or an interval. A category is a level. An id
+or personal column is only "present" or "missing", since its values are invented. Null, if enough
+rows have it, is the last code. A learnt cell or level is held by at least k rows, so the codec, and
+whatever is built from its codes, obeys the disclosure control.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from privsynth.table import arrow_type
 
 __all__ = ["Codec", "Coding", "spare", "with_determined"]
 MAX_CELLS = 256
+"""Cells of a continuous column, about."""
 MAX_INTEGER_CLASSES = 10
-
+"""The values of an integer target are classes if there are at most this many."""
 
 Coding: TypeAlias = Cells | LevelCodes | SurrogateCodes | DeterminedCodes
 CODINGS: dict[str, type[Cells] | type[LevelCodes] | type[SurrogateCodes]] = {
@@ -55,7 +56,7 @@ class Codec:
     Parameters
     ----------
     codings : tuple of Coding
-        One a column, in the table's order.
+        One for each column, in the table's order.
     target : int or None
         The position of the target.
     """
@@ -65,28 +66,28 @@ class Codec:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many codes each column has."""
+        """The number of codes of each column."""
         return tuple(coding.size for coding in self.codings)
 
     @property
     def classes(self) -> bool:
-        """Whether the target is discrete, so that to predict it is to classify."""
+        """Whether the target is discrete, so that predicting it is classification."""
         if self.target is None:
             return False
         coding = self.codings[self.target]
         if isinstance(coding, Cells):
-            most = MAX_INTEGER_CLASSES if coding.low.dtype == np.int64 else 2
-            return bool(coding.atoms.all()) and len(coding.low) <= most
+            max_classes = MAX_INTEGER_CLASSES if coding.low.dtype == np.int64 else 2
+            return bool(coding.atoms.all()) and len(coding.low) <= max_classes
         return isinstance(coding, LevelCodes)
 
     @property
     def label(self) -> int | None:
-        """The position of the target if it is discrete: the column whose classes are predicted."""
+        """The position of the target if it is discrete, else None."""
         return self.target if self.classes else None
 
     @property
     def schema(self) -> pa.Schema:
-        """The names and storage types of the columns, to which what `decode` gives can be cast."""
+        """The names and storage types of the columns; decoded rows can be cast to it."""
         return pa.schema(
             [(coding.name, arrow_type(coding.column.dtype)) for coding in self.codings]
         )
@@ -94,13 +95,13 @@ class Codec:
     def encode(
         self, rows: pa.Table | pa.RecordBatch, dtype: npt.DTypeLike = np.int32
     ) -> npt.NDArray[Any]:
-        """Return the codes of rows that hold at least the codec's columns.
+        """Encode rows that have at least the codec's columns.
 
         Parameters
         ----------
         rows : pyarrow.Table or RecordBatch
         dtype : dtype, default=int32
-            A type of integers that holds every code.
+            An integer type that can hold every code.
 
         Returns
         -------
@@ -113,7 +114,7 @@ class Codec:
         return codes
 
     def decode(self, codes: Codes, rng: np.random.Generator, *, start: int = 0) -> pa.Table:
-        """Return values for codes.
+        """Decode codes to a table.
 
         Parameters
         ----------
@@ -121,14 +122,14 @@ class Codec:
         rng : numpy.random.Generator
             Draws the values inside cells and the surrogates.
         start : int
-            The number of the first row in the whole table, so that unique surrogates are unique.
+            The number of the first row in the whole table; it keeps unique surrogates unique.
 
         Returns
         -------
         pyarrow.Table
-            Columns of levels or of atoms alone come as dictionary arrays, whatever type they are
-            stored as: their codes are the rows' and nothing is copied. A writer takes them as
-            they are; ``.cast(codec.schema)`` gives plain columns.
+            Columns of levels, and columns of atoms only, are dictionary arrays whatever their
+            storage type, so that no value is copied. Writers accept them;
+            ``.cast(codec.schema)`` converts to the storage types.
         """
         return pa.table(
             [
@@ -153,7 +154,7 @@ class Codec:
         Raises
         ------
         SamplingError
-            No such column, no such level, a column of surrogates, or two conditions that
+            A column or level does not exist, a column has surrogates, or two conditions
             contradict each other.
         """
         names = [coding.name for coding in self.codings]
@@ -172,10 +173,7 @@ class Codec:
         return code_at
 
     def followed(self, rows: pa.Table) -> pa.Table:
-        """Recompute the determined columns of decoded rows.
-
-        For whoever puts other levels in rows than those that were decoded.
-        """
+        """Recompute the determined columns of rows whose levels were changed after decoding."""
         for j, coding in enumerate(self.codings):
             if isinstance(coding, DeterminedCodes):
                 follows = coding.follow(rows.column(coding.by.name))
@@ -198,7 +196,7 @@ class Codec:
         Raises
         ------
         ArtefactError
-            It is none, or says otherwise than the schema.
+            It is damaged, or contradicts the schema.
         """
         only(state, {"target": True, "codings": True}, "codec")
         entries = state["codings"]
@@ -222,7 +220,7 @@ class Codec:
         return codec
 
     def _rehearse(self) -> None:
-        """Decode each code of each column once, so that what is loaded can be drawn."""
+        """Decode each code of each column once, so that a damaged codec fails on loading."""
         rng = np.random.default_rng(0)
         for coding, of in zip(self.codings, self._read_from, strict=True):
             codes = np.arange(self.codings[of].size, dtype=np.int32)
@@ -232,18 +230,18 @@ class Codec:
 
 def _fits(column: Column, entry: Mapping[str, Any]) -> bool:
     """Whether a coding has the type that the schema asks for; see `learn` and `declared_codec`."""
-    given = entry.get("type")
+    kind = entry.get("type")
     if column.determined_by is not None:
         return entry == {"type": DETERMINED}
-    if given == "levels" and not entry.get("levels"):
-        return True  # all of it is missing
+    if kind == "levels" and not entry.get("levels"):
+        return True  # the column is all null
     if column.kind.surrogate:
-        return bool(given == "surrogates")
+        return bool(kind == "surrogates")
     if column.kind.continuous and not isinstance(column.domain, Levels):
-        # A lone cell is that of too few rows for bounds.
+        # A column of too few rows for bounds has a single cell.
         few = isinstance(entry.get("low"), list) and len(entry["low"]) == 1
-        return given == "cells" and (few or isinstance(column.domain, Bounds))
-    return given == "levels" and (isinstance(column.domain, Levels) or column.kind is Kind.BOOLEAN)
+        return kind == "cells" and (few or isinstance(column.domain, Bounds))
+    return kind == "levels" and (isinstance(column.domain, Levels) or column.kind is Kind.BOOLEAN)
 
 
 def _untyped(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,12 +255,12 @@ def with_determined(schema: Schema, modelled: Mapping[str, Coding]) -> tuple[Cod
     ----------
     schema : Schema
     modelled : mapping of str to Coding
-        By the names of the columns that follow from no other.
+        The codings of the columns that no other determines, by name.
 
     Raises
     ------
     SchemaError
-        A column follows from one that is not modelled by levels, or a value is not of its type.
+        A column is determined by one without levels, or a value is not of its storage type.
     """
 
     def follows(column: Column, by: Coding) -> DeterminedCodes:

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from privsynth.arrays import Codes
 from privsynth.coding.levels import LevelCodes
-from privsynth.coding.values import as_type, codes_of, decoded, scalar_array
+from privsynth.coding.values import as_type, codes_of, decoded, plain_type, scalar_array
 from privsynth.errors import SamplingError, SchemaError
 from privsynth.schema import Column
-from privsynth.table import arrow_type, value_type
+from privsynth.table import arrow_type
 
 __all__ = ["DeterminedCodes", "mapped"]
 
@@ -27,9 +27,9 @@ class DeterminedCodes:
     Parameters
     ----------
     column : Column
-        Says by which column and how.
+        Its `determined_by` and `mapping` say by which column, and how.
     by : LevelCodes
-        The coding of that column. What the mapping does not list, such as null, gives null.
+        The coding of that column. A level that the mapping does not list, or null, gives null.
     """
 
     column: Column
@@ -45,38 +45,38 @@ class DeterminedCodes:
         return self.column.name
 
     @cached_property
-    def _follows(self) -> pa.DictionaryArray:
-        """The value that follows from each level of the mapping, each different one kept once."""
+    def _mapped(self) -> pa.DictionaryArray:
+        """The value of each level of the mapping, dictionary-encoded."""
         return mapped(self.column).dictionary_encode()
 
     @cached_property
-    def _of(self) -> pa.Array:
-        """The position of the value that follows from each code of the other column."""
+    def _place_of_code(self) -> pa.Array:
+        """The position in that dictionary of the value of each code of the other column."""
         levels = self.by._values
         return self._places(pa.concat_arrays([levels, pa.nulls(self.by.nullable, levels.type)]))
 
     def _places(self, levels: pa.Array) -> pa.Array:
-        """Return the position of the value that follows from each level; null where none does."""
+        """Return the position of each level's value; null for a level without one."""
         listed = as_type([level for level, _ in self.column.mapping], levels.type)
-        return self._follows.indices.take(pc.index_in(levels, value_set=listed))
+        return self._mapped.indices.take(pc.index_in(levels, value_set=listed))
 
     def encode(self, values: pa.Array) -> Codes:
         """Return 0 for every row: the other column already determines the value."""
         return np.zeros(len(values), dtype=np.int32)
 
     def decode(self, codes: Codes, rng: np.random.Generator, start: int = 0) -> pa.Array:
-        """Return the value that follows from each code of the other column."""
-        return self._valued(self._of.take(pa.array(codes)))
+        """Return the value for each code of the other column."""
+        return self._valued(self._place_of_code.take(pa.array(codes)))
 
     def follow(self, levels: pa.Array | pa.ChunkedArray) -> pa.Array:
-        """Return the value that follows from each level of the other column."""
+        """Return the value for each level of the other column."""
         return self._valued(self._places(decoded(levels)))
 
     def _valued(self, places: pa.Array) -> pa.Array:
         dtype = arrow_type(self.column.dtype)
         there = np.asarray(pc.fill_null(places, 0))
         missing = np.asarray(places.is_null()) if places.null_count else None
-        return codes_of(there, self._follows.dictionary, missing, dtype)
+        return codes_of(there, self._mapped.dictionary, missing, dtype)
 
     def code_of(self, value: Any) -> int:
         """Return the only code of the other column that leads to a value.
@@ -84,18 +84,19 @@ class DeterminedCodes:
         Raises
         ------
         SamplingError
-            None, or several, give it.
+            No code, or more than one, leads to it.
         """
-        named = scalar_array(self.column, value)[0]
-        follows = decoded(self._valued(self._of))
-        gives = pc.equal(follows, named) if named.is_valid else follows.is_null()
-        given = np.flatnonzero(pc.fill_null(gives, False))
-        if len(given) != 1:
+        scalar = scalar_array(self.column, value)[0]
+        follows = decoded(self._valued(self._place_of_code))
+        leads_to_value = pc.equal(follows, scalar) if scalar.is_valid else follows.is_null()
+        by_codes = np.flatnonzero(pc.fill_null(leads_to_value, False))
+        if len(by_codes) != 1:
+            number = "more than one level" if len(by_codes) else "no level"
             raise SamplingError(
-                f"column {self.name!r}: {'no level' if len(given) == 0 else 'more than one level'} "
-                f"of {self.by.name!r} gives this value; ask for a level of {self.by.name!r}"
+                f"column {self.name!r}: {number} of {self.by.name!r} gives this value; "
+                f"ask for a level of {self.by.name!r}"
             )
-        return int(given[0])
+        return int(by_codes[0])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the coding as JSON values; the schema holds the mapping."""
@@ -103,14 +104,14 @@ class DeterminedCodes:
 
 
 def mapped(column: Column) -> pa.Array:
-    """Return the values of a determined column's mapping, as its storage type holds them.
+    """Return the values of a determined column's mapping, in its storage type.
 
     Raises
     ------
     SchemaError
-        One cannot be read so.
+        One cannot be read as that type.
     """
-    dtype = value_type(arrow_type(column.dtype))
+    dtype = plain_type(column)
     try:
         return as_type([value for _, value in column.mapping], dtype)
     except (pa.ArrowException, OverflowError, ValueError):

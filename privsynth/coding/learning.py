@@ -1,4 +1,4 @@
-"""Build a codec from the rows of a table, under disclosure control."""
+"""Learn a codec from the rows of a table, under disclosure control."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ __all__ = ["learn"]
 
 
 def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
-    """Build the codec of a table: cells and levels that rest on at least k rows each.
+    """Learn the codec of a table: each cell and level is held by at least k rows.
 
     Parameters
     ----------
     table : Table
         The training rows.
     schema : Schema
-        Kinds and domains; a domain is only ever narrowed here, never widened.
+        Kinds and domains; a domain may be narrowed, never widened.
     disclosure : Disclosure
         The disclosure control to obey.
 
@@ -51,7 +51,7 @@ def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
     DataError
         A column's values do not fit its declared kind.
     SchemaError
-        What is declared of a column that follows from another does not fit the other's coding.
+        The mapping of a determined column does not fit the coding of the other column.
     """
     names = schema.names
     target = schema.target
@@ -63,12 +63,12 @@ def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
     codings = with_determined(schema, modelled)
     for coding in codings:
         if isinstance(coding, DeterminedCodes):
-            _compare(table, coding)
+            _warn_of_contradictions(table, coding)
     return Codec(codings, None if target is None else names.index(target.name))
 
 
-def _compare(table: Table, coding: DeterminedCodes) -> None:
-    """Warn when rows contradict a mapping."""
+def _warn_of_contradictions(table: Table, coding: DeterminedCodes) -> None:
+    """Warn when rows hold another value than the mapping of a determined column gives."""
     rows = table.to_arrow([coding.by.name, coding.name])
     expected, actual = decoded(coding.follow(rows.column(0))), decoded(rows.column(1))
     same = pc.fill_null(pc.equal(expected, actual), False)
@@ -90,7 +90,7 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
     if column.kind.surrogate:
         distinct = None if column.unique else len(values)
         share = round(len(values) / int(counts.sum()), 3)
-        return SurrogateCodes(column, distinct, share, nullable, _beyond(column, values))
+        return SurrogateCodes(column, distinct, share, nullable, _id_offset(column, values))
     if column.kind.continuous and not isinstance(column.domain, Levels):
         dtype = np.dtype(np.float64 if column.kind is Kind.NUMERIC else np.int64)
         try:
@@ -109,7 +109,7 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
     return _levels(column, values, counts, k, nullable)
 
 
-def _beyond(column: Column, values: pa.Array) -> int:
+def _id_offset(column: Column, values: pa.Array) -> int:
     """Return the first power of ten above every integer id, if the storage type can hold it."""
     if column.kind is not Kind.ID or not pa.types.is_integer(values.type):
         return 0
@@ -150,31 +150,35 @@ def _cells(
 ) -> Cells:
     """Cut the line into atoms of at least k rows and intervals of at least k rows between them.
 
-    `numbers` are the distinct values, ascending, and `counts` the rows that hold each.
+    `numbers` are the distinct values, ascending, and `counts` the number of rows of each.
     """
     step = _step(column, numbers, counts, k)
     if counts.sum() < 2 * k:
-        at = _few(numbers, counts, k)
+        at = _atoms_of_few(numbers, counts, k)
         return Cells(column, at, at, at.astype(float), step, nullable)
     low, high = _limits(column, numbers, counts, k)
     inner = (low <= numbers) & (numbers <= high)
     within = np.clip(numbers, low, high)
     first = np.flatnonzero(np.concatenate([[True], within[1:] != within[:-1]]))
     values, value_counts = within[first], np.add.reduceat(counts, first)
-    # Rows clipped to a bound fall in the cell there, but do not make an atom of the bound.
-    own = np.add.reduceat(counts * inner, first)
+    # Rows clipped to a bound fall in the cell at the bound, but do not make the bound an atom.
+    inner_counts = np.add.reduceat(counts * inner, first)
     per = max(k, -(-int(value_counts.sum()) // MAX_CELLS))
-    atom = own >= (k if len(values) <= MAX_CELLS else per)
+    atom = inner_counts >= (k if len(values) <= MAX_CELLS else per)
     starts, ends = _runs(atom, value_counts, k, per)
-    single = (starts == ends) & (own[starts] >= k)
+    single = (starts == ends) & (inner_counts[starts] >= k)
     lows, highs = _edges(values, starts, ends, single)
     lows, highs = _on_grid(lows, highs, single, step, column.decimals)
-    cells = _settled(Cells(column, lows, highs, lows.astype(float), step), values, value_counts, k)
-    return replace(cells, mid=_balance(cells, values, own, k), nullable=nullable)
+    cells = _without_small(
+        Cells(column, lows, highs, lows.astype(float), step), values, value_counts, k
+    )
+    return replace(cells, mid=_balance(cells, values, inner_counts, k), nullable=nullable)
 
 
-def _few(numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> npt.NDArray[Any]:
-    """Return the atoms of fewer than 2k rows; without any, one round number near their middle."""
+def _atoms_of_few(
+    numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int
+) -> npt.NDArray[Any]:
+    """Return the atoms of fewer than 2k rows; if there are none, a round number near the median."""
     if (counts >= k).any():
         return numbers[counts >= k]
     first, middle, last = np.repeat(numbers, counts)[
@@ -191,12 +195,12 @@ def _limits(
     low, high = clipped(numbers, counts, k, round_numbers)
     if not isinstance(column.domain, Bounds):
         return low, high
-    least, most = (
+    stated_low, stated_high = (
         numbers_of(scalar_array(column, end), numbers.dtype)[0][0]
         for end in (column.domain.low, column.domain.high)
     )
-    apart = least > high or most < low
-    return (least, most) if apart else (max(low, least), min(high, most))
+    disjoint = stated_low > high or stated_high < low
+    return (stated_low, stated_high) if disjoint else (max(low, stated_low), min(high, stated_high))
 
 
 def _runs(
@@ -228,16 +232,16 @@ def _edges(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Move the ends of intervals to the roundest numbers nearby, so that none is a row's own value.
 
-    An end may move by an eighth of the cell beside it, or as far as to the atom there.
+    An end moves by at most an eighth of the cell beside it, or up to the atom beside it.
     """
-    own, last = values[starts], values[ends]
+    first, last = values[starts], values[ends]
     whole = values.dtype == np.int64
-    reach = (last - own) // 8 if whole else (last - own) / 8
+    reach = (last - first) // 8 if whole else (last - first) / 8
     left = np.where(single, last, last - reach)[:-1]
-    right = np.where(single, own, own + reach)[1:]
+    right = np.where(single, first, first + reach)[1:]
     gaps = _round_between(np.minimum(left, right - whole), right)
-    low = np.where(single, own, np.concatenate([values[:1], gaps]))
-    high = np.where(single, own, np.concatenate([gaps - whole, values[-1:]]))
+    low = np.where(single, first, np.concatenate([values[:1], gaps]))
+    high = np.where(single, first, np.concatenate([gaps - whole, values[-1:]]))
     return low, np.maximum(low, high)
 
 
@@ -250,7 +254,7 @@ def _on_grid(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Shrink intervals to the column's grid, if they contain a point of it.
 
-    Neighbours may not share a number of the grid: it would come back as the other's.
+    Neighbours may not share a point of the grid: a value drawn in one would encode as the other.
     """
     if low.dtype == np.int64:
         up, down = -(-low // step) * step, high // step * step
@@ -265,7 +269,7 @@ def _on_grid(
     return np.where(fits, up, low), np.where(fits, down, high)
 
 
-def _settled(
+def _without_small(
     cells: Cells, values: npt.NDArray[Any], value_counts: npt.NDArray[np.int64], k: int
 ) -> Cells:
     """Drop cells that hold fewer than k rows once each value goes to its nearest cell."""
@@ -274,21 +278,23 @@ def _settled(
         rows = np.bincount(codes, weights=value_counts, minlength=len(cells.low))
         if (rows >= k).all():
             return cells
-        # One at a time and the smallest first, since its rows may be what a neighbour lacks.
+        # One at a time, the smallest first: its rows may bring a neighbour to k.
         kept = np.arange(len(rows)) != int(rows.argmin())
         cells = replace(cells, low=cells.low[kept], high=cells.high[kept], mid=cells.mid[kept])
 
 
 def _balance(
-    cells: Cells, values: npt.NDArray[Any], own: npt.NDArray[np.int64], k: int
+    cells: Cells, values: npt.NDArray[Any], inner_counts: npt.NDArray[np.int64], k: int
 ) -> npt.NDArray[np.float64]:
     """Return each cell's mean, rounded to a hundredth of its width so that it reveals no row.
 
-    Rows clipped to a bound say nothing of where in the cell there they would lie.
+    `inner_counts` leaves out rows clipped to a bound: where they lie is unknown.
     """
     codes = cells._spans(values)
-    rows = np.bincount(codes, weights=own, minlength=len(cells.low))
-    total = np.bincount(codes, weights=values.astype(float) * own, minlength=len(cells.low))
+    rows = np.bincount(codes, weights=inner_counts, minlength=len(cells.low))
+    total = np.bincount(
+        codes, weights=values.astype(float) * inner_counts, minlength=len(cells.low)
+    )
     low, high = cells.low.astype(float), cells.high.astype(float)
     means = np.where(rows < k, low / 2 + high / 2, total / np.maximum(rows, 1))
     width = np.where(high > low, high - low, 1.0)
@@ -315,7 +321,7 @@ def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArr
 
 
 def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> int:
-    """Return the coarsest usual grid on which all but fewer than k integers or datetimes lie."""
+    """Return the coarsest usual step that divides all but fewer than k integers or datetimes."""
     if numbers.dtype != np.int64:
         return 1
     steps: tuple[int, ...] = (1000, 500, 100, 50, 25, 10, 5)

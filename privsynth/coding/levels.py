@@ -19,13 +19,14 @@ from privsynth.coding.values import (
     codes_of,
     decoded,
     flags,
+    plain_type,
     scalar_array,
     total_mark,
 )
 from privsynth.errors import ArtefactError, SamplingError, did_you_mean
 from privsynth.files.documents import flag, only
 from privsynth.schema import Column, Kind, Levels
-from privsynth.table import arrow_type, value_type
+from privsynth.table import arrow_type
 
 __all__ = ["OTHER", "LevelCodes"]
 OTHER = "(other)"
@@ -39,13 +40,13 @@ class LevelCodes:
     ----------
     column : Column
     levels : tuple
-        Values of the storage type, each held by at least k rows; none for an all-null column.
+        Values of the storage type, each held by at least k rows; empty for an all-null column.
     pooled : bool
-        Whether the levels below k rows together have a code, given back as ``"(other)"``.
+        Whether levels below k rows share a code, decoded as ``"(other)"``.
     nullable : bool
         Whether the last code means null.
     total : bool
-        Whether any value of any type has a code; without `pooled`, an unknown one that of null.
+        Whether any value of any type has a code; without `pooled`, an unknown one has that of null.
     """
 
     column: Column
@@ -66,17 +67,20 @@ class LevelCodes:
 
     @property
     def size(self) -> int:
-        """How many codes there are, null included."""
+        """The number of codes, null included."""
         return len(self.levels) + self.pooled + self.nullable
 
     @cached_property
     def _values(self) -> pa.Array:
-        dtype = value_type(arrow_type(self.column.dtype))
+        dtype = plain_type(self.column)
         levels = [*self.levels, OTHER] if self.pooled else list(self.levels)
         return as_type(levels, dtype)
 
     def encode(self, values: pa.Array) -> Codes:
-        """Return the code of each value; an unknown level is pooled, or the most frequent."""
+        """Return the code of each value.
+
+        An unknown level has the pooled code, else that of null if `total`, else that of the first.
+        """
         levels = self._values.slice(0, len(self.levels))
         rest = len(self.levels) if self.pooled or self.total else 0
         if self.total:
@@ -105,10 +109,10 @@ class LevelCodes:
         SamplingError
             The model knows no such level.
         """
-        named = scalar_array(self.column, value)
-        if named[0].is_valid and pc.index_in(named, value_set=self._values)[0].is_valid:
-            return int(pc.index_in(named, value_set=self._values)[0].as_py())
-        if not named[0].is_valid and self.nullable:
+        scalar = scalar_array(self.column, value)
+        if scalar[0].is_valid and pc.index_in(scalar, value_set=self._values)[0].is_valid:
+            return int(pc.index_in(scalar, value_set=self._values)[0].as_py())
+        if not scalar[0].is_valid and self.nullable:
             return self.size - 1
         raise SamplingError(
             f"column {self.name!r}: the model has no such level{did_you_mean(value, self.levels)}"
@@ -144,17 +148,17 @@ class LevelCodes:
 
     def _sound(self) -> bool:
         """Whether the levels are different values of the storage type, and the schema's."""
-        dtype = value_type(arrow_type(self.column.dtype))
+        dtype = plain_type(self.column)
         if not self.size or (self.pooled and not pa.types.is_string(dtype)):
             return False
         plain = {str} if pa.types.is_temporal(dtype) else {str, bool, int, float}
         if not {type(level) for level in self.levels} <= plain:
             return False
-        own = comparable(self.column, self._values)
-        if own.null_count or pc.count_distinct(own).as_py() < len(own):
+        values = comparable(self.column, self._values)
+        if values.null_count or pc.count_distinct(values).as_py() < len(values):
             return False
         if not isinstance(self.column.domain, Levels) or not self.levels:
             return True
-        named = [str(level) for level in self.column.domain.values]
-        listed = comparable(self.column, pa.array(named, pa.string()))
-        return bool(pc.all(pc.is_in(own.slice(0, len(self.levels)), value_set=listed)).as_py())
+        texts = [str(level) for level in self.column.domain.values]
+        listed = comparable(self.column, pa.array(texts, pa.string()))
+        return bool(pc.all(pc.is_in(values.slice(0, len(self.levels)), value_set=listed)).as_py())

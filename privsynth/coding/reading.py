@@ -1,8 +1,8 @@
 """Read values of any storage type as those of a declared column.
 
-Whatever a row holds has a reading, and what cannot be read as the column's kind is missing. What
-a value is read as depends on that value alone, never on the rows beside it, and nothing is raised:
-an exception would tell of a row.
+Every value has a reading; one that cannot be read as the column's kind is missing. The reading of a
+value depends on that value alone, never on other rows. Nothing is raised, since an exception would
+reveal something about a row.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privsynth.coding.values import plain_type
 from privsynth.schema import Column, Kind
-from privsynth.table import arrow_type, value_type
 from privsynth.table.texts import in_calendar, texts
 
 __all__ = ["as_declared", "comparable", "numbers_in", "readings", "unit_texts"]
 
 _FLOAT = r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^-?(?i:inf|infinity)$"
 _COMMA = r"^-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:\.\d{3}){1,4}),\d+$"
-_ALIKE = (
+_NORMALISATIONS = (
     (r"^\+(\d)", r"\1"),
     (r"^(-?\d+)\.0*$", r"\1"),
     (r"^(-?\d+\.\d*[1-9])0+$", r"\1"),
@@ -32,8 +32,8 @@ _ALIKE = (
     (r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d*[1-9])?)(?:\.?0*)Z?$", r"\1 \2"),
     (r"^(\d{4}-\d\d-\d\d) 00:00:00$", r"\1"),
 )
-"""How numbers and moments that are the same are spelled alike."""
-_MOST = 2**63 - 1
+"""Replacements that give equal numbers and equal moments the same text."""
+_MAX_INT64 = 2**63 - 1
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
 
@@ -46,19 +46,19 @@ def readings(
     Parameters
     ----------
     column : Column
-        Its storage type says in which unit a datetime is told.
+        Its storage type is the unit of datetimes.
     values : pyarrow.Array
         Of any type.
     dtype : float64 or int64
-        Integers are rounded, and what is beyond 64 bits becomes the nearest that is not.
+        Integers are rounded, and clipped to 64 bits.
 
     Returns
     -------
     numbers : ndarray of `dtype`
-        0 where there is none; floats may be infinite.
+        0 where a value is missing; floats may be infinite.
     valid : ndarray of bool
     """
-    kind = value_type(arrow_type(column.dtype))
+    kind = plain_type(column)
 
     def read(plain: pa.Array) -> pa.Array:
         if pa.types.is_temporal(kind):
@@ -72,21 +72,21 @@ def readings(
 
 
 def numbers_in(column: Column, values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """Read values as numbers; datetimes as ticks of the storage type, NaN where there is none."""
+    """Read values as numbers, NaN where missing; datetimes as ticks of the storage type."""
     numbers, valid = readings(column, values, np.float64)
     return np.where(valid, numbers, np.nan)
 
 
 def as_declared(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Read values as those of a declared column; null where a value cannot be read so.
+    """Read values as those of a declared column; null where a value cannot be read.
 
     Returns
     -------
     pyarrow.Array
-        Of numbers as int64 or float64, of moments in the column's storage type, and of levels as
-        `comparable` gives them.
+        Numbers as int64 or float64, moments in the column's storage type, and levels as
+        `comparable` returns them.
     """
-    kind = value_type(arrow_type(column.dtype))
+    kind = plain_type(column)
     if column.kind.continuous:
         whole = pa.types.is_temporal(kind) or column.kind is Kind.INTEGER
         numbers, valid = readings(column, values, np.int64 if whole else np.float64)
@@ -104,11 +104,11 @@ def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
     Returns
     -------
     pyarrow.Array
-        Of text, booleans, integers or floats; null where a value cannot be read so.
+        Text, booleans, integers or floats; null where a value cannot be read.
     """
-    kind = value_type(arrow_type(column.dtype))
+    kind = plain_type(column)
     if pa.types.is_string(kind):
-        return texts(_plain(values))
+        return texts(_plain_array(values))
 
     def read(plain: pa.Array) -> pa.Array:
         if pa.types.is_boolean(kind):
@@ -126,37 +126,37 @@ def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
 def unit_texts(values: pa.Array) -> pa.Array:
     """Read values as the text that identifies a privacy unit.
 
-    A value is read by itself, however its column is stored: a whole number is the same unit as an
-    integer, a float, a decimal and as text (`1`, `1.0`, `1.00`, `" 1 "`), and a moment the same
-    in every zone. Digits before the point are kept, so that `01` is not `1`.
+    The storage type makes no difference: a whole number is the same unit as an integer, a float, a
+    decimal and as text (`1`, `1.0`, `1.00`, `" 1 "`), and a moment is the same unit in every zone.
+    Leading zeros count, so `01` is not `1`.
 
     Parameters
     ----------
     values : pyarrow.Array
-        Without a dictionary, of a storage type.
+        Not dictionary-encoded, of a storage type.
 
     Returns
     -------
     pyarrow.Array
-        Of text; null where a value is missing.
+        Text; null where a value is missing.
     """
     text = pc.ascii_trim_whitespace(texts(values))
-    for pattern, kept in _ALIKE:
-        text = pc.replace_substring_regex(text, pattern, kept)
+    for pattern, replacement in _NORMALISATIONS:
+        text = pc.replace_substring_regex(text, pattern, replacement)
     return text
 
 
 def _by_value(values: pa.Array | pa.ChunkedArray, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Read each distinct text once, since reading is slow."""
-    plain = _plain(values)
+    plain = _plain_array(values)
     if not pa.types.is_string(plain.type):
         return read(plain)
     coded = plain.dictionary_encode()
     return read(coded.dictionary).take(coded.indices)
 
 
-def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return one array without dictionary, and its text as plain strings."""
+def _plain_array(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return one array without a dictionary, with text as `string`."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -166,7 +166,7 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _floats(plain: pa.Array) -> pa.Array:
-    """Return float64 values, of which none is NaN; true is 1 and false is 0."""
+    """Return float64 values, null instead of NaN; true is 1 and false is 0."""
     kind = plain.type
     if pa.types.is_boolean(kind):
         return plain.cast(pa.int8()).cast(pa.float64())
@@ -179,19 +179,20 @@ def _floats(plain: pa.Array) -> pa.Array:
         plain = pc.if_else(pc.equal(words, "false"), "0", plain)
     floats = plain.cast(pa.float64(), safe=False)
     floats = _where(pc.invert(pc.is_nan(floats)), floats)
-    return pc.add(floats, 0.0)  # which makes -0.0 the same as 0.0
+    return pc.add(floats, 0.0)  # turns -0.0 into 0.0
 
 
 def _integers(plain: pa.Array) -> pa.Array:
     """Return the nearest int64 to each number.
 
-    A missing value in another row may turn a column of integers into one of floats, so beyond
-    2**53 no integer may be told from the others that the nearest float stands for.
+    Integers go through float64 as well: a missing value in another row may have turned the column
+    into floats, and the reading of a value must not depend on that. So beyond 2**53, integers that
+    share their nearest float have the same reading.
     """
     floats = _floats(plain)
     near = np.rint(np.asarray(pc.fill_null(floats, 0.0)))
     whole = np.clip(near, -(2.0**63), np.nextafter(2.0**63, 0)).astype(np.int64)
-    whole[near >= 2.0**63] = _MOST  # no float is so large and below 2**63
+    whole[near >= 2.0**63] = _MAX_INT64  # not a float, so clipping cannot give it
     return pa.array(whole, mask=np.asarray(floats.is_null()))
 
 
@@ -201,15 +202,15 @@ def _booleans(plain: pa.Array) -> pa.Array:
 
 
 def _spelled(plain: pa.Array) -> pa.Array:
-    """Trim text, and write a number with a decimal comma as one with a point."""
+    """Trim text, and write a decimal comma as a point."""
     text = pc.replace_substring_regex(pc.ascii_trim_whitespace(plain), r"^\+", "")
     commas = pc.match_substring_regex(text, _COMMA)
     pointed = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
     return pc.if_else(commas, pointed, text)
 
 
-def _where(holds: pa.Array, values: pa.Array) -> pa.Array:
-    return pc.if_else(holds, values, pa.scalar(None, values.type))
+def _where(mask: pa.Array, values: pa.Array) -> pa.Array:
+    return pc.if_else(mask, values, pa.scalar(None, values.type))
 
 
 # Dates and times
@@ -218,8 +219,8 @@ def _where(holds: pa.Array, values: pa.Array) -> pa.Array:
 def _ticks(plain: pa.Array, dtype: pa.DataType, form: str | None) -> pa.Array:
     """Return moments in the unit of a date or timestamp type, as int64, within the years 1 to 9999.
 
-    A typed moment is read by way of its text where there is a format that may read that text, as
-    it would be if its column held Python objects. So are numbers such as 20240131.
+    If the column has a format, a typed moment is read through its text, as it would be if the
+    column held Python objects. So are numbers such as 20240131.
     """
     kind = plain.type
     typed = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
@@ -239,11 +240,11 @@ def _in_unit(ticks: npt.NDArray[np.int64], from_unit: int, to_unit: int) -> npt.
     if from_unit < to_unit:
         return ticks // (to_unit // from_unit)
     ratio = from_unit // to_unit
-    return np.clip(ticks, -(_MOST // ratio), _MOST // ratio) * ratio
+    return np.clip(ticks, -(_MAX_INT64 // ratio), _MAX_INT64 // ratio) * ratio
 
 
 def _unit(dtype: pa.DataType) -> int:
-    """Return the nanoseconds of a tick."""
+    """Return the number of nanoseconds in a tick."""
     if pa.types.is_date32(dtype):
         return _DAY
     return 10**6 if pa.types.is_date64(dtype) else _NANOSECONDS[dtype.unit]
@@ -256,7 +257,7 @@ def _zone(dtype: pa.DataType) -> str | None:
 def _parsed_times(texts: pa.Array, unit: int, zoned: bool, form: str | None) -> pa.Array:
     """Parse dates and times: in the column's format, or as ISO 8601.
 
-    Without an offset they are those of UTC.
+    A time without an offset is in UTC.
     """
     sql = "TIMESTAMPTZ" if zoned else "TIMESTAMP"
     read = f"epoch_us(TRY_CAST(c AS {sql}))"

@@ -1,4 +1,4 @@
-"""The coding of a column whose values are invented."""
+"""Surrogates: the codes of a column whose values are invented."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class SurrogateCodes:
     ----------
     column : Column
     distinct : int, optional
-        How many different values there are, where values repeat.
+        The number of distinct values, if values repeat.
     share : float
-        Different values by row, so that a larger table gets more of them.
+        Distinct values per row, so that a larger table gets more of them.
     offset : int
-        Added to whole numbers, so that none is one of the real ones.
+        Added to integers, so that none equals a real one.
     nullable : bool
         Whether the last code means null.
     """
@@ -51,7 +51,7 @@ class SurrogateCodes:
 
     @property
     def size(self) -> int:
-        """How many codes there are, null included."""
+        """The number of codes, null included."""
         return 1 + self.nullable
 
     def encode(self, values: pa.Array) -> Codes:
@@ -96,7 +96,7 @@ class SurrogateCodes:
         Raises
         ------
         ArtefactError
-            It is none, or the storage type has no room for what it invents.
+            It is damaged, or the storage type cannot hold the values that it invents.
         """
         what = f"column {column.name!r}"
         only(state, dict.fromkeys(("distinct", "share", "nullable", "offset"), True), what)

@@ -1,4 +1,4 @@
-"""Values of a storage type as numbers, and back."""
+"""Conversions between the values of a storage type, numbers, and JSON."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from privsynth.files.documents import flag
 from privsynth.schema import Column
 from privsynth.table import arrow_type, value_type
 
-__all__ = ["as_type", "numbers_of", "typed"]
+__all__ = ["as_type", "decoded", "numbers_of", "plain_type", "typed"]
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_EPOCH = date(1970, 1, 1).toordinal()
-
-
+"""The ticks of a second."""
 FLAGS = {"nullable": True, "total": False}
+"""The flags of a saved coding, and whether each is required."""
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 def flags(state: Mapping[str, Any], what: str) -> tuple[bool, bool]:
@@ -33,7 +33,7 @@ def flags(state: Mapping[str, Any], what: str) -> tuple[bool, bool]:
 def stored_numbers(
     values: Any, dtype: type[np.float64] | type[np.int64], what: str
 ) -> npt.NDArray[Any]:
-    """Read a list of finite numbers: JSON's 1.0, true and "1" are no integers."""
+    """Read a list of finite numbers; in JSON, 1.0, true and "1" are not integers."""
     kinds = {int} if dtype is np.int64 else {int, float}
     if not isinstance(values, list) or not {type(value) for value in values} <= kinds:
         raise ArtefactError(f"its numbers of {what} are damaged; fit the model anew")
@@ -41,11 +41,11 @@ def stored_numbers(
 
 
 def holds_bounds(column: Column, ends: npt.NDArray[Any]) -> bool:
-    """Whether the storage type of a continuous column holds its least and greatest number.
+    """Whether the storage type of a continuous column can hold both ends of its range.
 
-    A date outside the years 1 to 9999 is in none of the frames and formats that rows are given in.
+    Dates must lie in the years 1 to 9999: no frame or file format holds any other.
     """
-    dtype = value_type(arrow_type(column.dtype))
+    dtype = plain_type(column)
     if pa.types.is_temporal(dtype):
         day = 1 if pa.types.is_date32(dtype) else 86_400 * TICKS[dtype.unit]
         first, last = (at.toordinal() - _EPOCH for at in (date.min, date.max))
@@ -62,7 +62,7 @@ def holds_bounds(column: Column, ends: npt.NDArray[Any]) -> bool:
 
 
 def grain(column: Column) -> float:
-    """Return how far a number of a column may move when it is rounded to its digits."""
+    """Return the unit of a numeric column's last digit; 0 without a fixed number of digits."""
     return 0.0 if column.decimals is None else 10.0**-column.decimals
 
 
@@ -111,6 +111,11 @@ def total_mark(total: bool) -> dict[str, bool]:
     return {"total": True} if total else {}
 
 
+def plain_type(column: Column) -> pa.DataType:
+    """Return the storage type of a column's values, without a dictionary."""
+    return value_type(arrow_type(column.dtype))
+
+
 def decoded(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return one array of the values themselves, without dictionary or chunks."""
     if isinstance(values, pa.ChunkedArray):
@@ -124,7 +129,7 @@ def as_type(levels: list[Any], dtype: pa.DataType) -> pa.Array:
     Raises
     ------
     pyarrow.ArrowException, OverflowError
-        One cannot be read so.
+        One cannot be read as that type.
     """
     reals = [level for level in levels if isinstance(level, float)]
     if pa.types.is_integer(dtype) and not all(real.is_integer() for real in reals):
@@ -141,9 +146,9 @@ def scalar_array(column: Column, value: Any) -> pa.Array:
     Raises
     ------
     SamplingError
-        It cannot be read as such a value.
+        It cannot be read as that type.
     """
-    dtype = value_type(arrow_type(column.dtype))
+    dtype = plain_type(column)
     if value is None or (value == "" and not pa.types.is_string(dtype)) or value != value:
         return pa.nulls(1, dtype)
     try:

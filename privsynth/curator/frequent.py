@@ -116,7 +116,7 @@ def frequent_values(accountant: Accountant, schema: Schema) -> dict[str, tuple[i
 
 def _begun(units: Units) -> _Open:
     starts = np.array(units.starts(), dtype=np.int64)
-    ends = np.append(starts[1:] - 1, units.most)
+    ends = np.append(starts[1:] - 1, units.high)
     nothing = np.zeros(len(starts))
     return _Open(units, starts, ends, np.zeros(len(starts), np.int64), nothing, nothing)
 
@@ -127,8 +127,8 @@ def _counts(open_cells: Sequence[_Open], table: Table) -> Ints:
 
 
 def _held(own: _Open, table: Table) -> Ints:
-    starts = np.unique(np.concatenate([[own.units.least], own.low, own.high + 1]))
-    starts = starts[starts <= own.units.most]
+    starts = np.unique(np.concatenate([[own.units.low], own.low, own.high + 1]))
+    starts = starts[starts <= own.units.high]
     cells = own.units.cells(starts.tolist())
     values, counts, _ = table.value_counts(own.units.column.name)
     cell_counts = np.bincount(cells.encode(values), counts, minlength=cells.size)

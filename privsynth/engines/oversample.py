@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.arrays import Floats
-from privsynth.coding import Codec, Coding, numbers_of, typed
+from privsynth.coding import Codec, Coding, decoded, numbers_of, typed
 from privsynth.curator import Curator
 from privsynth.engines.labels import labels_to_draw
 from privsynth.engines.protocols import Progress
@@ -464,7 +464,7 @@ class _Levels:
 
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> Self:
-        plain = _plain(column)
+        plain = decoded(column)
         values = plain.unique().drop_null()
         places = pc.fill_null(pc.index_in(plain, value_set=values), len(values))
         return cls(np.asarray(places, dtype=np.float64), values, column.type)
@@ -619,8 +619,3 @@ def _positive(**values: int) -> None:
     for name, value in values.items():
         if value < 1:
             raise ConfigError(f"{name} is {value}; give 1 or more")
-
-
-def _plain(column: pa.ChunkedArray) -> pa.Array:
-    values = column.combine_chunks()
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values

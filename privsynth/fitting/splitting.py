@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth.coding import unit_texts
+from privsynth.coding import decoded, unit_texts
 from privsynth.errors import DataError, UsageError, did_you_mean
 from privsynth.fitting.checks import check_classes
 from privsynth.privacy import Budget
@@ -129,9 +129,8 @@ def minority_rows(table: Table, target: str | None) -> Table:
         infer(table, target=target)  # refuses it, and names the columns that are there
     values, counts, nulls = table.value_counts(target)
     check_classes(table, target, len(counts), nulls)
-    column = table.to_arrow([target]).column(0).combine_chunks()
-    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    rare = pc.not_equal(plain, values[int(counts.argmax())])
+    column = decoded(table.to_arrow([target]).column(0))
+    rare = pc.not_equal(column, values[int(counts.argmax())])
     return table.take(np.flatnonzero(np.asarray(rare)))
 
 
@@ -147,10 +146,8 @@ def _units(table: Table, name: str) -> npt.NDArray[np.int64]:
             f"the privacy unit is 'row' or the name of a column, and {name!r} is none"
             f"{did_you_mean(name, table.names)}"
         )
-    column = table.to_arrow([name]).column(0).combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()  # a dictionary may list a value twice
-    values = column.dictionary_encode()
+    # A dictionary may list a value twice.
+    values = decoded(table.to_arrow([name]).column(0)).dictionary_encode()
     texts = unit_texts(values.dictionary).dictionary_encode().indices.take(values.indices)
     return np.asarray(pc.fill_null(texts, len(values.dictionary))).astype(np.int64)
 

@@ -33,6 +33,7 @@ from privsynth.coding import (
     SurrogateCodes,
     check_declared,
     declared_codec,
+    decoded,
     numbers_of,
 )
 from privsynth.engines import Progress, cautions
@@ -704,8 +705,7 @@ def _unpooled(
             synthetic = synthetic.set_column(j, field, near)
         if not (isinstance(coding, LevelCodes) and coding.pooled):
             continue
-        column = real.column(coding.name).combine_chunks()
-        plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        plain = decoded(real.column(coding.name))
         known = pa.array(coding.levels, plain.type)
         pooled = plain.filter(pc.invert(pc.is_in(plain, known))).drop_null()
         some = pooled if len(pooled) else known if len(known) else plain.drop_null()

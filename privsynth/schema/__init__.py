@@ -1,12 +1,14 @@
-"""The columns of a table: kinds, domains, roles, and how a schema is inferred.
+"""The columns of a table: kinds, domains and roles, schema inference, personal data, surrogates.
 
-Import `Schema` and its nouns from here. Nothing here fits, samples or writes rows.
+Import `Schema` and its nouns, `infer` and `surrogates` from here. Nothing here may fit, sample or
+write rows.
 """
 
 from __future__ import annotations
 
 from privsynth.schema.columns import Bounds, Column, Kind, Levels, Role, Source
-from privsynth.schema.inference import clipped, infer, level_values, round_numbers
+from privsynth.schema.domains import clipped, level_values, round_numbers
+from privsynth.schema.inference import infer
 from privsynth.schema.schema import Schema, opened
 from privsynth.schema.surrogates import surrogates
 

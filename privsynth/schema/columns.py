@@ -15,16 +15,6 @@ __all__ = ["Bounds", "Column", "Kind", "Levels", "Role", "Source"]
 MAX_DECIMALS = 76
 """The digits that the widest decimal type holds."""
 _E = TypeVar("_E", bound=StrEnum)
-_WANTED: dict[str, tuple[type, str]] = {
-    "dtype": (str, "text, such as 'int64'"),
-    "nullable": (bool, "true or false"),
-    "unique": (bool, "true or false"),
-    "decimals": (int, "a whole number"),
-    "format": (str, "text"),
-    "personal": (str, "text"),
-    "determined_by": (str, "the name of a column"),
-    "why": (str, "text"),
-}
 
 
 class Kind(StrEnum):
@@ -77,11 +67,11 @@ class Levels:
     def __post_init__(self) -> None:
         if not all(is_scalar(value) for value in self.values):
             raise SchemaError(
-                "expected levels as text, numbers or true/false; a missing value is no level, "
-                "say 'nullable: true' instead, and quote the text \"null\""
+                "expected levels as text, numbers or true/false; for missing values say "
+                "'nullable: true' instead of a level, and quote the text \"null\""
             )
         if len({(type(value), value) for value in self.values}) != len(self.values):
-            raise SchemaError("levels are listed twice; list each level once")
+            raise SchemaError("a level is listed twice; list each level once")
 
 
 @dataclass(frozen=True)
@@ -103,7 +93,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column of a table.
 
     Parameters
     ----------
@@ -114,30 +104,30 @@ class Column:
     dtype : str
         Arrow's name of the type in which values are stored, such as ``"int64"``.
     domain : Levels or Bounds, optional
-        The values it may take; None for a column that is never modelled or not yet bounded.
+        The values it may take; None if it is never modelled, or not yet known.
     source : Source
-        Where `domain` came from.
+        Where `domain` comes from.
     nullable : bool
         Whether values may be missing.
     role : Role, optional
-        What it is there for.
+        Its purpose.
     unique : bool
-        Whether no value comes twice (id and personal columns).
+        Whether no value occurs twice (id and personal columns).
     decimals : int, optional
-        Digits after the point of a numeric column; None where there is no fixed number.
+        Digits after the point of a numeric column; None if they are not fixed.
     format : str, optional
         How a text file spells its values: ``"True/False"`` or a `strftime` pattern.
     personal : str, optional
         The kind of personal data (``"email"``, ``"name"``, ...) or, for an id, its pattern.
     determined_by : str, optional
-        The column whose level decides on the value, as `mapping` says: such a column is never
-        modelled, and costs nothing under a privacy budget.
+        The column whose level determines the value, through `mapping`. A determined column is
+        never modelled, and costs no privacy budget.
     mapping : tuple of (level, value) pairs
-        The value that follows from each level.
+        The value for each level of that column.
     why : str
-        Why it was given this kind, for the person who reviews the schema.
+        The reason for its kind, for the person who reviews the schema.
     given : frozenset of str, optional
-        The fields that a file gave; None for a column built in Python. Neither compared nor saved.
+        The fields given in a file; None for a column built in Python. Neither compared nor saved.
     """
 
     name: str
@@ -183,7 +173,7 @@ class Column:
                 state[key] = getattr(self, key)
         if self.determined_by is not None:
             state["determined_by"] = self.determined_by
-            # Pairs, since JSON would make text of the keys of a mapping.
+            # Pairs, since JSON would turn the keys of a mapping into text.
             state["mapping"] = [list(pair) for pair in self.mapping]
         if self.why:
             state["why"] = self.why
@@ -198,8 +188,6 @@ class Column:
         SchemaError
             A key, kind, role or source is unknown, or a domain contradicts itself.
         """
-        from privsynth.table import arrow_type
-
         allowed = {f.name for f in fields(cls)} - {"domain", "given"} | {"levels", "bounds"}
         name = state.get("name")
         if not isinstance(name, str):
@@ -219,17 +207,7 @@ class Column:
             domain = _domain(state)
         except SchemaError as error:
             raise SchemaError(f"{place}: {error}") from None
-        for key, (expected, words) in _WANTED.items():
-            if key in state and type(state[key]) is not expected:
-                raise SchemaError(f"{place}: expected {key!r} as {words}")
-        if state.get("decimals", 0) < 0:
-            raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
-        if state.get("decimals", 0) > MAX_DECIMALS:
-            raise SchemaError(f"{place}: 'decimals' is above {MAX_DECIMALS}, which no type holds")
-        try:
-            arrow_type(state.get("dtype", "string"))
-        except SchemaError as error:
-            raise SchemaError(f"{place}: {error}") from None
+        _check_fields(state, place)
         kind = _member(Kind, state.get("kind", "categorical"), place, "kind")
         _check_format(kind, state.get("format"), place)
         column = cls(
@@ -253,8 +231,39 @@ class Column:
         return column
 
 
+_FIELD_TYPES: dict[str, tuple[type, str]] = {
+    "dtype": (str, "text, such as 'int64'"),
+    "nullable": (bool, "true or false"),
+    "unique": (bool, "true or false"),
+    "decimals": (int, "a whole number"),
+    "format": (str, "text"),
+    "personal": (str, "text"),
+    "determined_by": (str, "the name of a column"),
+    "why": (str, "text"),
+}
+
+
+def _check_fields(state: Mapping[str, Any], place: str) -> None:
+    """Refuse fields of the wrong type, impossible decimals and an unknown storage type."""
+    from privsynth.table import arrow_type
+
+    for key, (expected, words) in _FIELD_TYPES.items():
+        if key in state and type(state[key]) is not expected:
+            raise SchemaError(f"{place}: expected {key!r} as {words}")
+    if state.get("decimals", 0) < 0:
+        raise SchemaError(f"{place}: 'decimals' is negative; give 0 for whole numbers")
+    if state.get("decimals", 0) > MAX_DECIMALS:
+        raise SchemaError(
+            f"{place}: 'decimals' is above {MAX_DECIMALS}, which no type holds; give fewer"
+        )
+    try:
+        arrow_type(state.get("dtype", "string"))
+    except SchemaError as error:
+        raise SchemaError(f"{place}: {error}") from None
+
+
 def check_quoted(column: Column, place: str) -> None:
-    """Refuse unquoted levels that YAML read as something other than text."""
+    """Refuse levels that YAML did not read as text because quotes are missing."""
     listed = column.domain.values if isinstance(column.domain, Levels) else ()
     values = (*listed, *(value for _, value in column.mapping))
     dtype = None if column.given is not None and "dtype" not in column.given else column.dtype
@@ -268,8 +277,8 @@ def check_quoted(column: Column, place: str) -> None:
     text = dtype == "string" or (dtype is None and any(isinstance(v, str) for v in values))
     if text and not all(isinstance(value, str) for value in values):
         raise SchemaError(
-            f"{place}: holds text, and a level of it is a number; put each level in quotes, such "
-            'as "01"'
+            f"{place}: holds text, but one of its levels is a number; put each level in quotes, "
+            'such as "01"'
         )
 
 
@@ -277,9 +286,9 @@ def _member(enum: type[_E], value: Any, place: str, key: str) -> _E:
     try:
         return enum(value)
     except ValueError:
-        given = value if isinstance(value, str) else type(value).__name__
-        hint = did_you_mean(given, [str(member) for member in enum])
-        raise SchemaError(f"{place}: unknown {key} {given!r}{hint}") from None
+        shown = value if isinstance(value, str) else type(value).__name__
+        hint = did_you_mean(shown, [str(member) for member in enum])
+        raise SchemaError(f"{place}: unknown {key} {shown!r}{hint}") from None
 
 
 def _check_format(kind: Kind, form: str | None, place: str) -> None:
@@ -289,19 +298,19 @@ def _check_format(kind: Kind, form: str | None, place: str) -> None:
     from privsynth.table.spelling import is_pattern
 
     if not is_pattern(form):
-        raise SchemaError(f"{place}: its format is no strftime pattern; give one, or drop it")
+        raise SchemaError(f"{place}: its format is not a strftime pattern; give one, or drop it")
 
 
 def _domain(state: Mapping[str, Any]) -> Levels | Bounds | None:
     if "levels" in state:
         if not isinstance(state["levels"], list):
             raise SchemaError("expected levels as a list")
-        return Levels(tuple(_plain(value) for value in state["levels"]))
+        return Levels(tuple(_iso_text(value) for value in state["levels"]))
     if "bounds" in state:
         bounds = state["bounds"]
         if not isinstance(bounds, list) or len(bounds) != 2:
             raise SchemaError("expected bounds as a list [low, high]")
-        return Bounds(*(_plain(value) for value in bounds))
+        return Bounds(*(_iso_text(value) for value in bounds))
     return None
 
 
@@ -314,11 +323,11 @@ def _pairs(state: Any, place: str) -> tuple[tuple[Any, Any], ...]:
         raise SchemaError(
             f"{place}: expected 'mapping' as a mapping of the other column's levels to values"
         )
-    return tuple((_plain(level), _plain(value)) for level, value in pairs)
+    return tuple((_iso_text(level), _iso_text(value)) for level, value in pairs)
 
 
 def levels_of(column: Column) -> set[Any]:
-    """Return the levels that are known before any row is read; empty if there are none."""
+    """Return the levels that are known without the rows; empty if there are none."""
     values: set[Any] = set()
     if isinstance(column.domain, Levels) and column.source is Source.DECLARED:
         values = set(column.domain.values)
@@ -327,8 +336,8 @@ def levels_of(column: Column) -> set[Any]:
     return set() if column.kind.surrogate else values
 
 
-def _plain(value: Any) -> Any:
-    """Return a date as ISO 8601 text: YAML reads one that has no quotes as a date."""
+def _iso_text(value: Any) -> Any:
+    """Return a date as ISO 8601 text, since YAML reads an unquoted one as a date."""
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 

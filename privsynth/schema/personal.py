@@ -1,8 +1,8 @@
 """Recognise personal data, by a column's name and by its values. No model, no network.
 
-Names are split into words, so that ``fake_first_name``, ``FirstName`` and ``Prénom`` are one
-thing and ``device_name`` another. Values are matched by regular expressions over the distinct
-values, and by checksums (python-stdnum) over a sample of them.
+Names are split into words, so that ``fake_first_name``, ``FirstName`` and ``Prénom`` match and
+``device_name`` does not. Distinct values are matched by regular expressions, and a sample of them
+by checksums (python-stdnum).
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ import pyarrow.compute as pc
 __all__ = ["Finding", "mentions", "name_kind", "recognise", "value_kind", "words"]
 
 SAMPLE = 300
-"""Distinct values that are checked one by one; more would change no verdict."""
+"""Distinct values that are checked one by one; more would change no result."""
 HANDFUL = 12
-"""Up to so many levels, each held by many rows, name no person."""
+"""A column of at most this many levels, each held by many rows, does not identify a person."""
 FEW_ROWS = 10
-"""A value held by fewer rows than this may stand for a person."""
+"""A value held by fewer rows than this may identify a person."""
 MAJORITY = 0.8
-_CHECKED = 10  # distinct values without which a checksum proves nothing
+_CHECKED = 10
+"""A checksum proves nothing on fewer distinct values."""
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
 
@@ -87,7 +88,7 @@ _UUID = r"\{?[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-f
 _IBAN = r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}"
 _CARD = r"[3-6]\d{12,18}|[3-6]\d{3}(?:[ -]\d{4,6}){2,3}(?:[ -]\d{1,3})?"
 
-# Formats whose shape alone says nothing of a person are left out: only checksums count.
+# Only formats with a checksum: the others would match on their shape alone.
 _NATIONAL = tuple(
     re.findall(
         r"\S+",
@@ -118,10 +119,10 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def name_kind(name: str) -> str | None:
-    """Return the kind of personal data that a column's name speaks of, or None.
+    """Return the kind of personal data that a column's name says it holds, or None.
 
-    The words must end in it, but for a qualifier (``address_line_2``): what comes last in a
-    name is what the column holds, so ``email_count`` is a count and ``address_change`` a change.
+    The last word counts, except for a qualifier (``address_line_2``): ``email_count`` is a count,
+    and ``address_change`` a change.
     """
     joined = "_".join(words(name))
     return next((kind for kind, pattern in _NAME_RES.items() if pattern.search(joined)), None)
@@ -135,12 +136,12 @@ def value_kind(values: pa.Array, *, named: str | None = None) -> tuple[str, floa
     values : pyarrow.Array of string
         Distinct values.
     named : str, optional
-        What the column's name says: digits alone are then enough for a phone number.
+        The kind that the column's name says; then digits alone suffice for a phone number.
 
     Returns
     -------
     tuple of (str, float), or None
-        The kind and the share of the values that are of it.
+        The kind, and the share of the values that match it.
     """
     if len(values) == 0:
         return None
@@ -181,21 +182,21 @@ def recognise(
     values : pyarrow.Array of string
         Its distinct values, as text.
     counts : ndarray of int64, shape (len(values),)
-        The rows that hold each.
+        The number of rows that hold each.
     digits : bool, default=False
-        Whether they are stored as numbers: a name alone then says less.
+        Whether they are stored as numbers; then the name alone is weaker evidence.
 
     Returns
     -------
     Finding or None
-        A kind: one of `surrogates.KINDS`, ``"passport"``, ``"national_id"`` or ``"uuid"``.
+        Its kind is one of `surrogates.KINDS`, ``"passport"``, ``"national_id"`` or ``"uuid"``.
     """
     if len(values) == 0:
         return None
     named = name_kind(name)
-    found = value_kind(values, named=named)
-    if found is not None:
-        kind, share = found
+    match = value_kind(values, named=named)
+    if match is not None:
+        kind, share = match
         says = f"name says {_label(named)}; " if named not in (None, "bare") else ""
         return Finding(kind, f"{says}{share:.0%} of values look like {_label(kind, article=True)}")
     scattered = counts[counts < FEW_ROWS].sum() / counts.sum() >= 0.5
@@ -278,26 +279,26 @@ _SHAPES: tuple[tuple[str, str, Callable[[str], bool] | None], ...] = (
     ("credit_card", _CARD, _is_card),
     ("phone", _PHONE, None),
 )
-# Where the name says so, digits alone are enough.
+# If the name says the kind, digits alone suffice.
 _NAMED_SHAPES = {kind: pattern for kind, pattern, _ in _SHAPES} | {
     "phone": rf"{_PHONE}|\+?\d[\d ().\-/]{{5,18}}\d",
     "ssn": r"\d{3}-?\d{2}-?\d{4}|\d{7,9}",
 }
 
 
-def _national(sample: list[str], fewest: int) -> tuple[str, float] | None:
+def _national(sample: list[str], min_values: int) -> tuple[str, float] | None:
     """Try the checksums of many countries; a random number passes at most one in ten."""
     shaped = _matching(sample, r"(?=(?:\D*\d){6})[\dA-Za-z][\dA-Za-z .\-/+]{6,20}")
-    if len(sample) < fewest or len(shaped) < MAJORITY * len(sample):
+    if len(sample) < min_values or len(shaped) < MAJORITY * len(sample):
         return None
-    best, most = "", 0
+    best, best_count = "", 0
     for name in _NATIONAL:
         check = partial(_passes, importlib.import_module(f"stdnum.{name}").is_valid)
-        # Nearly all formats fail at once: the first few values spare the rest.
+        # Nearly all formats fail on the first few values.
         if any(map(check, shaped[:20])):
             valid = sum(map(check, shaped))
-            best, most = (name, valid) if valid > most else (best, most)
-    return (best, most / len(sample)) if most >= MAJORITY * len(sample) else None
+            best, best_count = (name, valid) if valid > best_count else (best, best_count)
+    return (best, best_count / len(sample)) if best_count >= MAJORITY * len(sample) else None
 
 
 def _passes(check: Callable[[str], bool], text: str) -> bool:
@@ -325,10 +326,10 @@ def _person_names(values: pa.Array) -> bool:
 
     One word alone proves nothing: towns and states (Austin, Virginia) are first names too.
     """
-    spelt = (re.findall(r"[^\W\d_][\w'’\-]*", text.casefold()) for text in _sample(values))
-    sample = [parts for parts in spelt if len(parts) > 1]
+    word_lists = (re.findall(r"[^\W\d_][\w'’\-]*", text.casefold()) for text in _sample(values))
+    sample = [parts for parts in word_lists if len(parts) > 1]
     needed = 0.6 * min(SAMPLE, len(values))
-    if len(sample) < needed:  # which costs less to find out than to compile what follows
+    if len(sample) < needed:  # cheaper than compiling the pattern below
         return False
     shaped = pc.match_substring_regex(
         values, pattern=r"^\s*(?:\p{L}[\p{L}'’.\-]*[,.]?\s+){1,3}\p{L}[\p{L}'’.\-]*\s*$"

@@ -1,4 +1,4 @@
-"""The columns of a table: their kinds, domains, roles, and where each domain came from."""
+"""A schema: the columns of a table, and their YAML form."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Schema:
     ----------
     columns : tuple of Column
     sources : mapping of str to path
-        What it was proposed from; no YAML is written over a file among them.
+        The files it was proposed from; YAML is never written over one of them.
     """
 
     columns: tuple[Column, ...]
@@ -57,7 +57,7 @@ class Schema:
 
     @property
     def target(self) -> Column | None:
-        """The column to be predicted, where there is one."""
+        """The column to predict, if there is one."""
         return next((column for column in self.columns if column.role is Role.TARGET), None)
 
     def __getitem__(self, name: str) -> Column:
@@ -97,7 +97,7 @@ class Schema:
         Raises
         ------
         SchemaError
-            The shape is not a schema's, its version is too new, or a column is wrong.
+            It is not a schema, its version is too new, or a column is wrong.
         """
         if not isinstance(state, Mapping) or not isinstance(state.get("columns"), list):
             raise SchemaError(
@@ -126,7 +126,7 @@ class Schema:
             raise SchemaError(f"{where}: {str(error).removeprefix('schema, ')}") from None
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """Return the schema as YAML, and write it to `path` where one is given."""
+        """Return the schema as YAML; write it to `path`, if given."""
         state = self.to_dict()
         for column in state["columns"]:
             if "mapping" in column:
@@ -145,7 +145,7 @@ class Schema:
         Raises
         ------
         SchemaError
-            The file cannot be read, is no plain YAML (tags build nothing), or is no schema.
+            The file cannot be read, is not plain YAML (no tag is evaluated), or is not a schema.
         """
         try:
             text = read_text(path, SchemaError)
@@ -160,11 +160,11 @@ class Schema:
 
 
 _ODD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$")
-"""What YAML 1.1 reads as octal, or as a number of minutes or seconds."""
+"""Numbers that YAML 1.1 reads as octal or in base 60."""
 
 
 def _check_spelled(text: str, where: str) -> None:
-    """Refuse what YAML reads as another value than is written: 010 is 8 to it, and 12:30 is 750."""
+    """Refuse values that YAML 1.1 reads otherwise than written: 010 as 8, and 12:30 as 750."""
     try:
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError:
@@ -211,7 +211,7 @@ def _leaves(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Safe YAML that escapes what is not printable: PyYAML breaks lines at NEL and loses it."""
+    """A safe dumper that escapes unprintable text: PyYAML breaks lines at NEL and loses it."""
 
 
 def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -236,14 +236,14 @@ def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
         raise SchemaError(f"{place}: is determined by itself; name another column")
     if by not in columns:
         raise SchemaError(
-            f"{place}: is determined by {by!r}, which the schema has no column for"
+            f"{place}: is determined by {by!r}, which is not a column of the schema"
             f"{did_you_mean(by, list(columns))}"
         )
     other = columns[by]
     if other.determined_by is not None:
         raise SchemaError(
             f"{place}: is determined by {by!r}, which is determined itself; name the column that "
-            "the others follow from"
+            "determines both"
         )
     if column.role is Role.TARGET:
         raise SchemaError(
@@ -256,8 +256,8 @@ def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
         )
     if not all(is_scalar(entry) for pair in column.mapping for entry in pair):
         raise SchemaError(
-            f"{place}: expected text, numbers or true/false in 'mapping'; a level without a "
-            "value is left out of it, and the column said to be 'nullable: true'"
+            f"{place}: expected text, numbers or true/false in 'mapping'; leave out a level "
+            "without a value, and say 'nullable: true'"
         )
     levels = [level for level, _ in column.mapping]
     if len(set(levels)) < len(levels):
@@ -265,13 +265,13 @@ def _check_determined(column: Column, columns: Mapping[str, Column]) -> None:
     listed = levels_of(other)
     if not listed:
         raise SchemaError(
-            f"{place}: is determined by {by!r}, of which no levels are declared; list them, with "
+            f"{place}: is determined by {by!r}, which has no declared levels; list them, with "
             "'source: declared'"
         )
     if not set(levels) <= listed:
         raise SchemaError(
-            f"{place}: 'mapping' names what is no level of {by!r}; mend it, and put texts such as "
-            '"yes" and "01" in quotes'
+            f"{place}: 'mapping' names a value that is not a level of {by!r}; mend it, and put "
+            'texts such as "yes" and "01" in quotes'
         )
     if not column.nullable and not listed <= set(levels):
         raise SchemaError(

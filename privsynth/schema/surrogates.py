@@ -1,12 +1,12 @@
-"""Invented values for id, personal and text columns; none is learnt from a real one.
+"""Surrogates: invented values for id, personal and text columns; none is learnt from a real one.
 
-Nothing invented here can reach or charge a person: emails are at example.com and example.org
-(RFC 2606), phone numbers in the 555-0100 to 555-0199 block that is kept for fiction, IP addresses
-in the documentation ranges (RFC 5737, RFC 3849) and, beyond those, in the reserved 240.0.0.0/4,
-MAC addresses locally administered (IEEE 802), social security numbers of the 9xx area that is
-never issued, cards of the leading digit 9 that no card network issues, IBANs of a bank "TEST" that
-does not exist, NHS numbers of the 999 test range. Other national ids have a valid checksum where
-one is easily computed, and are random: by chance such a number may exist.
+They cannot reach or charge a person: emails are at example.com and example.org (RFC 2606), phone
+numbers in the block 555-0100 to 555-0199 reserved for fiction, IP addresses in the documentation
+ranges (RFC 5737, RFC 3849) and beyond those in the reserved 240.0.0.0/4, MAC addresses locally
+administered (IEEE 802), social security numbers in the area 9xx, which is never issued, card
+numbers with the leading digit 9, which no card network issues, IBANs of a bank "TEST" that does not
+exist, and NHS numbers in the test range 999. Other national ids are random, with a valid checksum
+where one is easily computed: such a number may exist by chance.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ import pyarrow.compute as pc
 
 from privsynth.errors import SamplingError, SchemaError, did_you_mean
 from privsynth.schema.columns import Column, Kind
-from privsynth.table import arrow_type
+from privsynth.table import arrow_type, value_type
 
 __all__ = ["KINDS", "PLACEHOLDER", "check_pattern", "learn_pattern", "surrogates"]
 
 PLACEHOLDER = "[text removed]"
-"""What stands in every cell of a free-text column."""
+"""The value of every cell of a free-text column."""
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 Texts: TypeAlias = pa.Array
 
 _ANY_PATTERN = "AA999999"
-_LONGEST_PATTERN = 64
+_MAX_PATTERN_LENGTH = 64
 _PATTERN = re.compile(r"(?:\{[^{}]+\}|[9Aa]|[^\w{}]|_)+")
 _PART = re.compile(r"\{([^{}]+)\}|([9Aa])|([^\w{}]|_)")
 _SLOTS = {"9": "0123456789", "A": "ABCDEFGHJKLMNPQRSTUVWXYZ", "a": "abcdefghjkmnpqrstuvwxyz"}
 # Indices are mixed within 2**40 and multiplied by less than 2**22, so that int64 holds the product.
-_MOST = 1 << 40
+_MIX_RANGE = 1 << 40
 
 
 def surrogates(
@@ -57,18 +57,18 @@ def surrogates(
     Parameters
     ----------
     column : Column
-        Its `personal` names one of `KINDS`, or a pattern: ``9`` a digit, ``A`` and ``a`` a letter,
-        ``{text}`` itself, and punctuation itself.
+        Its `personal` names one of `KINDS`, or is a pattern: ``9`` stands for a digit, ``A`` and
+        ``a`` for a letter; ``{text}`` and punctuation stand for themselves.
     n : int
-        How many values.
+        The number of values.
     rng : numpy.random.Generator
-        The only source of chance.
+        The only source of randomness.
     start : int, default=0
         The number of the first row in the whole table: the values of a unique column are a
-        one-to-one function of the row's number, so that chunks never clash.
+        one-to-one function of the row's number, so that chunks never share one.
     pool : int, optional
-        How many different values to draw from, where values repeat; by default one a row, of
-        which some come twice.
+        The number of distinct values to draw from, if values repeat; `n` by default, so that some
+        occur twice.
 
     Returns
     -------
@@ -78,12 +78,12 @@ def surrogates(
     Raises
     ------
     SamplingError
-        The storage type has no room for so many different values.
+        The storage type cannot hold so many distinct values.
     SchemaError
         `personal` is neither a known kind nor a pattern.
     """
     dtype = arrow_type(column.dtype)
-    plain = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    plain = value_type(dtype)
     if column.kind is Kind.TEXT:
         return pa.repeat(pa.scalar(PLACEHOLDER), n).cast(dtype)
     if column.unique:
@@ -97,39 +97,39 @@ def surrogates(
             values = pa.array(_numbers(column, index)).cast(plain)
     except pa.ArrowInvalid:
         raise SamplingError(
-            f"column {column.name!r}: is stored as {column.dtype}, which has no room for so many "
+            f"column {column.name!r}: is stored as {column.dtype}, which cannot hold so many "
             "invented values; ask for fewer rows, or store it as text"
         ) from None
     return values.dictionary_encode().cast(dtype) if dtype != plain else values
 
 
 def learn_pattern(values: pa.Array, counts: npt.NDArray[np.int64], k: int) -> str | None:
-    """Learn how the values of a column are written: the most frequent template, if k rows hold it.
+    """Learn the most frequent pattern of a column's values, if at least k rows have it.
 
     Parameters
     ----------
     values : pyarrow.Array of string
         Distinct values.
     counts : ndarray of int64, shape (len(values),)
-        The rows that hold each.
+        The number of rows that hold each.
     k : int
-        The fewest rows that may show in the pattern.
+        The fewest rows that the pattern, or a constant letter in it, may be held by.
 
     Returns
     -------
     str or None
-        See `surrogates`. A letter stays itself where nearly all rows of the template share it.
+        A pattern as `surrogates` reads it. A letter that nearly all its rows share is kept.
     """
     templates = _template(values)
-    names, shares = _tally(templates, counts)
-    if not len(names) or shares.max() < k:
+    names, row_counts = _tally(templates, counts)
+    if not len(names) or row_counts.max() < k:
         return None
-    template = names[int(np.argmax(shares))]
-    if not 0 < len(template) <= _LONGEST_PATTERN or not _PATTERN.fullmatch(template):
+    template = names[int(np.argmax(row_counts))]
+    if not 0 < len(template) <= _MAX_PATTERN_LENGTH or not _PATTERN.fullmatch(template):
         return None
-    mine = np.asarray(pc.equal(templates, template))
-    rows = counts[mine]
-    texts = values.filter(pa.array(mine))
+    in_template = np.asarray(pc.equal(templates, template))
+    rows = counts[in_template]
+    texts = values.filter(pa.array(in_template))
     return re.sub(
         r"\}\{",
         "",
@@ -138,12 +138,12 @@ def learn_pattern(values: pa.Array, counts: npt.NDArray[np.int64], k: int) -> st
 
 
 def check_pattern(column: Column) -> None:
-    """Refuse a `personal` that is neither a kind nor a pattern.
+    """Check that a column's `personal` is a kind or a pattern.
 
     Raises
     ------
     SchemaError
-        It names neither.
+        It is neither.
     """
     named = column.personal
     if named is not None and named not in KINDS and not _PATTERN.fullmatch(named):
@@ -185,16 +185,16 @@ def _tally(
 
 
 def _constant(texts: pa.Array, rows: npt.NDArray[np.int64], at: int, char: str, k: int) -> str:
-    """Return a letter that nearly all rows share as ``{letter}``; digits always vary."""
+    """Return a letter that nearly all rows share as ``{letter}``, and any other slot as it is."""
     if char not in "Aa":
         return char
-    letters, shares = _tally(pc.utf8_slice_codeunits(texts, at, at + 1), rows)
-    top = int(np.argmax(shares))
-    shared = shares[top] >= max(k, 0.95 * shares.sum()) and letters[top].isalpha()
+    letters, row_counts = _tally(pc.utf8_slice_codeunits(texts, at, at + 1), rows)
+    top = int(np.argmax(row_counts))
+    shared = row_counts[top] >= max(k, 0.95 * row_counts.sum()) and letters[top].isalpha()
     return f"{{{letters[top]}}}" if shared else char
 
 
-# Each generator below is one-to-one from row numbers to texts, and vectorised.
+# Generators: each is vectorised, and a one-to-one function from row numbers to texts.
 
 
 def _mix(index: Indices, size: int) -> Indices:
@@ -229,7 +229,7 @@ def _fill(pattern: str, index: Indices) -> Texts:
     """Fill a pattern one-to-one; append a counter beyond its capacity."""
     parts = _PART.findall(pattern)
     sizes = np.array([len(_SLOTS[slot]) for _, slot, _ in reversed(parts) if slot], dtype=float)
-    unique = int((np.cumprod(sizes) <= _MOST).sum())
+    unique = int((np.cumprod(sizes) <= _MIX_RANGE).sum())
     capacity = math.prod(int(size) for size in sizes[:unique])
     code, filled = _mix(index, capacity), 0
     pieces: list[Texts | str] = []
@@ -315,19 +315,19 @@ def _hexes(numbers: Indices, width: int) -> Texts:
 
 
 def _ipv6(index: Indices) -> Texts:
-    code = _mix(index, _MOST)
+    code = _mix(index, _MIX_RANGE)
     groups = [_hexes(code >> shift & 0xFFFF, 4) for shift in (32, 16, 0)]
     return _joined("2001:db8:", groups[0], "::", groups[1], ":", groups[2])
 
 
 def _mac(index: Indices) -> Texts:
-    code = _mix(index, _MOST)
+    code = _mix(index, _MIX_RANGE)
     return _joined("02", *(_joined(":", _hexes(code >> s & 255, 2)) for s in (32, 24, 16, 8, 0)))
 
 
 def _uuid(index: Indices) -> Texts:
     """Return texts of the form of a random UUID (RFC 9562, version 4)."""
-    code, other, third = (_mix(index * times, _MOST) for times in (1, 7, 11))
+    code, other, third = (_mix(index * times, _MIX_RANGE) for times in (1, 7, 11))
     return _joined(
         _hexes(code & 0xFFFFFFFF, 8),
         "-",
@@ -343,9 +343,9 @@ def _uuid(index: Indices) -> Texts:
 
 
 def _hash(index: Indices, width: int) -> Texts:
-    """Return hexadecimal digits; the last ten alone are one-to-one."""
-    pairs = [_hexes(_mix(index * (2 * at + 3), _MOST) >> 8, 2) for at in range(width // 2 - 5)]
-    return _joined(*pairs, _hexes(_mix(index, _MOST), 10))
+    """Return hexadecimal digits; the last ten are one-to-one, the others only look random."""
+    pairs = [_hexes(_mix(index * (2 * at + 3), _MIX_RANGE) >> 8, 2) for at in range(width // 2 - 5)]
+    return _joined(*pairs, _hexes(_mix(index, _MIX_RANGE), 10))
 
 
 def _digits(numbers: Indices, width: int) -> npt.NDArray[np.int64]:
@@ -357,7 +357,7 @@ def _undigits(digits: npt.NDArray[np.int64]) -> Texts:
 
 
 def _luhn(body: npt.NDArray[np.int64]) -> Texts:
-    """Spell digits with their check digit behind (ISO/IEC 7812, annex B)."""
+    """Return digits followed by their check digit, as text (ISO/IEC 7812, annex B)."""
     doubled = body.copy()
     every = slice((body.shape[1] + 1) % 2, None, 2)
     doubled[:, every] = np.where(body[:, every] > 4, 2 * body[:, every] - 9, 2 * body[:, every])
@@ -373,7 +373,7 @@ def _iban(index: Indices) -> Texts:
     """Return IBANs of British form with valid check digits (mod 97; ISO 13616)."""
     body = _mix(index, 10**12)
     bank = [int(digit) for letter in "TEST" for digit in str(ord(letter) - 55)]
-    country = [int(digit) for digit in "161100"]  # GB00, moved behind
+    country = [int(digit) for digit in "161100"]  # GB00, moved to the end
     rest = np.zeros_like(body)
     for digit in (*bank, *_digits(body, 14).T, *country):
         rest = (rest * 10 + digit) % 97
@@ -381,7 +381,7 @@ def _iban(index: Indices) -> Texts:
 
 
 def _ssn(index: Indices) -> Texts:
-    """Return numbers of area 900-999 and group 01-49: neither an SSN nor a taxpayer's number."""
+    """Return numbers of area 900-999 and group 01-49, which are neither SSNs nor taxpayer ids."""
     size = 100 * 49 * 9999
     code = _mix(index, size)
     area, group, serial = 900 + code % 100, code // 100 % 49 + 1, code // 4900 + 1
@@ -395,8 +395,8 @@ def _checked(
 ) -> Callable[[Indices], Texts]:
     """Build a generator of ids whose weighted digits and check digit sum to 0 modulo 11.
 
-    Where `signs` has none for a check digit of 10, the first free digit is raised by one, which
-    changes the check digit, as its weight is no multiple of 11.
+    If `signs` has none for a check digit of 10, the first free digit is raised by one; this changes
+    the check digit, since the weight of that digit is not a multiple of 11.
     """
 
     def generate(index: Indices) -> Texts:
@@ -414,21 +414,21 @@ def _checked(
 def _cpf(index: Indices) -> Texts:
     """Return Brazilian CPF numbers with both check digits."""
     digits = _digits(_mix(index, 10**9), 9)
-    for most in (10, 11):
-        check = -(digits @ np.arange(most, 1, -1)) % 11 % 10
+    for weight in (10, 11):
+        check = -(digits @ np.arange(weight, 1, -1)) % 11 % 10
         digits = np.column_stack([digits, check])
     return _again(_undigits(digits), index // 10**9, "-")
 
 
 def _dni(index: Indices) -> Texts:
-    """Return Spanish DNI numbers with their letter."""
+    """Return Spanish DNI numbers with their check letter."""
     number = _mix(index, 10**8)
     letter = _pick(list("TRWAGMYFPDXBNJZSQVHLCKE"), number % 23)
     return _again(_joined(_spelt(number, 8), letter), index // 10**8, "-")
 
 
 def _sin(index: Indices) -> Texts:
-    """Return Canadian SIN numbers of the leading digit 0, which is not issued (Luhn)."""
+    """Return Canadian SINs with the leading digit 0, which is never issued (Luhn)."""
     return _again(_luhn(_digits(_mix(index, 10**7), 8)), index // 10**7, "-")
 
 
@@ -457,7 +457,7 @@ KINDS: Mapping[str, Callable[[Indices], Texts]] = {
     "hex40": partial(_hash, width=40),
     "hex64": partial(_hash, width=64),
 }
-"""The kinds of personal data that can be invented, by the name that `Column.personal` gives."""
+"""The generator of each kind of personal data, by the name in `Column.personal`."""
 
 NUMBERS = frozenset(("phone", "credit_card", "ssn", "br.cpf", "ca.sin", "gb.nhs", "nl.bsn"))
-"""The kinds that are digits alone, and can be stored as integers."""
+"""The kinds that consist of digits, and can be stored as integers."""

@@ -300,7 +300,7 @@ def test_other_columns_than_the_tables_are_refused_both_ways() -> None:
     ("column", "said"),
     [
         (one(Kind.CATEGORICAL, "string", Bounds(0, 1)), "list its levels"),
-        (one(Kind.DATETIME, "timestamp[us]", Bounds("2020-02-30", "2021-01-01")), "no date"),
+        (one(Kind.DATETIME, "timestamp[us]", Bounds("2020-02-30", "2021-01-01")), "in ISO 8601"),
         (one(Kind.DATETIME, "timestamp[us]", Bounds(1, 2)), "two dates"),
         (one(Kind.DATETIME, "string", Bounds("2020-01-01", "2021-01-01")), "another kind"),
         (one(Kind.DATETIME, "date32[day]", None, source=Source.DISCOVERED, format="%"), "strftime"),

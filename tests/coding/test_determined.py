@@ -113,7 +113,7 @@ def test_a_level_without_a_value_gives_none() -> None:
         ({"mapping": ()}, "give both"),
         ({"determined_by": "degre"}, "did you mean"),
         ({"determined_by": "years"}, "by itself"),
-        ({"mapping": tuple((level, None) for level in YEARS)}, "left out of it"),
+        ({"mapping": tuple((level, None) for level in YEARS)}, "leave out a level"),
         ({"mapping": tuple((level, [9]) for level in YEARS)}, "expected text"),
         ({"mapping": ((("school",), 9),)}, "expected text"),
         ({"role": Role.TARGET}, "is the target"),
@@ -121,7 +121,7 @@ def test_a_level_without_a_value_gives_none() -> None:
         ({"unique": True}, "drop levels, bounds"),
         ({"kind": Kind.ID}, "drop levels, bounds"),
         ({"mapping": (("school", 9), ("school", 10))}, "lists a level twice"),
-        ({"mapping": (*YEARS.items(), ("nursery", 1))}, "no level of 'degree'"),
+        ({"mapping": (*YEARS.items(), ("nursery", 1))}, "not a level of 'degree'"),
         ({"mapping": (("school", 9),)}, "no value for a level"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_chain_is_refused() -> None:
     ids=lambda by: f"{by.kind} {by.source}",
 )
 def test_a_column_whose_levels_are_not_declared_determines_none(by: Column) -> None:
-    with pytest.raises(SchemaError, match="no levels are declared"):
+    with pytest.raises(SchemaError, match="no declared levels"):
         Schema((SPENT, by, PAID))
 
 

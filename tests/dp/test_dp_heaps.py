@@ -21,7 +21,8 @@ from audits import (
 )
 
 import privsynth
-from privsynth.coding.declared import declared_codec, units_of
+from privsynth.coding.declared import declared_codec
+from privsynth.coding.grid import units_of
 from privsynth.curator.frequent import SHARE, frequent_values
 from privsynth.privacy.accountant import Accountant
 from privsynth.privacy.budget import Budget

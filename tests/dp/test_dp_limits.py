@@ -372,7 +372,7 @@ def test_a_column_that_follows_from_a_discovered_one_is_refused_or_fitted() -> N
     )
     model = found(["true", "x", None], discovered(Kind.BOOLEAN, "bool", follows))
     assert set(model.sample(200, seed=1)["b"].drop_null().to_pylist()) <= {0, 1}
-    with pytest.raises(UsageError, match="no levels are declared"):
+    with pytest.raises(UsageError, match="no declared levels"):
         discovered(
             Kind.CATEGORICAL,
             "string",

@@ -378,7 +378,7 @@ def test_a_plan_that_a_budget_does_not_allow_is_refused(options: dict[str, Any],
 @pytest.mark.parametrize(
     ("schema", "options", "says"),
     [
-        (None, {}, "a budget wants a schema"),
+        (None, {}, "a budget needs a schema"),
         (Schema(tuple(numbers())[:2]), {}, "one more"),
         (numbers(declared=("good", "bad")), {}, "as the table spells them"),
         (numbers(1), {}, "1 classes"),

@@ -31,7 +31,7 @@ from privsynth.errors import StorageError
 from privsynth.evaluation.frames import canonical
 from privsynth.evaluation.score import Score
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
-from privsynth.table import arrow_type
+from privsynth.table import arrow_type, value_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -388,8 +388,7 @@ def _labels(levels: list[Any], column: Column) -> list[str]:
     import pandas as pd
     import pyarrow as pa
 
-    dtype = arrow_type(column.dtype)
-    values = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    values = value_type(arrow_type(column.dtype))
     series = pd.Series(levels, dtype=object)
     if pa.types.is_temporal(values):  # the schema spells moments as Arrow does
         series = pd.Series(as_type(levels, values).to_pandas()).astype(object)
