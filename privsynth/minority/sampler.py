@@ -24,7 +24,8 @@ from sklearn.utils.validation import validate_data
 from privsynth.coding import OTHER
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, REGISTRY, traits
 from privsynth.errors import DataError, UsageError
-from privsynth.minority.growth import Augmentation, grow, grow_privately
+from privsynth.minority.augmentation import Augmentation
+from privsynth.minority.growth import grow, grow_privately
 from privsynth.minority.plan import FitOn, Plan, Selection
 from privsynth.privacy import Budget
 from privsynth.schema import Levels, Schema, opened

@@ -22,7 +22,7 @@ from privsynth import MinoritySampler
 from privsynth.engines.oversample import Oversampled
 from privsynth.engines.registry import OVERSAMPLERS
 from privsynth.errors import DataError, UsageError
-from privsynth.minority.growth import by_label
+from privsynth.minority.strategy import by_label
 from privsynth.table import read
 
 # ------------------------------------------------------------------- categories, types and labels
