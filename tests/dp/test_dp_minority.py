@@ -382,7 +382,7 @@ def test_a_plan_that_a_budget_does_not_allow_is_refused(options: dict[str, Any],
     ("schema", "options", "says"),
     [
         (None, {}, "a budget wants a schema"),
-        (Schema(tuple(numbers())[:2]), {}, "one more"),
+        (Schema(tuple(numbers())[:2]), {}, "beside those of X"),
         (numbers(declared=("good", "bad")), {}, "as the table spells them"),
         (numbers(1), {}, "1 classes"),
         (numbers(3), {"sampling_strategy": 0.5}, "ratio is for two classes"),
