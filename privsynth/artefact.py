@@ -15,7 +15,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +38,13 @@ from privsynth.files.documents import read_json
 from privsynth.privacy import Ledger
 from privsynth.sampler import chosen_seed, rows
 from privsynth.schema import Schema
-from privsynth.table import check_distinct, to_frame
+from privsynth.table import check_distinct, only_places, to_frame
 from privsynth.task import FitTask
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FittedModel", "load", "packed", "save"]
+__all__ = ["FittedModel", "check_schema", "load", "packed", "save"]
 
 FORMAT = "privsynth-model"
 FORMAT_VERSION = 1
@@ -115,7 +115,7 @@ class FittedModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The same bytes as a file's: every engine's model can be pickled if it can be saved.
-        return _unpack, (packed(self),)
+        return _restored, (packed(self), only_places(self.sources))
 
     def sample(
         self,
@@ -282,6 +282,22 @@ def save(model: FittedModel, path: str | Path, *, allow_rows: bool = False) -> N
         temporary.write_bytes(data)
 
 
+def check_schema(schema: Schema) -> None:
+    """Refuse, before a fit, a schema that a model file could not hold.
+
+    Raises
+    ------
+    UsageError
+    """
+    data = _json(schema.to_dict())
+    limit = min(LARGEST["schema.json"], max(MAX_RATIO * len(zlib.compress(data)), MIN_CAP))
+    if len(data) > limit:
+        raise UsageError(
+            f"the schema takes {len(data) / 2**20:.1f} MiB, and a model file holds "
+            f"{limit / 2**20:.1f} MiB of such text; shorten its levels and its 'why'"
+        )
+
+
 def load(path: str | Path) -> FittedModel:
     """Load a fitted model; nothing in the file is executed.
 
@@ -338,6 +354,11 @@ def packed(model: FittedModel) -> bytes:
         archive.comment = b"0" * DIGEST
     body = buffer.getvalue()[:-DIGEST]
     return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def _restored(packed: bytes, sources: Mapping[str, Any]) -> FittedModel:
+    """Rebuild a model that was pickled or copied; nothing is written over what it was made from."""
+    return replace(_unpack(packed), sources=sources)
 
 
 def _unpack(packed: bytes) -> FittedModel:

@@ -96,7 +96,8 @@ def propose_schema(
     Schema
     """
     table = read(data, encoding=encoding or ENCODING, escape=escape)
-    return infer(table, target=target, k=_min_rows(k))
+    schema = infer(table, target=target, k=_min_rows(k))
+    return replace(schema, sources=only_places({"data": data}))
 
 
 def fit(

@@ -54,7 +54,7 @@ def _without_secrets(url: re.Match[str]) -> str:
     match = _USER.match(rest)
     user = match[0] if match else ""
     at, query = rest.rfind("@"), rest.find("?")
-    if rest.startswith(f"{user}:{HIDDEN}"):
+    if re.match(rf"{re.escape(user)}:{re.escape(HIDDEN)}([@/:\s]|$)", rest):
         pass  # the password was hidden before
     elif 0 <= query < at:
         # Either the password contains a question mark or a parameter contains an at sign.

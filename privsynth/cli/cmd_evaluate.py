@@ -93,7 +93,12 @@ def evaluate(
             "--model": model,
             "--policy": policy_file(given["policy"]),
         },
-        {"--output": output, "--json": json_output, "--records-at-risk": records_at_risk},
+        {
+            "--output": output,
+            "--json": json_output,
+            "--records-at-risk": records_at_risk,
+            "standard output": "-",
+        },
     )
     for path in (output, json_output):
         if path is not None:

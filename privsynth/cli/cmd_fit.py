@@ -102,6 +102,12 @@ def fit(
     run = run.override(dict(parse_setting(text) for text in assignments), **given)
     if (run.holdout is None) != (run.holdout_output is None):
         raise UsageError("--holdout and --holdout-output belong together; give both or neither")
+    for key in ("sampling_strategy", "fit_on", "selection"):
+        if getattr(run, key) != "auto":
+            raise UsageError(
+                f"{key!r} is a setting of 'privsynth augment', and changes nothing in a fit; "
+                "leave it out"
+            )
     budget = budget_of(run)
     from privsynth import pipeline, table
 

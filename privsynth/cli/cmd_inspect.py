@@ -21,8 +21,9 @@ def inspect(voice: Voice, /, model: Path, as_json: bool) -> None:  # noqa: ARG00
 
     Engine, settings, columns, disclosure control, ledger, guarantee, and what is not covered.
     """
-    from privsynth import pipeline
+    from privsynth import pipeline, table
 
+    table.check_distinct({"MODEL": model}, {"standard output": "-"})
     card = shown_card(pipeline.load(model))
     if as_json:
         click.echo(json.dumps(card, indent=2, ensure_ascii=False))

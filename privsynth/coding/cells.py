@@ -24,12 +24,11 @@ from privsynth.coding.values import (
     stored_numbers,
     total_mark,
     typed,
-    value_type,
 )
 from privsynth.errors import ArtefactError, SamplingError
 from privsynth.files.documents import only, whole
 from privsynth.schema import Bounds, Column, Kind
-from privsynth.table import arrow_type
+from privsynth.table import arrow_type, value_type
 
 __all__ = ["Cells"]
 

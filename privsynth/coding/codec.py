@@ -80,6 +80,11 @@ class Codec:
         return isinstance(coding, LevelCodes)
 
     @property
+    def label(self) -> int | None:
+        """The position of the target if it is discrete: the column whose classes are predicted."""
+        return self.target if self.classes else None
+
+    @property
     def schema(self) -> pa.Schema:
         """The names and storage types of the columns, to which what `decode` gives can be cast."""
         return pa.schema(

@@ -26,7 +26,7 @@ from privsynth.coding.surrogate import SurrogateCodes
 from privsynth.coding.values import as_type
 from privsynth.errors import SchemaError, UsageError, did_you_mean
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
-from privsynth.table import arrow_type
+from privsynth.table import arrow_type, value_type
 
 __all__ = ["Units", "check_declared", "declared_codec", "readable_levels", "units_of"]
 
@@ -480,5 +480,4 @@ def _storage(column: Column) -> type[np.float32] | type[np.float64]:
 
 
 def _value_type(column: Column) -> pa.DataType:
-    dtype = arrow_type(column.dtype)
-    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    return value_type(arrow_type(column.dtype))

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from privsynth.arrays import Codes
 from privsynth.coding.levels import LevelCodes
-from privsynth.coding.values import as_type, codes_of, decoded, scalar_array, value_type
+from privsynth.coding.values import as_type, codes_of, decoded, scalar_array
 from privsynth.errors import SamplingError, SchemaError
 from privsynth.schema import Column
-from privsynth.table import arrow_type
+from privsynth.table import arrow_type, value_type
 
 __all__ = ["DeterminedCodes", "mapped"]
 

@@ -21,12 +21,11 @@ from privsynth.coding.values import (
     flags,
     scalar_array,
     total_mark,
-    value_type,
 )
 from privsynth.errors import ArtefactError, SamplingError, did_you_mean
 from privsynth.files.documents import flag, only
 from privsynth.schema import Column, Kind, Levels
-from privsynth.table import arrow_type
+from privsynth.table import arrow_type, value_type
 
 __all__ = ["OTHER", "LevelCodes"]
 OTHER = "(other)"

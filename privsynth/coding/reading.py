@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.schema import Column, Kind
-from privsynth.table import arrow_type
+from privsynth.table import arrow_type, value_type
 from privsynth.table.texts import in_calendar, texts
 
 __all__ = ["as_declared", "comparable", "numbers_in", "readings", "unit_texts"]
@@ -58,7 +58,7 @@ def readings(
         0 where there is none; floats may be infinite.
     valid : ndarray of bool
     """
-    kind = _value_type(arrow_type(column.dtype))
+    kind = value_type(arrow_type(column.dtype))
 
     def read(plain: pa.Array) -> pa.Array:
         if pa.types.is_temporal(kind):
@@ -86,7 +86,7 @@ def as_declared(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
         Of numbers as int64 or float64, of moments in the column's storage type, and of levels as
         `comparable` gives them.
     """
-    kind = _value_type(arrow_type(column.dtype))
+    kind = value_type(arrow_type(column.dtype))
     if column.kind.continuous:
         whole = pa.types.is_temporal(kind) or column.kind is Kind.INTEGER
         numbers, valid = readings(column, values, np.int64 if whole else np.float64)
@@ -106,7 +106,7 @@ def comparable(column: Column, values: pa.Array | pa.ChunkedArray) -> pa.Array:
     pyarrow.Array
         Of text, booleans, integers or floats; null where a value cannot be read so.
     """
-    kind = _value_type(arrow_type(column.dtype))
+    kind = value_type(arrow_type(column.dtype))
     if pa.types.is_string(kind):
         return texts(_plain(values))
 
@@ -163,10 +163,6 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     if pa.types.is_large_string(array.type) or pa.types.is_string_view(array.type):
         array = array.cast(pa.string())
     return array
-
-
-def _value_type(dtype: pa.DataType) -> pa.DataType:
-    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
 def _floats(plain: pa.Array) -> pa.Array:

@@ -15,7 +15,7 @@ from privsynth.arrays import Codes
 from privsynth.errors import ArtefactError, SamplingError
 from privsynth.files.documents import flag
 from privsynth.schema import Column
-from privsynth.table import arrow_type
+from privsynth.table import arrow_type, value_type
 
 __all__ = ["as_type", "numbers_of", "typed"]
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -109,10 +109,6 @@ def codes_of(
 def total_mark(total: bool) -> dict[str, bool]:
     """Return the JSON mark of a total coding; a learnt coding has none."""
     return {"total": True} if total else {}
-
-
-def value_type(dtype: pa.DataType) -> pa.DataType:
-    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
 def decoded(values: pa.Array | pa.ChunkedArray) -> pa.Array:

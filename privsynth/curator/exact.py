@@ -152,7 +152,7 @@ class Curator:
             The constant 1 stands before the scores, so that their sums and the rows are told too.
         """
         self._ledger.charge(Event("products", f"all pairs of {len(scores)} scores, exact"))
-        target = self.codec.target if self.codec.classes else None
+        target = self.codec.label
         classes = 1 if target is None else self.codec.sizes[target]
         constant = (0, np.ones((classes, self.codec.sizes[0])))
         total = np.zeros((classes, 1 + len(scores), 1 + len(scores)))
@@ -178,8 +178,8 @@ class Curator:
         sizes = self.codec.sizes
         told = np.empty((len(scores), len(codes)))
         label = np.zeros(len(codes), dtype=np.intp)
-        if self.codec.classes and self.codec.target is not None:
-            label += codes[:, self.codec.target]
+        if self.codec.label is not None:
+            label += codes[:, self.codec.label]
         for row, (j, values) in zip(told, scores, strict=True):
             values.ravel().take(label * sizes[j] + codes[:, j], out=row, mode="clip")
         return told

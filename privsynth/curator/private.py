@@ -42,15 +42,15 @@ class Measurement:
     ----------
     clique : tuple of int
         Column positions.
-    values : ndarray of int64
-        One axis a column.
-    scale : float
-        The standard deviation of the noise.
+    values : ndarray
+        One axis a column: int64 as measured, float64 once codes have been grouped.
+    scale : float or ndarray
+        The standard deviation of the noise: of every cell, or of each.
     """
 
     clique: Clique
-    values: npt.NDArray[np.int64]
-    scale: float
+    values: npt.NDArray[Any]
+    scale: float | Floats
 
 
 class PrivateCurator:

@@ -537,9 +537,9 @@ for _recipe in (Smote, BorderlineSmote, Adasyn, Random):
 def _keep(method: str, settings: Mapping[str, Any], curator: Curator) -> Oversampled:
     """Build the model of a method from the rows it needs."""
     codec = curator.codec
-    if codec.target is None or not codec.classes:
+    if codec.label is None:
         raise UsageError(f"{method} draws rows of a class; name a target of few values")
-    aim = codec.codings[codec.target]
+    aim = codec.codings[codec.label]
     table = curator.rows()
     labels = aim.encode(table.column(aim.name).combine_chunks())
     class_counts = np.bincount(labels, minlength=aim.size)
@@ -549,13 +549,13 @@ def _keep(method: str, settings: Mapping[str, Any], curator: Curator) -> Oversam
     if not prior.any():
         prior = class_counts / len(labels)
     if method == "random":
-        return _random(table, labels, codec.target, aim.name, prior)
+        return _random(table, labels, codec.label, aim.name, prior)
     modelled = [coding for coding in codec.codings if _modelled(coding)]
     discrete = _discrete(modelled, aim)
     _check(method, table, [c for c in modelled if c is not aim], discrete)
     _tell(method, settings, class_counts[class_counts > 0])
     rows = table.select([coding.name for coding in modelled])
-    return Oversampled(method, settings, rows, labels, codec.target, aim.name, discrete, prior)
+    return Oversampled(method, settings, rows, labels, codec.label, aim.name, discrete, prior)
 
 
 def _random(

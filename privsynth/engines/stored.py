@@ -93,7 +93,7 @@ def check_sizes(
     ------
     ArtefactError
     """
-    expected = codec.target if codec.classes else None
+    expected = codec.label
     if sizes != codec.sizes or (target != expected and not (optional and target is None)):
         raise ArtefactError("its model is of another table than its codec; fit the model anew")
 

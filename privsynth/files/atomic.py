@@ -52,6 +52,7 @@ def replacing(
         The folder cannot be written to.
     """
     path = Path(path)
+    _check_regular(path)
     sweep(path.parent)
     try:
         with temporary_name(path) as temporary:
@@ -162,6 +163,7 @@ def check_writable(path: str | Path) -> None:
     path = Path(path)
     if path.is_dir():
         raise StorageError(f"{path}: is a folder; give the name of a file in it")
+    _check_regular(path)
     if not path.parent.is_dir():
         raise StorageError(f"{path}: its folder does not exist; make it, or choose another")
     try:
@@ -170,6 +172,15 @@ def check_writable(path: str | Path) -> None:
             pass
     except OSError as error:
         raise failure(path, error) from None
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse to replace a device or a pipe."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise StorageError(
+            f"{path}: is a device or a pipe, which is not replaced; give a file, or - for standard "
+            "output where a command takes it"
+        )
 
 
 def failure(name: str | Path, error: OSError) -> StorageError:

@@ -14,7 +14,7 @@ from privsynth.coding import Codec, LevelCodes, spare
 from privsynth.engines import PrivateModel
 from privsynth.privacy import Budget, Ledger
 from privsynth.schema import Kind, Schema
-from privsynth.table import Table
+from privsynth.table import Table, value_type
 
 __all__ = ["Caution", "about_copies", "about_losses", "about_noise"]
 
@@ -74,9 +74,10 @@ def about_copies(train: Table, schema: Schema, k: int) -> Iterator[Caution]:
     rows = train.to_arrow(columns).rename_columns([str(i) for i in range(len(columns))])
     for i, name in enumerate(rows.column_names):
         if pa.types.is_dictionary(rows.schema.field(i).type):
-            rows = rows.set_column(
-                i, name, rows.column(i).cast(rows.schema.field(i).type.value_type)
-            )
+            plain = value_type(rows.schema.field(i).type)
+            # Plain text of many rows may exceed the 2 GiB that a string array holds.
+            wide = pa.large_string() if pa.types.is_string(plain) else plain
+            rows = rows.set_column(i, name, rows.column(i).cast(wide))
     counts = np.asarray(
         rows.group_by(rows.column_names).aggregate([([], "count_all")])["count_all"]
     )
@@ -115,7 +116,7 @@ def about_noise(
                 f"column {coding.name!r}: about {lost:.0%} of the rows are missing there, or hold "
                 "what the schema does not declare; compare its levels, dtype and format",
             )
-        if j != codec.target or not codec.classes:
+        if j != codec.label:
             continue
         if not declared:
             yield Caution(

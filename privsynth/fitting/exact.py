@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from privsynth.artefact import FittedModel
+from privsynth.artefact import FittedModel, check_schema
 from privsynth.card import Card
 from privsynth.coding import Codec
 from privsynth.coding import learn as learn_codec
@@ -45,6 +45,7 @@ def fit_exactly(
         ledger.charge(Event("target", "the most frequent class"))
     ledger.charge(Event("schema", "kinds, levels and bounds"))
     schema = infer(train, target=task.target, k=task.k, declared=task.declared, narrow=True)
+    check_schema(schema)
     check_rows(train, task.k)
     ledger.charge(Event("codec", "cells of the continuous columns"))
     codec = learn_codec(train, schema, disclosure)
@@ -79,9 +80,9 @@ def fit_exactly(
 
 def _class_shares(train: Table, codec: Codec) -> tuple[float, ...] | None:
     """Return the share of each class, by its code."""
-    if codec.target is None or not codec.classes:
+    if codec.label is None:
         return None
-    coding = codec.codings[codec.target]
+    coding = codec.codings[codec.label]
     values, counts, _ = train.value_counts(coding.name)
     shares = np.bincount(coding.encode(values), counts, minlength=coding.size) / counts.sum()
     return tuple(float(share) for share in shares)

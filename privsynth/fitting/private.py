@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from privsynth.artefact import FittedModel
+from privsynth.artefact import FittedModel, check_schema
 from privsynth.card import Card
 from privsynth.coding import check_declared, declared_codec
 from privsynth.curator import PrivateCurator, discover, discovery_delta, frequent_values
@@ -75,6 +75,7 @@ def fit_privately(
         raise UsageError(f"{task.engine} was asked for a private fit without a budget for it")
     schema = _declared(train, task)
     # All that can be refused is refused here: from the spending file's entry on, money is spent.
+    check_schema(schema)
     synthesizer.check_codec(declared_codec(schema))
     delta = discovery_delta(schema, budget)
     rows = at_most_per_unit(train, budget)
@@ -126,7 +127,7 @@ def _fitted(
     model: PrivateModel,
     ledger: Ledger,
 ) -> FittedModel:
-    shares = None if codec.target is None or not codec.classes else model.marginal(codec.target)
+    shares = None if codec.label is None else model.marginal(codec.label)
     cautions = tuple(about_noise(budget, codec, model, ledger))
     disclosure = Disclosure(1)
     card = Card(

@@ -355,12 +355,12 @@ def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:
     """Return the classes that the schema declares, in the storage type that it declares."""
     place = f"{table.name}, column {target!r}"
     codec = declared_codec(schema) if schema[target].source is Source.DECLARED else None
-    if codec is None or codec.target is None or not codec.classes:
+    if codec is None or codec.label is None:
         raise UsageError(
             f"{place}: a budget grows classes that the schema declares, and it declares none here; "
             "list the 'levels' of the target"
         )
-    coding = codec.codings[codec.target]
+    coding = codec.codings[codec.label]
     n = len(coding.low) if isinstance(coding, Cells) else len(getattr(coding, "levels", ()))
     if not 2 <= n <= MAX_CLASSES:
         raise UsageError(

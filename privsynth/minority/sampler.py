@@ -414,6 +414,11 @@ def _cast(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
 
     Noise may draw a gap, or a level outside the schema, where no real row has one.
     """
+    categories = getattr(dtype, "categories", None)
+    if categories is not None and categories.dtype.kind == "M":
+        # Moments of another unit or zone equal none of the categories until they are converted.
+        with suppress(TypeError, ValueError):
+            column = column.astype(categories.dtype)
     try:
         return column.astype(dtype)
     except (TypeError, ValueError):

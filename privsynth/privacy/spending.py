@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from privsynth.errors import BudgetExceeded, StorageError, UsageError, warn
+from privsynth.errors import BudgetExceeded, PrivsynthError, StorageError, UsageError, warn
 from privsynth.files import replacing
 from privsynth.files.documents import read_json, read_text
 from privsynth.privacy.budget import MAX_RHO, Budget, epsilon_of
@@ -155,7 +155,25 @@ def _read(path: Path) -> dict[str, Any]:
                     f"{path}: entry {at} has no {key!r} from 0 to {most:g}; restore the file from "
                     "a copy, or what was spent is lost"
                 )
+        _check_price(path, at, entry, state)
     return state
+
+
+def _check_price(path: Path, at: int, entry: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Refuse an entry whose rho is below that of its own epsilon and delta."""
+    try:
+        budget = Budget(entry["epsilon"], entry["delta"], state["unit"], state["rows_per_unit"])
+        expected = budget.rho(entry["delta_spent"])
+    except (KeyError, PrivsynthError):
+        raise UsageError(
+            f"{path}: entry {at} does not say which epsilon and delta it counts; restore the file "
+            "from a copy, or what was spent is lost"
+        ) from None
+    if entry["rho"] < expected * (1 - 1e-6):
+        raise UsageError(
+            f"{path}: entry {at} has rho {entry['rho']:.4g}, and its epsilon and delta cost "
+            f"{expected:.4g}; restore the file from a copy, or what was spent is lost"
+        )
 
 
 @contextmanager

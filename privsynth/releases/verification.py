@@ -393,6 +393,11 @@ def _claims(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     if card["seeds"]["fit"] != card["model"]["seed"]:
         yield f"{CARD}: names two seeds of the fit"
     policy = Policy.from_dict(card["policy"])
+    if card["policy"] != policy.to_dict():
+        yield f"{CARD}: does not name its policy in full"
+    inputs = card["inputs"]
+    if not isinstance(inputs, Mapping) or not isinstance(inputs.get("sha256"), Mapping):
+        yield f"{CARD}: does not say what its inputs were"
     holds_rows = bool(card["model"]["holds_rows"])
     guarantee = Ledger.from_dict(card["ledger"]).guarantee()
     expected = claims(evaluation, policy, guarantee, holds_rows=holds_rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from privsynth.errors import SchemaError, did_you_mean
 from privsynth.files import replacing
 from privsynth.files.documents import read_text, read_yaml
 from privsynth.schema.columns import Column, Role, check_quoted, is_scalar, levels_of
+from privsynth.table import check_distinct
 
 __all__ = ["Schema", "opened"]
 
@@ -23,9 +24,17 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in its order."""
+    """The columns of a table, in its order.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+    sources : mapping of str to path
+        What it was proposed from; no YAML is written over a file among them.
+    """
 
     columns: tuple[Column, ...]
+    sources: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = self.names
@@ -124,6 +133,7 @@ class Schema:
                 column["mapping"] = dict(column["mapping"])
         text = yaml.dump(state, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
+            check_distinct(self.sources, {"path": path})
             with replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         return text

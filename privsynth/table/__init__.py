@@ -10,7 +10,7 @@ from privsynth.table.counting import count
 from privsynth.table.identity import check_distinct, only_places
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
-from privsynth.table.storage import FRAMES, arrow_type, to_frame
+from privsynth.table.storage import FRAMES, arrow_type, to_frame, value_type
 from privsynth.table.writing import Writer, check_output, open_writer, write
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "open_writer",
     "read",
     "to_frame",
+    "value_type",
     "write",
 ]

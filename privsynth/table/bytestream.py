@@ -198,9 +198,12 @@ class TextFile:
 
 
 def check_encoding(encoding: str) -> None:
-    """Refuse an encoding that Python does not know, or that does not encode characters."""
+    """Refuse an encoding that Python does not know, or in which a line is not read by itself."""
     try:
         "".encode(encoding)
+        # In UTF-7 a lone plus sign turns what follows, line ends included, into Base64.
+        if codecs.lookup(encoding).name == "utf-7":
+            raise LookupError
     except (LookupError, ValueError):
         raise UsageError(
             f"unknown encoding {encoding!r}; give one such as utf-8, latin-1, cp1252 or utf-16"

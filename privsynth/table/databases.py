@@ -33,7 +33,15 @@ from privsynth.table.spelling import speller
 from privsynth.table.sql import identifier
 from privsynth.table.storage import clean_batches, decoded, storage_schema, subschema
 
-__all__ = ["DatabaseSink", "driver", "read_adbc", "read_duckdb", "relations", "tables_behind"]
+__all__ = [
+    "DatabaseSink",
+    "check_place",
+    "driver",
+    "read_adbc",
+    "read_duckdb",
+    "relations",
+    "tables_behind",
+]
 
 _TABLES = {
     "duckdb": "SELECT table_name FROM duckdb_tables() "
@@ -181,6 +189,54 @@ def _with_arrow_types(table: pa.Table) -> pa.Table:
                 column = column.cast(pa.float64())
             table = table.set_column(i, entry.name, column)
     return table
+
+
+def check_place(place: Database) -> None:
+    """Refuse, before any work is done, a table that a database would not take.
+
+    Raises
+    ------
+    UsageError
+        The file is not such a database, or the table is a view.
+    StorageError
+        The database cannot be opened, or refuses the table.
+    """
+    path = place.path
+    if path is not None and path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            head = file.read(16)
+        # DuckDB opens a file of another kind, such as CSV, as a view in a database in memory.
+        known = head[8:12] == b"DUCK" if place.scheme == "duckdb" else head[:6] == b"SQLite"
+        if not known:
+            raise UsageError(
+                f"{place.name}: the file is not a {place.scheme} database; name one, or a new file"
+            )
+        if place.scheme == "sqlite":
+            _check_not_virtual(place)
+    schema = pa.schema([("privsynth", pa.int64())])
+    sink = DatabaseSink(place, schema, {})
+    try:
+        sink.write(schema.empty_table())
+    finally:
+        sink.abort()
+
+
+def _check_not_virtual(place: Database) -> None:
+    """Refuse to replace a virtual table of SQLite, or one in which it keeps its rows."""
+    query = "SELECT type FROM pragma_table_list WHERE lower(name) = lower(?)"
+    with _translated_errors(place):
+        con = driver(place).connect(_uri(place, read_only=True))
+        try:
+            with con.cursor() as cursor:
+                cursor.execute(query, (place.parts[1],))
+                kinds = {kind for (kind,) in cursor.fetchall()}
+        finally:
+            con.close()
+    if kinds & {"virtual", "shadow"}:
+        raise UsageError(
+            f"{place.name}: is a virtual table or a part of one, which is not replaced; name "
+            "another table"
+        )
 
 
 class DatabaseSink:

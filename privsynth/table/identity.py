@@ -76,8 +76,17 @@ def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Non
 
 
 def only_places(values: Mapping[str, Any]) -> dict[str, str | Path]:
-    """Keep only the paths and URLs, so that remembering them keeps no frame of real rows alive."""
-    return {name: value for name, value in values.items() if isinstance(value, str | Path)}
+    """Keep only paths and URLs, so that remembering them keeps no frame of real rows alive.
+
+    Of an Arrow dataset the paths of its files are kept.
+    """
+    places: dict[str, str | Path] = {}
+    for name, value in values.items():
+        if isinstance(value, str | Path):
+            places[name] = value
+        elif _is_dataset(value):
+            places |= {f"{name}, file {i}": str(file) for i, file in enumerate(value.files, 1)}
+    return places
 
 
 @dataclass(frozen=True)
@@ -108,10 +117,15 @@ class _Place:
         return {_key(file) for file in self.files}
 
 
-def _place(value: Any, stream: Any) -> _Place | None:
-    if type(value).__module__.startswith("pyarrow") and isinstance(
+def _is_dataset(value: Any) -> bool:
+    """Return whether a value is an Arrow dataset of files."""
+    return type(value).__module__.startswith("pyarrow") and isinstance(
         getattr(value, "files", None), list
-    ):
+    )
+
+
+def _place(value: Any, stream: Any) -> _Place | None:
+    if _is_dataset(value):
         return _Place("the dataset", tuple(map(Path, value.files)))
     if not isinstance(value, str | Path) or str(value) == "":
         return None
@@ -260,7 +274,9 @@ def _file_table(place: Database) -> tuple[str, ...]:
 
 def _without_defaults(place: Database, parts: list[str]) -> tuple[str, ...]:
     """Normalize a name as SQLite and DuckDB do: ``T``, ``main.t`` and ``f.t`` become ``t``."""
-    defaults = {"", "main", place.path.stem.casefold() if place.path else ""}
+    # DuckDB calls a database by its file's name up to the first point.
+    catalog = place.path.name.partition(".")[0].casefold() if place.path else ""
+    defaults = {"", "main", catalog, f"{catalog}_db"}
     folded = [part.casefold() for part in parts]
     return (*(part for part in folded[:-1] if part not in defaults), folded[-1])
 

@@ -126,8 +126,8 @@ def database(place: str) -> Database | None:
     name = printable(place)
     scheme = "postgresql" if match[1].lower() == "postgres" else match[1].lower()
     address, _, table = match[2].rpartition("::")
-    if not table or not address:
-        raise UsageError(f"{name}: names no table; end the URL with ::TABLE")
+    if not address or "" in table.split("."):
+        raise UsageError(f"{name}: names no table; end the URL with ::TABLE or ::SCHEMA.TABLE")
     if scheme == "postgresql":
         return Database(scheme, f"{scheme}://{address}", table, name)
     return Database(scheme, address.removeprefix("/"), table, name)

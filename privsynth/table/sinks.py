@@ -249,7 +249,8 @@ def _delimited_lines(
 
 def _quoted_name(name: str) -> str:
     # A reader detects the delimiter by looking for all of them in the header.
-    if not re.search(f'[{re.escape(DELIMITERS)}"\\r\\n]', name):
+    # A byte order mark at the head of a file would be taken for its encoding, not for the name.
+    if not re.search(f'[{re.escape(DELIMITERS)}"\\r\\n\ufeff]', name):
         return name
     return '"' + name.replace('"', '""') + '"'
 

@@ -166,11 +166,16 @@ def check_output(out: str | Path) -> None:
         from privsynth.table.databases import driver
 
         driver(place)
-    if name == "-" or (place is not None and place.scheme == "postgresql"):
+    if name == "-":
         return
-    path = Path(place.address if place else name)
-    if path.is_dir():
-        raise UsageError(f"{name}: is a folder; name a file in it")
-    if place is None:
-        kind_of(path)
-    check_writable(path)
+    if place is None or place.path is not None:
+        path = Path(place.address if place else name)
+        if path.is_dir():
+            raise UsageError(f"{name}: is a folder; name a file in it")
+        if place is None:
+            kind_of(path)
+        check_writable(path)
+    if place is not None:
+        from privsynth.table.databases import check_place
+
+        check_place(place)

@@ -103,7 +103,7 @@ class Cart:
         n = curator.n_rows
         check_rows("cart", n, k)
         codes = curator.codes()
-        target = codec.target if codec.classes else None
+        target = codec.label
         labels = np.zeros(n, dtype=np.int32) if target is None else codes[:, target]
         class_counts = np.bincount(labels, minlength=1 if target is None else codec.sizes[target])
         having = np.flatnonzero(

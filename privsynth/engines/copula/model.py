@@ -137,7 +137,7 @@ class CopulaModel:
         codec = curator.codec
         return cls(
             sizes=codec.sizes,
-            target=codec.target if codec.classes else None,
+            target=codec.label,
             latents=scale.latents,
             prior=scale.rows / scale.rows.sum(),
             order=np.concatenate([np.zeros(0, dtype=np.int32), *scale.order]),

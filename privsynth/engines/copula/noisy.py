@@ -35,8 +35,8 @@ def check_size(codec: Codec) -> None:
     UsageError
     """
     check_cells(codec)
-    classes = 1 if codec.target is None or not codec.classes else codec.sizes[codec.target]
-    latents = len(latents_of(codec, codec.target if codec.classes else None))
+    classes = 1 if codec.label is None else codec.sizes[codec.label]
+    latents = len(latents_of(codec, codec.label))
     if classes * latents**2 > MAX_CELLS:
         raise UsageError(
             f"the copula correlates {latents} dimensions in {classes} classes, which takes "

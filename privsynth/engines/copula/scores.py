@@ -165,8 +165,8 @@ class Scale:
         adult, bank_marketing, nass_cds or vehicle_fraud by as much as their seeds did.
         """
         codec = curator.codec
-        latents = latents_of(codec, codec.target if codec.classes else None)
-        by = (codec.target,) if codec.target is not None and codec.classes else ()
+        latents = latents_of(codec, codec.label)
+        by = () if codec.label is None else (codec.label,)
         columns = [latent.column for latent in latents]
         first, *marginals = curator.exact_marginals([by, *[(*by, j) for j in columns]])
         counts = tuple(

@@ -13,16 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from privsynth.arrays import Floats
+from privsynth.curator import Measurement
 from privsynth.engines.marginal.calibration import Beliefs, along, calibrate, onto
 from privsynth.engines.marginal.junction import Clique, Junction, junction
 
-__all__ = ["PULL", "Estimate", "Measured", "estimate"]
+__all__ = ["PULL", "Estimate", "estimate"]
 
 
 PULL = 0.06
@@ -33,22 +32,6 @@ LOOSE, TIGHT = 3e-2, 3e-3
 """Where a round and the last one stop: the largest slope, in standard deviations."""
 EXACT = 0.1
 """The least standard deviation, in rows, that noise is taken to have."""
-
-
-class Measured(Protocol):
-    """Noisy counts of a clique."""
-
-    @property
-    def clique(self) -> Clique:
-        """Column positions."""
-
-    @property
-    def values(self) -> npt.NDArray[Any]:
-        """One axis a column."""
-
-    @property
-    def scale(self) -> float | Floats:
-        """The standard deviation of the noise: of all cells, or of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +54,7 @@ class Estimate:
 
 def estimate(
     sizes: Sequence[int],
-    measurements: Iterable[Measured],
+    measurements: Iterable[Measurement],
     total: float,
     columns: Iterable[int] | None = None,
     cliques: Iterable[Clique] = (),
@@ -87,7 +70,7 @@ def estimate(
     ----------
     sizes : sequence of int
         Codes of each column.
-    measurements : iterable of Measured
+    measurements : iterable of Measurement
         Noisy counts.
     total : float
         About how many rows there are.
@@ -168,7 +151,7 @@ class _Pooled:
     scale: Floats
 
 
-def _pooled(measurements: Iterable[Measured]) -> dict[Clique, _Pooled]:
+def _pooled(measurements: Iterable[Measurement]) -> dict[Clique, _Pooled]:
     """Average measurements of the same columns, weighted by precision."""
     sums: dict[Clique, Floats] = {}
     precisions: dict[Clique, Floats] = {}

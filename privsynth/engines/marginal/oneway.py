@@ -17,7 +17,6 @@ from privsynth.engines.marginal.grouping import Groups, group_codes, keep_all, s
 from privsynth.errors import UsageError
 
 __all__ = [
-    "GroupedCounts",
     "OneWay",
     "among_drawn",
     "check_cells",
@@ -38,23 +37,6 @@ MAX_LOST = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class GroupedCounts:
-    """The noisy counts of a clique in groups that can be drawn.
-
-    Parameters
-    ----------
-    clique : tuple of int
-    values : ndarray
-    scale : ndarray
-        The standard deviation of the noise of each cell.
-    """
-
-    clique: tuple[int, ...]
-    values: Floats
-    scale: Floats
-
-
-@dataclass(frozen=True, eq=False)
 class OneWay:
     """One-way measurements of a table, and the groups made of them.
 
@@ -70,7 +52,7 @@ class OneWay:
         The target, where it is one of few classes.
     measurements : tuple of Measurement
         What was measured, in codes: the release.
-    gathered : tuple of GroupedCounts
+    gathered : tuple of Measurement
         The same, in groups.
     lost : tuple of float
         About which share of the rows each column's codes that are never drawn hold.
@@ -81,7 +63,7 @@ class OneWay:
     columns: tuple[int, ...]
     label: int | None
     measurements: tuple[Measurement, ...]
-    gathered: tuple[GroupedCounts, ...]
+    gathered: tuple[Measurement, ...]
     lost: tuple[float, ...]
 
     @property
@@ -154,10 +136,10 @@ def measure_oneway(
             if label is not None:
                 values = _drawn(values, np.full(values.shape, m.scale), groups[label], axis=1)[0]
             if whole:
-                groups[j] = keep_all(values.sum(axis=1), m.scale, spare(codings[j]))
+                groups[j] = keep_all(values.sum(axis=1), float(m.scale), spare(codings[j]))
             else:
                 ordered = isinstance(codings[j], Cells)
-                groups[j] = group_codes(values, m.scale, spare(codings[j]), ordered, most)
+                groups[j] = group_codes(values, float(m.scale), spare(codings[j]), ordered, most)
     every = tuple(groups[j] for j in range(len(codings)))
     curator.group([g.of for g in every])
     return OneWay(
@@ -232,8 +214,10 @@ def groups_that_fit(codec: Codec, most: int) -> int:
 
 def _label(codec: Codec) -> int | None:
     """Return the target's position if it has few classes and other columns exist."""
-    few = codec.classes and codec.sizes[codec.target or 0] <= MAX_LABELS
-    return codec.target if few and sum(size > 1 for size in codec.sizes) > 1 else None
+    label = codec.label
+    if label is None or codec.sizes[label] > MAX_LABELS:
+        return None
+    return label if sum(size > 1 for size in codec.sizes) > 1 else None
 
 
 def _lost(
@@ -276,18 +260,18 @@ def _drawn(counts: Floats, scale: Floats, groups: Groups, axis: int) -> tuple[Fl
     return spread(values, noise, axis) if groups.counted > groups.size else (values, noise)
 
 
-def in_groups(measured: Measurement, groups: Sequence[Groups]) -> GroupedCounts:
+def in_groups(measured: Measurement, groups: Sequence[Groups]) -> Measurement:
     """Convert a measurement of codes to one of drawable groups."""
     values, scale = measured.values.astype(float), np.full(measured.values.shape, measured.scale)
     for axis, j in enumerate(measured.clique):
         values, scale = _drawn(values, scale, groups[j], axis)
-    return GroupedCounts(measured.clique, values, scale)
+    return Measurement(measured.clique, values, scale)
 
 
-def among_drawn(measured: Measurement, groups: Sequence[Groups]) -> GroupedCounts:
+def among_drawn(measured: Measurement, groups: Sequence[Groups]) -> Measurement:
     """Convert a measurement of counted groups to one of drawable groups."""
     values, scale = measured.values.astype(float), np.full(measured.values.shape, measured.scale)
     for axis, j in enumerate(measured.clique):
         if groups[j].counted > groups[j].size:
             values, scale = spread(values, scale, axis)
-    return GroupedCounts(measured.clique, values, scale)
+    return Measurement(measured.clique, values, scale)

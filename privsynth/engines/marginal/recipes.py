@@ -18,11 +18,10 @@ import numpy as np
 
 from privsynth.coding import Codec
 from privsynth.curator import MAX_CELLS, Measurement, PrivateCurator
-from privsynth.engines.marginal.estimation import PULL, ROUNDS, Estimate, Measured, estimate
+from privsynth.engines.marginal.estimation import PULL, ROUNDS, Estimate, estimate
 from privsynth.engines.marginal.junction import Clique
 from privsynth.engines.marginal.model import MarginalModel
 from privsynth.engines.marginal.oneway import (
-    GroupedCounts,
     OneWay,
     among_drawn,
     check_cells,
@@ -219,7 +218,7 @@ class MST:
 
     def refit(self, known: MarginalModel) -> MarginalModel:
         """Learn from what was measured for another model, at no cost: its most telling tree."""
-        pairs: dict[Clique, Measured] = {
+        pairs: dict[Clique, Measurement] = {
             m.clique: m for m in _everything(known) if len(m.clique) == 2
         }
         weights = {clique: _information(m) for clique, m in pairs.items()}
@@ -304,7 +303,7 @@ class AIM:
         return _refitted(known, _everything(known), self.pull)
 
 
-def _everything(known: MarginalModel) -> list[Measured]:
+def _everything(known: MarginalModel) -> list[Measurement]:
     """Return all measurements of a model, in groups."""
     return [
         *(in_groups(m, known.groups) for m in known.codes),
@@ -312,20 +311,20 @@ def _everything(known: MarginalModel) -> list[Measured]:
     ]
 
 
-def _alone(known: MarginalModel) -> list[Measured]:
+def _alone(known: MarginalModel) -> list[Measurement]:
     """Return the one-way measurements of each column."""
-    measured: list[Measured] = []
+    measured: list[Measurement] = []
     for m in _everything(known):
         noise = np.broadcast_to(np.asarray(m.scale) ** 2, m.values.shape)
         for axis, j in enumerate(m.clique):
             others = tuple(a for a in range(len(m.clique)) if a != axis)
             measured.append(
-                GroupedCounts((j,), m.values.sum(axis=others), np.sqrt(noise.sum(axis=others)))
+                Measurement((j,), m.values.sum(axis=others), np.sqrt(noise.sum(axis=others)))
             )
     return measured
 
 
-def _information(measured: Measured) -> float:
+def _information(measured: Measurement) -> float:
     """Estimate the mutual information of a pair, in nats, from noisy counts."""
     joint = np.maximum(measured.values, 0) + 0.5
     joint = joint / joint.sum()
@@ -333,7 +332,7 @@ def _information(measured: Measured) -> float:
     return float((joint * np.log(joint / apart)).sum())
 
 
-def _refitted(known: MarginalModel, measured: Sequence[Measured], pull: float) -> MarginalModel:
+def _refitted(known: MarginalModel, measured: Sequence[Measurement], pull: float) -> MarginalModel:
     sizes = tuple(own.size for own in known.groups)
     columns = sorted(known.answers)
     return replace(
@@ -348,7 +347,10 @@ def _estimated(
     start: Estimate | None = None,
     rounds: int = ROUNDS,
 ) -> Estimate:
-    every: list[Measured] = [*oneway.gathered, *(among_drawn(m, oneway.groups) for m in measured)]
+    every: list[Measurement] = [
+        *oneway.gathered,
+        *(among_drawn(m, oneway.groups) for m in measured),
+    ]
     return estimate(
         oneway.sizes, every, oneway.total, oneway.columns, pull=pull, start=start, rounds=rounds
     )

@@ -70,8 +70,8 @@ class GaussianCopula:
         moments = scale.moments(curator.products(scores))
         codes = curator.codes()
         labels = np.zeros(len(codes), dtype=np.int32)
-        if codec.target is not None and codec.classes:
-            labels = codes[:, codec.target]
+        if codec.label is not None:
+            labels = codes[:, codec.label]
         counts = tuple(every.copy() for every in scale.counts)
         covariance = np.zeros_like(moments.covariance)
         present = np.flatnonzero(scale.rows)

@@ -228,7 +228,7 @@ def encode(
         if coding.size < 2:
             continue
         column = codes[:, j]
-        target = codec.classes and j == codec.target
+        target = j == codec.label
         if not isinstance(coding, Cells) or len(coding.low) <= FEW_CELLS or target:
             fed.append(_levels(j, column, coding.size, None if target else max_levels))
             continue

@@ -54,7 +54,7 @@ def train(
         raise DataError("no column varies, so there is nothing to learn; use sdv-gaussian-copula")
     frame = pd.DataFrame({str(i): column.values for i, column in enumerate(fed)})
     discrete = [i for i, column in enumerate(fed) if isinstance(column.part, Category)]
-    target = codec.target if codec.classes else None
+    target = codec.label
     named = [fed[i].part.column for i in discrete]
     watched = _watched(
         trainer,
