@@ -118,8 +118,8 @@ class NetworkModel:
         probability that a point gives class c (the Gumbel-top-k trick). A network without the
         class as condition is unsure of it everywhere, so its probability is raised to a power:
         the ROC-AUC of TVAE trained on synthetic and tested on real rows (30 epochs, 7,000 rows)
-        rose from 0.74 to 0.78 on bank_marketing, 0.86 to 0.87 on adult and 0.53 to 0.58 on vehicle_fraud,
-        and no 2-way agreement fell.
+        rose from 0.74 to 0.78 on bank_marketing, 0.86 to 0.87 on adult and 0.53 to 0.58 on
+        vehicle_fraud, and no 2-way agreement fell.
         """
         part, span = self._of_target
         outputs = self._forward(self._inputs(n, c, rng))
