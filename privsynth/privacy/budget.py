@@ -56,7 +56,7 @@ class Budget:
 
     Notes
     -----
-    Neighbouring tables differ by all rows of one unit, added or removed. The account is kept in
+    Neighbouring tables differ by all rows of one unit, added or removed. Losses are added up in
     zero-concentrated differential privacy (Bun & Steinke 2016), whose `rho` adds up.
     """
 

@@ -37,7 +37,7 @@ def reserve(
     Parameters
     ----------
     path : str or Path
-        The account.
+        The spending file.
     budget : Budget
         What the fit may spend.
     delta : float
@@ -45,21 +45,21 @@ def reserve(
     what : str
         What it is spent on, for the owner.
     new : bool, default=False
-        Open a new account, with `budget` as its total: edit ``epsilon`` and ``delta`` in it to
+        Create the file, with `budget` as its total: edit ``epsilon`` and ``delta`` in it to
         allow more.
 
     Returns
     -------
     float
-        The epsilon of all entries together, at the account's delta.
+        The epsilon of all entries together, at its delta.
 
     Raises
     ------
     BudgetExceeded
         The total does not allow it; nothing is written.
     UsageError
-        The file is no account, counts another privacy unit, or is not there; or it is there, and
-        a new one was asked for.
+        The file is no spending file, counts another privacy unit, or is not there; or it is
+        there, and a new one was asked for.
     StorageError
         The file cannot be read or written.
     """
@@ -93,11 +93,11 @@ def reserve(
     return total
 
 
-def spent(account: Mapping[str, Any]) -> float:
+def spent(state: Mapping[str, Any]) -> float:
     """Return the epsilon of all entries of a spending file together, at its delta."""
-    entries = account["entries"]
+    entries = state["entries"]
     rho = math.fsum(entry["rho"] for entry in entries)
-    left = account["delta"] - math.fsum(entry["delta_spent"] for entry in entries)
+    left = state["delta"] - math.fsum(entry["delta_spent"] for entry in entries)
     if not entries:
         return 0.0
     return epsilon_of(rho, left) if left > 0 else math.inf

@@ -259,7 +259,7 @@ def test_a_spending_file_that_is_not_utf_8_is_refused_and_stays(tmp_path: Path) 
 
 
 def test_many_entries_that_add_up_to_too_much_are_too_much(tmp_path: Path) -> None:
-    entry = {"rho": 900.0, "delta_spent": 0.0}
+    entry = {"epsilon": 1.0, "delta": 1e-6, "rho": 900.0, "delta_spent": 0.0}
     path = tmp_path / "ledger.json"
     path.write_text(ledger(entries=[entry] * 2_000))
     with pytest.raises(BudgetExceeded, match="inf is spent"):
