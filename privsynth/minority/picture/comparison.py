@@ -117,11 +117,11 @@ def _caption(
     sizes: list[int], fitted: tuple[Plane, ...], columns: int, classes: int, seed: int
 ) -> str:
     names = ("real majority", "real minority", "synthetic minority")
-    told = ", ".join(
+    group_counts = ", ".join(
         f"{min(POINTS, size):,} of {size:,} {name} rows"
         for size, name in zip(sizes, names, strict=True)
     )
-    text = [f"Points: {told}"]
+    text = [f"Points: {group_counts}"]
     text.append(f", drawn at random (seed {seed}). " if max(sizes) > POINTS else ". ")
     if classes > 2:
         text.append("Minority: all classes but the largest. ")
