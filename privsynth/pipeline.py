@@ -17,7 +17,14 @@ import numpy as np
 
 from privsynth.artefact import FittedModel, load
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, Progress, cautions, recipe
-from privsynth.errors import DataError, PrivsynthWarning, SamplingError, UsageError, warn
+from privsynth.errors import (
+    DataError,
+    PrivsynthError,
+    PrivsynthWarning,
+    SamplingError,
+    UsageError,
+    warn,
+)
 from privsynth.evaluation import Evaluation, Score
 from privsynth.fitting import (
     check_k,
@@ -522,7 +529,15 @@ def minority_gain(
             schema=declared,
             random_state=chosen,
         )
-        grown: tuple[Any, Any] = sampler.fit_resample(X, y)
+        try:
+            grown: tuple[Any, Any] = sampler.fit_resample(X, y)
+        except PrivsynthError:
+            raise
+        except ValueError:  # imbalanced-learn's own checks of the classes and the strategy
+            raise DataError(
+                "the classes or the sampling strategy do not suit imbalanced-learn in a fold; give "
+                "classes as text or whole numbers, and ask for more rows than each class has"
+            ) from None
         return grown
 
     return Report(

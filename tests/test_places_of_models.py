@@ -176,6 +176,23 @@ def test_an_encoding_in_which_lines_run_together_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("encoding", ["iso2022_jp", "ISO-2022-JP-2", "hz"])
+def test_an_encoding_in_which_a_row_changes_those_after_it_is_refused_under_a_budget(
+    encoding: str,
+) -> None:
+    with pytest.raises(UsageError, match="switches between alphabets"):
+        read("t.csv", encoding=encoding, total=True).to_arrow()
+    assert read("t.csv", encoding=encoding).n_rows == 120
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("option", ["fit_on", "selection"])
+def test_a_plan_that_is_misspelled_is_refused(option: str) -> None:
+    with pytest.raises(UsageError, match=f"{option} was given as 'bogus'"):
+        privsynth.augment(table(), target="y", **{option: "bogus"})
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_header_with_a_byte_order_mark_comes_back() -> None:
     names = ("\ufeff=1+1", "k")
     write(pa.table([["a", "b"], [1, 2]], names=list(names)), "bom.csv")
@@ -196,3 +213,12 @@ def test_categories_of_zoned_moments_are_no_gaps(engine: str) -> None:
 
 def test_a_password_that_looks_hidden_is_hidden() -> None:
     assert "s3cr3t" not in printable("postgresql://u:***s3cr3t@127.0.0.1:1/d::t")
+
+
+@pytest.mark.filterwarnings("ignore::privsynth.PrivsynthWarning")
+def test_a_strategy_that_does_not_suit_a_fold_is_no_bug() -> None:
+    frame = table(200)
+    report = privsynth.minority_gain(
+        frame, target="y", engine="random", sampling_strategy=0.335, folds=2, repeats=1
+    )
+    assert any("do not suit" in words or "random" in words for words in report.verdicts)

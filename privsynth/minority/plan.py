@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from privsynth.engines import DEFAULT, Engine, recipe, traits
 from privsynth.errors import UsageError
@@ -78,6 +78,11 @@ class Plan:
                 "under a budget all rows are learnt, since a noisy model of all rows describes a "
                 "rare class better than one of its few rows; leave --fit-on out, or drop --epsilon"
             )
+        for name, known in (("fit_on", get_args(FitOn)), ("selection", get_args(Selection))):
+            if getattr(self, name) not in known:
+                raise UsageError(
+                    f"{name} was given as {getattr(self, name)!r}; expected {', '.join(known)}"
+                )
         if self.fit_on != "auto" and self.holds_rows:
             raise UsageError(
                 f"{self.engine} draws between the rows of each class and learns nothing; use cart "

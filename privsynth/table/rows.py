@@ -23,6 +23,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.errors import UsageError
 from privsynth.table.bytestream import TextFile
 
 __all__ = ["MAX_LINE", "MAX_SPAN", "chunks", "lines", "stream"]
@@ -75,6 +76,13 @@ def chunks(file: TextFile) -> Iterator[bytes]:
 
 
 def _transcoded(raw: IO[bytes], encoding: str) -> Iterator[bytes]:
+    name = codecs.lookup(encoding).name
+    if name == "hz" or name.startswith("iso2022"):
+        # An escape sequence in one row would change how all rows after it are read.
+        raise UsageError(
+            f"the encoding {encoding!r} switches between alphabets, so that one row could change "
+            "how others are read; under a budget give a file in another one, such as utf-8"
+        )
     decoder = codecs.getincrementaldecoder(encoding)(_INVALID_TO_NUL)
     while part := raw.read(CHUNK_BYTES):
         yield decoder.decode(part).encode("utf-8", "replace")
