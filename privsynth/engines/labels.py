@@ -43,22 +43,22 @@ def labels_to_draw(
         Position of the target.
     rng : numpy.random.Generator
     where : mapping of int to int, optional
-        What `Model.sample` was asked for.
+        The conditions given to `Model.sample`.
 
     Returns
     -------
     ndarray of int32, shape (n,)
-        In random order; by systematic sampling, so that shares are kept within one row.
+        In random order. Systematic sampling keeps each class's share to within one row.
 
     Raises
     ------
     SamplingError
-        Another column than the target is asked for, or a class that no training row has.
+        A condition names a column other than the target, or a class that no training row has.
     """
     if not where:
-        total = np.cumsum(prior) / np.sum(prior)
-        drawn = np.searchsorted(total, (np.arange(n) + rng.random()) / n, side="right")
-        return rng.permutation(np.minimum(drawn, np.flatnonzero(prior)[-1])).astype(np.int32)
+        cumulative = np.cumsum(prior) / np.sum(prior)
+        labels = np.searchsorted(cumulative, (np.arange(n) + rng.random()) / n, side="right")
+        return rng.permutation(np.minimum(labels, np.flatnonzero(prior)[-1])).astype(np.int32)
     if set(where) != {target}:
         raise SamplingError(
             "the engine answers conditions on a discrete target alone; "

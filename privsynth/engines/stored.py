@@ -1,4 +1,4 @@
-"""What a model file must hold before a model is built from it."""
+"""Checks of a saved state before a model is built from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from privsynth.files.documents import whole
 __all__ = ["check_sizes", "places", "reading", "stored", "stored_shares"]
 
 ROUNDING = 1e-6
-"""How far shares that were saved may be from adding up to 1."""
+"""Largest difference between 1 and the sum of saved shares."""
 
 
 def stored(
@@ -64,7 +64,7 @@ def places(values: Any, columns: int, what: str) -> tuple[int, ...]:
     Raises
     ------
     ArtefactError
-        They are none, or one comes twice.
+        They are not positions, or one is repeated.
     """
     if not isinstance(values, list):
         raise ArtefactError(f"its {what} is damaged; fit the model anew")
@@ -85,9 +85,9 @@ def check_sizes(
     sizes : tuple of int
         The model's codes of each column.
     target : int or None
-        The column by whose classes it divides the rows.
+        The column by whose classes the model divides the rows.
     optional : bool
-        Whether it may leave the rows of a discrete target undivided.
+        Whether the model may ignore a discrete target.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def check_sizes(
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn what goes wrong while a state is read into an `ArtefactError`."""
+    """Raise an `ArtefactError` for any error while a state is read."""
     try:
         yield
     except ArtefactError:

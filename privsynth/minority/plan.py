@@ -1,4 +1,4 @@
-"""How rows of the minority are made: engine, rows learnt, selection."""
+"""The plan of an augmentation: its engine, the rows that it learns, and selection."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ Selection = Literal["auto", "classifiers", "none"]
 
 @dataclass(frozen=True)
 class Plan:
-    """How rows of the minority are made.
+    """How synthetic rows of the minority are drawn.
 
     Parameters
     ----------
     engine : str
         An engine's name.
     settings : mapping of str to value, optional
-        Its hyper-parameters; for ``cart`` those that are not given are finer than in `fit`.
+        Its hyper-parameters; for ``cart`` the defaults are finer than in `fit`.
     fit_on : {"auto", "minority", "all"}
         The rows that it learns: those of the growing classes, or all. By default those of the
-        growing classes and as many of the others, 5,000 at least; under 20 rows of a class, whose
-        rows would be lost among the others, those of the growing classes alone (a network, which
-        learns nothing from so few, keeps the others).
+        growing classes and as many of the others, or up to 5,000 if that is more. A class of
+        fewer than 20 rows would be lost among the others, so then only the growing classes are
+        learnt, except by a network, which learns nothing from so few rows.
     selection : {"auto", "classifiers", "none"}
         Whether classifiers choose among the rows drawn; see `privsynth.minority.selection`. By
-        default they do for privsynth's own engines, unless `fit_on` is given.
+        default they do for ``cart`` and ``copula``, unless `fit_on` is given.
     k : int
-        The fewest rows that a level, cell or leaf may rest on; fewer where a class has fewer.
+        The fewest rows that a level, cell or leaf may rest on; lower if a class has fewer rows.
     schema : Schema, optional
-        What is declared of the columns; the rest is inferred, but nothing under a budget.
+        The declared columns; the others are inferred, but not under a budget.
     budget : Budget, optional
         The privacy loss that the model may cause. All rows are then learnt, and no classifier
-        chooses among the rows drawn, since it would read the real ones outside the budget.
+        selects among the rows drawn, since it would read real rows outside the budget.
     ledger : str or Path, optional
         The file in which the owner of the table counts what every fit may spend.
     new_ledger : bool
-        Open that file, which must not be there yet.
+        Create that file, which must not exist yet.
 
     Raises
     ------
     UsageError
-        An unknown engine or setting, or one that a budget, or a table without, does not allow.
+        An unknown engine or setting, or one that does not work with, or without, a budget.
     """
 
     engine: str = DEFAULT
@@ -70,13 +70,13 @@ class Plan:
         check_private(self.engine, given, self.budget, self.ledger, self.new_ledger)
         if self.budget is not None and self.selection == "classifiers":
             raise UsageError(
-                "classifiers that select rows are trained on real ones outside the budget; leave "
+                "classifiers that select rows read real rows outside the budget; leave "
                 "--selection out, or drop --epsilon"
             )
         if self.budget is not None and self.fit_on == "minority":
             raise UsageError(
-                "under a budget all rows are learnt, since one model of them tells more of a rare "
-                "class than its own rows under noise; leave --fit-on out, or drop --epsilon"
+                "under a budget all rows are learnt, since a noisy model of all rows describes a "
+                "rare class better than one of its few rows; leave --fit-on out, or drop --epsilon"
             )
         for name, known in (("fit_on", get_args(FitOn)), ("selection", get_args(Selection))):
             if getattr(self, name) not in known:
@@ -101,12 +101,12 @@ class Plan:
 
     @property
     def traits(self) -> Engine:
-        """What is known of the engine."""
+        """The engine's traits."""
         return traits(self.engine)
 
     @property
     def all_settings(self) -> dict[str, Any]:
-        """The engine's settings, with those that learn a small class more finely."""
+        """The settings, over the engine's defaults for a small class."""
         return {**self.traits.for_minority, **(self.settings or {})}
 
     @property

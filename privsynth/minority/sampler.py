@@ -1,8 +1,8 @@
 """An imbalanced-learn sampler with every engine behind it.
 
-The real rows are given back as they are, so what comes out is as private as what went in: it is
-for training models in the house, not for sharing. That holds under a privacy budget, too: it is
-kept by the model behind the synthetic rows, not by real and synthetic rows together.
+The real rows are returned as they are, so the output is no more private than the input: it is for
+training models in-house, not for sharing. That also holds under a privacy budget: the guarantee
+covers the model and the synthetic rows it drew, not real and synthetic rows together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from sklearn.utils.validation import validate_data
 from privsynth.coding import OTHER
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, REGISTRY, traits
 from privsynth.errors import DataError, UsageError
-from privsynth.minority.growth import Augmentation, grow, grow_privately
+from privsynth.minority.augmentation import Augmentation
+from privsynth.minority.growth import grow, grow_privately
 from privsynth.minority.plan import FitOn, Plan, Selection
 from privsynth.privacy import Budget
 from privsynth.schema import Levels, Schema, opened
@@ -48,44 +49,44 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         default ``"cart"``, and ``"marginals"`` under a budget.
     sampling_strategy : float, str, dict or callable
         imbalanced-learn's: ``"auto"`` fills every class up to the most frequent one; a float is
-        the rows of the minority for each row of the majority; a dict gives rows in all by class.
-        Under a budget it is held against noisy counts, so that classes come out about even.
+        the rows of the minority for each row of the majority; a dict gives the total rows of each
+        class. Under a budget it is applied to noisy counts, so classes come out only about even.
     fit_on : {"auto", "minority", "all"}
-        Whether the engine learns the rows of the growing classes alone, or all rows, of which it
-        then draws those classes; by default those of the growing classes and as many of the
-        others, 5,000 at least, and under 20 rows of a class those of the growing classes alone.
-        Under a budget all rows are learnt.
+        Whether the engine learns the rows of the growing classes alone, or all rows. By default it
+        learns those of the growing classes and as many of the others, or up to 5,000 if that is
+        more; if a class has fewer than 20 rows, those of the growing classes alone. Under a
+        budget all rows are learnt.
     selection : {"auto", "classifiers", "none"}
-        Whether two classifiers choose, among the rows drawn, those that the real minority leads
-        them to expect; by default they do for ``"cart"`` and ``"copula"``, unless `fit_on` is
-        given. They sharpen the class: its rows lie a little further from the others than the
-        real ones do. Under a budget nothing is selected.
+        Whether two classifiers select, among the rows drawn, those most like the real minority; by
+        default they do for ``"cart"`` and ``"copula"``, unless `fit_on` is given. Selection
+        sharpens the class: its rows lie a little further from the other classes than the real
+        ones do. Under a budget nothing is selected.
     settings : dict, optional
         The engine's hyper-parameters.
     k : int
-        The fewest rows that a level, cell or leaf may rest on; fewer where a class has fewer.
+        The fewest rows that a level, cell or leaf may rest on; lower if a class has fewer rows.
     schema : Schema or path, optional
-        What is declared of the columns; the rest is inferred. Under a budget it declares every
-        column of `X` (those of an array are ``x0``, ``x1``, ...) and one more with its classes:
-        that is `y`.
+        The declared columns; the others are inferred. Under a budget it must declare every column
+        of `X` (those of an array are ``x0``, ``x1``, ...) and one more with its classes, which is
+        `y`.
     budget : Budget, optional
-        The privacy loss that each call of `fit_resample` may cause: the model, and the rows that
-        it drew, keep to it. What is returned does not, since it holds the real rows.
+        The privacy loss that each call of `fit_resample` may cause. The guarantee covers the model
+        and the rows that it drew, but not what is returned, which holds the real rows.
     ledger : str or Path, optional
         The file in which the owner of the table counts what every fit may spend.
     new_ledger : bool
-        Open that file, which must not be there yet: for the first call alone.
+        Create that file, which must not exist yet: for the first call only.
     random_state : int, RandomState instance or None
         Same seed, same rows. The noise of a budget has no seed.
 
     Attributes
     ----------
     synthetic_mask_ : ndarray of bool, shape (rows,)
-        Which rows of what was returned are synthetic.
+        Which of the returned rows are synthetic.
     model_ : FittedModel or None
-        What drew them; None where nothing was wanted.
+        The model that drew them; None where nothing was to be added.
     report_ : Augmentation
-        Rows by class, notes, and, when asked for, what the attacks on SMOTE find.
+        Rows by class, notes, and the scores of the attacks on SMOTE, computed on access.
     sampling_strategy_ : dict
         Rows added, by class.
     n_features_in_ : int
@@ -95,14 +96,14 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     Notes
     -----
     ``X`` may be a numpy array, a pandas or polars frame (with categories, gaps and dates), a list
-    or a sparse matrix, which is made dense. What is returned is of the same kind: the real rows
-    first and unchanged, then the synthetic ones. Ids, personal data and free text are invented.
-    Under a budget noise may draw a gap where no real row has one; if the column's type holds
-    none, another value drawn stands in for it.
+    or a sparse matrix, which is made dense. The result is of the same kind: the real rows first
+    and unchanged, then the synthetic ones. Ids, personal data and free text are invented. Under a
+    budget, noise may put a gap into a column that has none; if the column's type cannot hold it,
+    another drawn value replaces it.
 
-    A fitted sampler can be copied and pickled, in a pipeline or a search, too. The real rows stay
-    behind, unless the engine keeps rows: ``report_`` of the copy then has no picture and no
-    attacks to give.
+    A fitted sampler can be copied and pickled, also in a pipeline or a search. The copy does not
+    hold the real rows, unless the engine keeps rows, so its ``report_`` has no picture and no
+    attacks.
 
     Examples
     --------
@@ -169,11 +170,11 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         Raises
         ------
         DataError
-            A class of one row is to grow, or the engine cannot take a column.
+            A class of one row is to grow, or the engine cannot read a column.
         SamplingError
             The engine makes no row of a class.
         UsageError
-            The schema does not declare what a budget wants.
+            The schema does not declare what a budget needs.
         BudgetExceeded
             The ledger does not allow the budget.
         """
@@ -193,7 +194,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         y, one_vs_all = check_target_type(y, indicate_one_vs_all=True)
         if not hasattr(X, "iloc"):
             if self.budget is not None and not hasattr(X, "dtype"):
-                X = np.array(X, dtype=object)  # no cell decides on the type of others
+                X = np.array(X, dtype=object)  # no cell may decide the type of the others
             X = check_array(
                 X,
                 accept_sparse=["csr", "csc"],
@@ -215,7 +216,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
             self.settings,
             self.fit_on,
             self.selection,
-            int(self.k),  # a search over parameters may give numpy's
+            int(self.k),  # a parameter search may pass a numpy integer
             declared,
             self.budget,
             self.ledger,
@@ -231,7 +232,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         new = to_frame(augmentation.synthetic, "pandas")
         labels = _labels(new.pop(augmentation.target).to_numpy(), y.dtype)
         rng = np.random.default_rng(seed)
-        return _joined(X, new, rng), np.concatenate([y, labels])
+        return _appended(X, new, rng), np.concatenate([y, labels])
 
     def _grown(self, frame: pd.DataFrame, target: str, plan: Plan, seed: int) -> Augmentation:
         if plan.budget is None:
@@ -249,7 +250,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         return augmentation
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the real rows behind: a pickle holds what was learnt, and the rows drawn."""
+        """Drop the real rows: a pickle holds the model and the rows that it drew."""
         state = dict(super().__getstate__())
         if "report_" in state:
             state["report_"] = state["report_"].without_real()
@@ -261,7 +262,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
 
     @property
     def _finite(self) -> bool | str:
-        """What of numbers scikit-learn is to refuse: under a budget nothing."""
+        """scikit-learn's check of numbers: under a budget none is refused."""
         if self.budget is not None:
             return False
         return "allow-nan" if self._takes_gaps else True
@@ -285,7 +286,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
 
 
 def _check_objects(X: npt.NDArray[Any]) -> None:
-    """Refuse a column of an array of objects that is neither numbers nor text."""
+    """Refuse an array of objects with a column that mixes types."""
     import pandas as pd
 
     for j in range(X.shape[1]):
@@ -297,7 +298,7 @@ def _check_objects(X: npt.NDArray[Any]) -> None:
 
 
 def _from_polars(frame: Any) -> Any:
-    """Return a polars frame to pandas with the types that it has."""
+    """Convert a polars frame to pandas, keeping its types."""
     import pandas as pd
 
     objects = [name for name, kind in frame.schema.items() if str(kind) == "Object"]
@@ -313,9 +314,9 @@ def _plain(label: Any) -> Any:
 
 
 def _framed(X: Any, y: npt.NDArray[Any], schema: Schema | None) -> tuple[pd.DataFrame, str]:
-    """Put features and classes in one frame with names; tell the name of the classes' column.
+    """Return features and classes in one frame, and the name of the classes' column.
 
-    It is the one that a schema names beside the features, where one is given.
+    That name is the one that a schema, if given, declares beside the features.
     """
     import pandas as pd
     from scipy import sparse
@@ -328,20 +329,20 @@ def _framed(X: Any, y: npt.NDArray[Any], schema: Schema | None) -> tuple[pd.Data
     else:
         dense_X = X.toarray() if sparse.issparse(X) else X
         frame = pd.DataFrame(dense_X, columns=[f"x{j}" for j in range(X.shape[1])])
-        if schema is None:  # under a budget no cell decides on the type of others
+        if schema is None:  # under a budget no cell may decide the type of the others
             frame = frame.infer_objects()
     frame = frame.reset_index(drop=True)
     target = "target"
     while target in frame.columns:
         target += "_"
     if schema is not None:
-        target = _named(schema, list(frame.columns))
+        target = _declared_target(schema, list(frame.columns))
     frame[target] = y if schema is not None else pd.Series(y).infer_objects()
     return frame, target
 
 
 def _check_classes(schema: Schema, target: str, dtype: np.dtype[Any]) -> None:
-    """Refuse declared classes that the type of y, which the caller chose, cannot hold."""
+    """Refuse declared classes that do not fit the type of y, which the caller chose."""
     domain = schema[target].domain
     if not isinstance(domain, Levels):
         return
@@ -349,30 +350,30 @@ def _check_classes(schema: Schema, target: str, dtype: np.dtype[Any]) -> None:
         _labels(np.array(domain.values, dtype=object), dtype)
     except (TypeError, ValueError):
         raise UsageError(
-            f"y is stored as {dtype}, and the schema declares classes of {target!r} that are none; "
-            "list them as the table spells them"
+            f"y is stored as {dtype}, and the schema declares classes of {target!r} that this type "
+            "cannot hold; list them as the table spells them"
         ) from None
 
 
-def _labels(drawn: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return classes the type of the real ones; text as long as it is."""
+def _labels(synthetic: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Cast classes to the type of the real ones, without truncating text."""
     import pyarrow as pa
 
     if dtype.kind == "U":
-        return drawn.astype(str)
-    if drawn.dtype == object and dtype.kind in "biuf":  # declared as text: "false" is no truth
+        return synthetic.astype(str)
+    if synthetic.dtype == object and dtype.kind in "biuf":  # numpy casts the text "false" to True
         with suppress(pa.ArrowException):
-            return np.asarray(pa.array(drawn).cast(pa.from_numpy_dtype(dtype)).to_numpy(False))
-    return drawn.astype(dtype)
+            return np.asarray(pa.array(synthetic).cast(pa.from_numpy_dtype(dtype)).to_numpy(False))
+    return synthetic.astype(dtype)
 
 
-def _named(schema: Schema, features: Sequence[str]) -> str:
-    """Find the column that a schema declares and that is no feature."""
+def _declared_target(schema: Schema, features: Sequence[str]) -> str:
+    """Return the one column that a schema declares beside the features."""
     others = [name for name in schema.names if name not in features]
     if len(others) != 1:
         raise UsageError(
-            f"under a budget the schema declares each column of X and one more, which is y; "
-            f"{len(others)} more are declared, so name X's columns as the schema does"
+            f"the schema declares {len(others)} columns beside those of X; expected one under a "
+            "budget, which is y; name X's columns as the schema does"
         )
     return others[0]
 
@@ -383,8 +384,8 @@ def _dense(series: Any) -> Any:
     return series.sparse.to_dense() if isinstance(series.dtype, pd.SparseDtype) else series
 
 
-def _joined(X: Any, new: pd.DataFrame, rng: np.random.Generator) -> Any:
-    """Put synthetic rows behind the real ones, in the form that the real ones have."""
+def _appended(X: Any, new: pd.DataFrame, rng: np.random.Generator) -> Any:
+    """Append synthetic rows to the real ones, in the container and types of those."""
     import pandas as pd
     from scipy import sparse
 
@@ -401,17 +402,17 @@ def _joined(X: Any, new: pd.DataFrame, rng: np.random.Generator) -> Any:
 
 
 def _typed(new: pd.DataFrame, dtypes: Iterable[Any], rng: np.random.Generator) -> Any:
-    """Return synthetic columns the types of the real ones."""
+    """Cast synthetic columns to the types of the real ones."""
     import pandas as pd
 
     columns = (new.iloc[:, j] for j in range(new.shape[1]))
-    return pd.concat([_as(c, d, rng) for c, d in zip(columns, dtypes, strict=True)], axis=1)
+    return pd.concat([_cast(c, d, rng) for c, d in zip(columns, dtypes, strict=True)], axis=1)
 
 
-def _as(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
-    """Return a column a type; where that holds no gap, others of its values stand in for gaps.
+def _cast(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
+    """Cast a column; if its type cannot hold gaps, other values of the column replace them.
 
-    Noise makes gaps, and levels outside the schema, where no real row has one.
+    Noise may draw a gap, or a level outside the schema, where no real row has one.
     """
     categories = getattr(dtype, "categories", None)
     if categories is not None and categories.dtype.kind == "M":
@@ -424,10 +425,10 @@ def _as(column: Any, dtype: Any, rng: np.random.Generator) -> Any:
         gaps = (column.isna() | column.eq(OTHER).fillna(False)).to_numpy(dtype=bool)
         if not gaps.all():
             present = np.flatnonzero(~gaps)
-            own = np.where(gaps, rng.choice(present, len(gaps)), np.arange(len(gaps)))
+            source = np.where(gaps, rng.choice(present, len(gaps)), np.arange(len(gaps)))
             with suppress(TypeError, ValueError):
-                return column.take(own).astype(dtype).set_axis(column.index)
+                return column.take(source).astype(dtype).set_axis(column.index)
     raise UsageError(
-        f"column {column.name!r}: its type, {dtype}, holds nothing of what was drawn; give it one "
+        f"column {column.name!r}: its type, {dtype}, cannot hold the values drawn; give it one "
         "that holds gaps, such as Int64, or mend what the schema declares"
     )

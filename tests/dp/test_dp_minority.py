@@ -39,8 +39,8 @@ from privsynth.cli.program import main
 from privsynth.coding.declared import declared_codec
 from privsynth.engines.registry import OVERSAMPLERS
 from privsynth.fitting import learn
-from privsynth.minority import growth
-from privsynth.minority.growth import Augmentation
+from privsynth.minority import growth, restoring, sampling
+from privsynth.minority.augmentation import Augmentation, _appended
 from privsynth.minority.plan import Plan
 from privsynth.minority.sampler import _framed
 from privsynth.minority.selection import chosen
@@ -206,10 +206,10 @@ def test_infinite_and_unseen_values_are_learnt_as_any_other() -> None:
 def test_types_that_part_meet_in_one_that_holds_both() -> None:
     halves, texts = pa.chunked_array([[0.5]]), pa.chunked_array([["no"]])
     whole = pa.chunked_array([[1, 2]])
-    assert growth._joined(whole, pa.chunked_array([[3.0]])).to_pylist() == [1, 2, 3]
-    assert growth._joined(whole, halves).to_pylist() == [1.0, 2.0, 0.5]
-    assert growth._joined(whole, texts).to_pylist() == ["1", "2", "no"]
-    assert growth._joined(texts, whole).to_pylist() == ["no", "1", "2"]
+    assert _appended(whole, pa.chunked_array([[3.0]])).to_pylist() == [1, 2, 3]
+    assert _appended(whole, halves).to_pylist() == [1.0, 2.0, 0.5]
+    assert _appended(whole, texts).to_pylist() == ["1", "2", "no"]
+    assert _appended(texts, whole).to_pylist() == ["no", "1", "2"]
 
 
 def test_noise_is_not_repeated_though_what_follows_it_is_seeded() -> None:
@@ -302,8 +302,11 @@ def test_no_classifier_and_no_real_row_judges_what_is_drawn(
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("a real row is read outside the budget")
 
-    for name in (chosen.__name__, "_selected", "_unpooled", "_identified", "_copies", "_rows_of"):
+    for name in ("draw_selected", "draw_no_copies", "with_levels", "with_new_ids", "_rows_of"):
         monkeypatch.setattr(growth, name, never)
+    for module, names in ((sampling, (chosen.__name__, "_copies")), (restoring, ("_unpooled",))):
+        for name in names:
+            monkeypatch.setattr(module, name, never)
     made = pipeline.augmented(
         frame()[0].assign(out=frame()[1]), target="out", schema=SCHEMA, budget=LARGE, seed=0
     )
@@ -379,11 +382,11 @@ def test_a_plan_that_a_budget_does_not_allow_is_refused(options: dict[str, Any],
     ("schema", "options", "says"),
     [
         (None, {}, "a budget needs a schema"),
-        (Schema(tuple(numbers())[:2]), {}, "one more"),
+        (Schema(tuple(numbers())[:2]), {}, "beside those of X"),
         (numbers(declared=("good", "bad")), {}, "as the table spells them"),
         (numbers(1), {}, "1 classes"),
         (numbers(3), {"sampling_strategy": 0.5}, "ratio is for two classes"),
-        (numbers(2), {"sampling_strategy": {0: 300, 1: -1}}, "whole numbers"),
+        (numbers(2), {"sampling_strategy": {0: 300, 1: -1}}, "not a whole number"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_spent(

@@ -40,7 +40,7 @@ def leaf_rows(model: privsynth.FittedModel, frame: pd.DataFrame) -> list[int]:
     codes = codec.encode(pa.Table.from_pandas(frame, preserve_index=False))
     labels = codes[:, cart.target]
     held: list[int] = []
-    for j, shared, own in zip(cart.order, cart.shared, cart.own, strict=True):
+    for j, shared, own in zip(cart.order, cart.shared, cart.by_class, strict=True):
         mine = codes if j == cart.target else codes[~np.isin(labels, list(own))]
         trees = [(shared, mine), *((tree, codes[labels == c]) for c, tree in own.items())]
         for tree, rows in trees:

@@ -325,7 +325,7 @@ def test_a_ratio_is_minority_by_majority() -> None:
         (1.5, 3, "has 3; give the number of"),
         ({"9": 100}, 2, "no row has"),
         ({"1": 3}, 2, "never taken away"),
-        ({"1": 30.5}, 2, "whole numbers"),
+        ({"1": 30.5}, 2, "not a whole number"),
         ("most", 2, "none that over-sampling knows"),
     ],
 )

@@ -22,7 +22,7 @@ from privsynth import MinoritySampler
 from privsynth.engines.oversample import Oversampled
 from privsynth.engines.registry import OVERSAMPLERS
 from privsynth.errors import DataError, UsageError
-from privsynth.minority.growth import by_label
+from privsynth.minority.strategy import by_label
 from privsynth.table import read
 
 # ------------------------------------------------------------------- categories, types and labels
@@ -115,12 +115,12 @@ def test_what_all_rows_hold_is_exact_beyond_what_a_float_holds(engine: str) -> N
 
 
 def test_the_ends_of_a_segment_are_rows_bit_for_bit() -> None:
-    from privsynth.engines.oversample import _Line
+    from privsynth.engines.oversample.columns import Line
 
     values = np.array([-(2**62) - 3, 2**62 + 1, 5])
-    line = _Line(values, pa.int64())
-    assert line.back(line.floats).to_pylist() == values.tolist()
-    between = line.back(line.floats * 0.5).to_pylist()
+    line = Line(values, pa.int64())
+    assert line.decode(line.floats).to_pylist() == values.tolist()
+    between = line.decode(line.floats * 0.5).to_pylist()
     assert all(values.min() <= value <= values.max() for value in between)
 
 

@@ -1,7 +1,7 @@
 """Engine `cart`: sequential trees over codes.
 
-Import the recipe from here. Growing a tree, weighing columns and drawing rows have files of
-their own; none of them knows a column's values.
+Import the recipe from here, and nothing else. The package must never see a column's values: it
+learns and draws codes.
 """
 
 from privsynth.engines.cart.recipe import Cart

@@ -7,15 +7,17 @@ import numpy.typing as npt
 
 from privsynth.arrays import Codes, Floats
 
-__all__ = ["information"]
-RUNS = 32
+__all__ = ["distinction", "information"]
+
+MAX_CODES = 32
+"""A column of more codes is coarsened to this many runs of neighbours."""
 
 
 def distinction(codes: Codes, sizes: tuple[int, ...], groups: list[slice]) -> Floats:
     """Return each column's information about a row's group, in nats, all groups weighted alike.
 
-    Otherwise what sets a rare class apart would count for little beside what divides the rest.
-    What chance alone gives the groups' shares is taken off, as in `information`.
+    Unweighted, what sets a rare class apart would count little beside what divides the others.
+    The bias by chance is subtracted, as in `information`.
     """
     groups = [rows for rows in groups if rows.start < rows.stop]
     chance = np.mean([1 / (2 * (rows.stop - rows.start)) for rows in groups])
@@ -34,8 +36,8 @@ def distinction(codes: Codes, sizes: tuple[int, ...], groups: list[slice]) -> Fl
 def information(codes: Codes, sizes: tuple[int, ...]) -> Floats:
     """Return the mutual information of every pair of columns, in nats; 0 on the diagonal.
 
-    What chance alone gives columns of many codes is taken off (Miller, *Information Theory in
-    Psychology*, 1955); else they would crowd out those that do tell something.
+    The bias by chance is subtracted (Miller, *Information Theory in Psychology*, 1955): without
+    this, columns of many codes would crowd out informative ones.
     """
     coarse, width = zip(*(_coarse(codes[:, j], s) for j, s in enumerate(sizes)), strict=True)
     result = np.zeros((len(sizes), len(sizes)))
@@ -43,16 +45,16 @@ def information(codes: Codes, sizes: tuple[int, ...]) -> Floats:
         for j in range(i):
             cells = np.bincount(coarse[i] * width[j] + coarse[j], minlength=width[i] * width[j])
             joint = cells.reshape(width[i], width[j]) / len(codes)
-            apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+            independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
             seen = joint > 0
-            mutual = (joint[seen] * np.log(joint[seen] / apart[seen])).sum()
-            free = (joint.any(axis=1).sum() - 1) * (joint.any(axis=0).sum() - 1)
-            result[i, j] = result[j, i] = max(mutual - free / (2 * len(codes)), 0.0)
+            mutual = (joint[seen] * np.log(joint[seen] / independent[seen])).sum()
+            freedom = (joint.any(axis=1).sum() - 1) * (joint.any(axis=0).sum() - 1)
+            result[i, j] = result[j, i] = max(mutual - freedom / (2 * len(codes)), 0.0)
     return result
 
 
 def _coarse(column: npt.NDArray[np.int32], size: int) -> tuple[npt.NDArray[np.integer], int]:
     """Merge a column's codes into runs of neighbours; return them and their number."""
-    if size <= RUNS:
+    if size <= MAX_CODES:
         return column, size
-    return column.astype(np.int64) * RUNS // size, RUNS
+    return column.astype(np.int64) * MAX_CODES // size, MAX_CODES

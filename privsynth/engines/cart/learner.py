@@ -1,4 +1,4 @@
-"""Grow one tree of a sequence: its aim, the order of codes, its splits."""
+"""Grow one tree of a sequence: its regression target, the order of codes, its splits."""
 
 from __future__ import annotations
 
@@ -18,35 +18,40 @@ __all__ = ["TreeLearner"]
 Ints = npt.NDArray[np.int32]
 
 CLASSES_OF_GINI = 60
+"""Most codes of a drawn column for which splits minimise Gini's impurity."""
 SKETCH = 8
+"""Dimensions of the random sketch that stands in for it beyond."""
 NULL_AIM = 0.6
+"""Value of a null in a regression target whose other values lie between 0 and 1."""
 PRIOR_ROWS = 5.0
-MIN_OF_SOME = 5
+"""Weight, in rows, of the overall mean in the score of a code."""
+MIN_SAMPLE_LEAF = 5
+"""Fewest deciding rows in a leaf."""
 
 
 @dataclass(frozen=True)
 class TreeLearner:
-    """Grows one tree.
+    """A learner of one tree.
 
     Parameters
     ----------
     codec : Codec
     before : sequence of int
-        The columns that it may ask for.
+        The columns that it may split on.
     column : int
         The column that it draws.
     leaf : int
         The fewest rows in a leaf.
     k : int
-        No code's place among the others rests on fewer rows.
+        The fewest rows from which the rank of a code may be computed.
     pruning : float
-        How many times the mean gain of a chance split, in impurity, a split has to gain.
+        The gain in impurity that a split needs, in mean gains of a split on noise.
     shrinkage : float
-        How many rows the background counts for, at each halving of the codes.
+        The weight of the background, in rows, at each halving of the codes.
     seed : int
         Breaks ties between splits.
     along : ndarray of int, optional
-        The codes there, in the order in which they are halved; as they stand by default.
+        The codes but null, in the order in which they are halved; their own order by default.
     """
 
     codec: Codec
@@ -63,7 +68,7 @@ class TreeLearner:
         self,
         codes: Codes,
         rows: slice,
-        some: Codes,
+        sample: Codes,
         background: Floats,
         place: Ints | None = None,
         ranks: Mapping[int, Ints] | None = None,
@@ -75,14 +80,14 @@ class TreeLearner:
         codes : Codes, shape (rows, columns)
         rows : slice
             The rows that fill its leaves.
-        some : Codes, shape (deciding rows, columns)
-            Those of them, or a part, that decide where it splits.
+        sample : Codes, shape (deciding rows, columns)
+            Those rows, or a sample of them, which decide the splits.
         background : ndarray, shape (wider leaves, codes of the column)
-            The distributions that rows would else be drawn from.
+            The distributions that leaves are shrunk towards.
         place : ndarray of int32, shape (rows,), optional
-            Which of them each row would be drawn from; the first by default.
+            The wider leaf of each row; the first by default.
         ranks : mapping of int to ndarray, optional
-            What `ranks` says of a wider table, for columns of which a code is held by few rows.
+            The ranks from a wider table (see `ranks`), for columns with a code of few rows.
 
         Returns
         -------
@@ -90,8 +95,8 @@ class TreeLearner:
         ndarray of int32, shape (rows,)
             The leaf of each row.
         """
-        least = max(MIN_OF_SOME, -(-self.leaf * len(some) // (rows.stop - rows.start)))
-        tree = self._split(some, least, ranks or {})
+        min_leaf = max(MIN_SAMPLE_LEAF, -(-self.leaf * len(sample) // (rows.stop - rows.start)))
+        tree = self._split(sample, min_leaf, ranks or {})
         return self.fill(tree, codes, rows, background, place)
 
     def fill(
@@ -143,7 +148,7 @@ class TreeLearner:
     def halving(self, codes: Codes) -> npt.NDArray[np.intp] | None:
         """Return `along`: a nominal column's codes, ordered along the main axis of their rows.
 
-        So a half holds levels of like rows, and keeps what a leaf says of them.
+        Each half then holds levels whose rows are alike.
         """
         coding, size = self.codec.codings[self.column], self.codec.sizes[self.column]
         if coding.ordered or size <= 2 or not self.before:
@@ -166,12 +171,12 @@ class TreeLearner:
         codings = self.codec.codings
         return {i: self._ranked(codes, i, aim) for i in self.before if not codings[i].ordered}
 
-    def _split(self, codes: Codes, least: int, wider: Mapping[int, Ints]) -> Leaves:
-        """Split rows with scikit-learn, at least `least` per leaf; shares are filled in later."""
+    def _split(self, codes: Codes, min_leaf: int, wider: Mapping[int, Ints]) -> Leaves:
+        """Split rows with scikit-learn; shares are filled in later."""
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
         size, drawn = self.codec.sizes[self.column], codes[:, self.column]
-        if not self.before or len(codes) < 2 * least or (drawn == drawn[0]).all():
+        if not self.before or len(codes) < 2 * min_leaf or (drawn == drawn[0]).all():
             return _built([], [], np.array([-1]), np.zeros((3, 1)), size)
         aim = self._aim(drawn)
         ranks = [self._ranked(codes, i, aim, wider.get(i)) for i in self.before]
@@ -179,19 +184,19 @@ class TreeLearner:
         for at, (i, rank) in enumerate(zip(self.before, ranks, strict=True)):
             features[:, at] = rank[codes[:, i]]
         if aim is None:
-            kind = DecisionTreeClassifier
+            estimator = DecisionTreeClassifier
             spread = 1 - ((np.bincount(drawn) / len(drawn)) ** 2).sum()
         else:
-            kind, spread = DecisionTreeRegressor, aim.var(axis=0).mean()
-        grown = kind(
-            min_samples_leaf=least,
+            estimator, spread = DecisionTreeRegressor, aim.var(axis=0).mean()
+        unfitted = estimator(
+            min_samples_leaf=min_leaf,
             min_impurity_decrease=self.pruning * spread / len(drawn),
             random_state=self.seed,
         )
-        tree = grown.fit(features, drawn if aim is None else aim).tree_
+        tree = unfitted.fit(features, drawn if aim is None else aim).tree_
         split = tree.children_left >= 0
         leaf = np.cumsum(~split) - 1
-        # Ranks are whole numbers, and a threshold lies between two of them.
+        # Ranks are whole numbers, so thresholds may be rounded down.
         nodes = np.stack(
             [
                 np.where(split, np.floor(tree.threshold), 0),
@@ -214,30 +219,30 @@ class TreeLearner:
             return np.stack([rank[drawn], np.where(drawn == size - 1, NULL_AIM, 0.0)], axis=1)
         if size <= CLASSES_OF_GINI:
             return None
-        # Squared error over a random sketch of one-hot codes stands in for Gini's impurity.
+        # Squared error on a random sketch of one-hot codes approximates Gini's impurity.
         sketch = np.random.default_rng(self.seed).normal(size=(size, SKETCH)) / np.sqrt(SKETCH)
         return np.asarray(sketch[drawn])
 
     def _ranked(self, codes: Codes, i: int, aim: Floats | None, wider: Ints | None = None) -> Ints:
         """Order a column's codes; a nominal column's by how they predict the drawn column.
 
-        Where a code is held by fewer than k rows, and so may not be placed by them, the order of
-        a wider table stands in.
+        A code of fewer than k rows may not be ranked by them; then the order of a wider table is
+        used.
         """
         size, width = self.codec.sizes[self.column], self.codec.sizes[i]
         if self.codec.codings[i].ordered or width <= 2:
             return np.arange(width, dtype=np.int32)
-        given, drawn = codes[:, i], codes[:, self.column]
-        code_counts = np.bincount(given, minlength=width)
+        predictor, drawn = codes[:, i], codes[:, self.column]
+        code_counts = np.bincount(predictor, minlength=width)
         if wider is not None and code_counts.min() < self.k:
             return wider
         if aim is not None or size == 2:
-            says = drawn.astype(float) if aim is None else aim[:, 0]
-            mean = says.mean()
-            total = np.bincount(given, weights=says, minlength=width)
+            value = drawn.astype(float) if aim is None else aim[:, 0]
+            mean = value.mean()
+            total = np.bincount(predictor, weights=value, minlength=width)
             score = (total + PRIOR_ROWS * mean) / (code_counts + PRIOR_ROWS)
         else:
-            joint = np.bincount(given * np.int64(size) + drawn, minlength=width * size)
+            joint = np.bincount(predictor * np.int64(size) + drawn, minlength=width * size)
             overall = np.bincount(drawn, minlength=size) / len(drawn)
             profile = joint.reshape(width, size) + PRIOR_ROWS * overall
             profile = profile / (code_counts[:, None] + PRIOR_ROWS) - overall

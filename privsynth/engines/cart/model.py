@@ -35,8 +35,8 @@ class CartModel:
     order : tuple of int
         The columns, as they are drawn.
     shared : tuple of Leaves
-        The tree of each column for the classes that have none of their own.
-    own : tuple of mapping of int to Leaves
+        The tree of each column for the classes that have no tree of their own.
+    by_class : tuple of mapping of int to Leaves
         The tree of each column for each class that has one.
     """
 
@@ -45,7 +45,7 @@ class CartModel:
     prior: Floats
     order: tuple[int, ...]
     shared: tuple[Leaves, ...]
-    own: tuple[Mapping[int, Leaves], ...]
+    by_class: tuple[Mapping[int, Leaves], ...]
 
     holds_rows: ClassVar[bool] = False
 
@@ -59,36 +59,36 @@ class CartModel:
     ) -> Codes:
         """Draw rows; see `privsynth.engines.Model.sample`."""
         labels = labels_to_draw(n, self.prior, self.target, rng, where)
-        having = np.unique([c for own in self.own for c in own]).astype(np.intp)
+        having = np.unique([c for trees in self.by_class for c in trees]).astype(np.intp)
         group = groups(labels, having, len(self.prior))
-        place = np.argsort(group, kind="stable")
+        sorted_rows = np.argsort(group, kind="stable")
         ends = np.cumsum(np.bincount(group, minlength=1 + len(having))).tolist()
         rows = np.zeros((n, len(self.sizes)), dtype=np.int32, order="F")
         codes = np.empty_like(rows)
-        for j, shared, own in zip(self.order, self.shared, self.own, strict=True):
+        for j, shared, by_class in zip(self.order, self.shared, self.by_class, strict=True):
             if j == self.target:
-                rows[:, j] = labels[place]
+                rows[:, j] = labels[sorted_rows]
             else:
-                trees = [shared, *(own.get(int(c), shared) for c in having)]
+                trees = [shared, *(by_class.get(int(c), shared) for c in having)]
                 for tree, start, stop in zip(trees, [0, *ends], ends, strict=False):
                     if start < stop:
                         leaf = tree.leaf_of(rows, slice(start, stop))
                         rows[start:stop, j] = tree.draw(leaf, rng)
-            codes[place, j] = rows[:, j]
+            codes[sorted_rows, j] = rows[:, j]
         return codes
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return JSON values and arrays; see `privsynth.engines.Model.state`."""
         arrays: dict[str, npt.NDArray[Any]] = {"prior": self.prior}
-        for j, tree, own in zip(self.order, self.shared, self.own, strict=True):
-            arrays |= tree.state(f"{j}")
-            for c, narrow in own.items():
-                arrays |= narrow.state(f"{j}.{c}")
+        for j, shared, by_class in zip(self.order, self.shared, self.by_class, strict=True):
+            arrays |= shared.state(f"{j}")
+            for c, tree in by_class.items():
+                arrays |= tree.state(f"{j}.{c}")
         meta = {
             "sizes": list(self.sizes),
             "target": self.target,
             "order": list(self.order),
-            "own": [sorted(own) for own in self.own],
+            "own": [sorted(trees) for trees in self.by_class],
         }
         return meta, arrays
 
@@ -110,16 +110,16 @@ class CartModel:
                 raise ArtefactError("the trees do not fit the columns; fit the model anew")
             classes = 1 if target is None else sizes[target]
             prior = stored_shares(arrays, "prior", (classes,))
-            having = tuple(places(own, classes, "classes") for own in meta["own"])
+            having = tuple(places(codes, classes, "classes") for codes in meta["own"])
             shared = tuple(
                 Leaves.from_state(f"{j}", arrays, sizes, j, order[:at])
                 for at, j in enumerate(order)
             )
-            own = tuple(
+            by_class = tuple(
                 {c: Leaves.from_state(f"{j}.{c}", arrays, sizes, j, order[:at]) for c in having[at]}
                 for at, j in enumerate(order)
             )
-        return cls(sizes, target, prior, order, shared, own)
+        return cls(sizes, target, prior, order, shared, by_class)
 
     def check(self, codec: Codec) -> None:
         """See `privsynth.engines.Model.check`."""

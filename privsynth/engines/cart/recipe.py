@@ -22,9 +22,10 @@ from privsynth.errors import ConfigError, did_you_mean
 
 __all__ = ["Cart"]
 
-
 ROWS_OF_ORDER = 30_000
+"""Most rows from which the order of columns is computed."""
 ROWS_OF_TREE = 100_000
+"""Most rows that decide a tree's splits."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +37,26 @@ class Cart:
     leaf : int
         The fewest rows in a leaf of a tree over all rows; the dial between fidelity and privacy.
     class_leaf : int
-        The fewest rows of a class in a leaf of its own tree, and of the classes that have none in
-        a leaf that they share.
+        The fewest rows in a leaf of a class's own tree, and in a leaf of the tree that the other
+        classes share.
     pruning : float
-        How many times the mean gain of a split by chance a split has to gain. Splits that say
-        nothing of the population are what a membership attack reads.
+        The gain that a split needs, in mean gains of a split on noise. Splits on noise reveal
+        nothing of the population, but they are what a membership attack reads.
     shrinkage : float
-        How many rows the wider distribution counts for beside a leaf's own, at each halving of
-        the codes.
+        The weight, in rows, of the wider distribution at each halving of the codes; a leaf's own
+        rows weigh 1 each.
     predictors : int
-        The most columns that a tree may ask for: those that tell most of the column it draws.
+        The most columns that a tree may split on: those most informative of the column it draws.
     order : tuple of str
-        Columns to be drawn first, in this order; the others follow by how much they tell of the
-        target, its classes counted alike.
+        Columns to draw first, in this order; the others follow by their information about the
+        target, all classes weighted alike.
 
     Notes
     -----
     The idea is synthpop's (Nowok, Raab & Dibben, *Journal of Statistical Software* 74(11), 2016).
-    Here a leaf of at least k rows holds shares of codes, drawn toward those of the whole table,
-    and never values of rows. Each class that holds less than half of the rows has trees of its
-    own, drawn toward those of all rows, so that it is not lost among the others' splits.
+    Here a leaf of at least k rows holds shares of codes, shrunk towards those of the whole table,
+    and never values of rows. Each class with less than half of the rows has trees of its own,
+    shrunk towards those of all rows, so that the other classes' splits do not blur it.
     """
 
     leaf: int = 50
@@ -95,7 +96,7 @@ class Cart:
         Raises
         ------
         ConfigError
-            `order` names a column that is not there.
+            `order` names a column that does not exist.
         DataError
             The table has fewer rows than k.
         """
@@ -110,54 +111,70 @@ class Cart:
             (class_counts >= 2 * max(self.class_leaf, k)) & (2 * class_counts < n)
         )
         codes, ends = _grouped(codes, groups(labels, having, len(class_counts)))
-        every, rest = slice(0, n), slice(0, ends[0])
         classes = {int(c): slice(*ends[at : at + 2]) for at, c in enumerate(having)}
-        some = _some(codes, every, ROWS_OF_TREE, rng)
-        some_of = {c: _some(codes, rows, ROWS_OF_TREE, rng) for c, rows in classes.items()}
-        mutual = information(_some(codes, every, ROWS_OF_ORDER, rng), codec.sizes)
-        aim = mutual.sum(axis=0) if target is None else mutual[target]
+        rows = _Rows(
+            codes,
+            slice(0, ends[0]),
+            classes,
+            _sample(codes, slice(0, n), ROWS_OF_TREE, rng),
+            {c: _sample(codes, span, ROWS_OF_TREE, rng) for c, span in classes.items()},
+        )
+        mutual = information(_sample(codes, slice(0, n), ROWS_OF_ORDER, rng), codec.sizes)
+        importance = mutual.sum(axis=0) if target is None else mutual[target]
         if classes:
-            aim = distinction(codes, codec.sizes, [rest, *classes.values()])
-        order = _ordered(codec, mutual, aim, self.order)
+            importance = distinction(codes, codec.sizes, [rows.rest, *classes.values()])
+        order = _ordered(codec, mutual, importance, self.order)
         shared: list[Leaves] = []
-        own: list[dict[int, Leaves]] = []
+        by_class: list[dict[int, Leaves]] = []
         for step, j in enumerate(order):
             if progress is not None:
                 progress("growing trees", step, len(order))
-            before = _telling(order[:step], mutual[:, j], target)[: self.predictors]
-            whole = TreeLearner(
+            learner = TreeLearner(
                 codec=codec,
-                before=before,
+                before=_by_information(order[:step], mutual[:, j], target)[: self.predictors],
                 column=j,
-                leaf=_least(self.leaf, k, n),
+                leaf=_min_leaf(self.leaf, k, n),
                 k=k,
                 pruning=self.pruning,
                 shrinkage=self.shrinkage,
                 seed=int(rng.integers(2**31)),
             )
-            whole = replace(whole, along=whole.halving(some))
-            root = np.bincount(codes[:, j], minlength=codec.sizes[j]) / n
-            pooled, place = whole.grow(codes, every, some, root[None])
-            wide = pooled.shares.astype(np.float64)
-            shared.append(pooled)
-            own.append({})
-            if j == target or not classes:
-                continue
-            if rest.stop:
-                left = replace(whole, leaf=_least(min(self.leaf, self.class_leaf), k, rest.stop))
-                shared[-1], _ = left.fill(pooled, codes, rest, wide, place[rest])
-            others = [i for i in before if i != target]
-            ranks = whole.ranks(some)
-            for c, rows in classes.items():
-                narrow = replace(
-                    whole, before=others, leaf=_least(self.class_leaf, k, class_counts[c])
-                )
-                own[-1][c], _ = narrow.grow(codes, rows, some_of[c], wide, place[rows], ranks)
+            tree, class_trees = self._trees(learner, rows, target)
+            shared.append(tree)
+            by_class.append(class_trees)
         if progress is not None:
             progress("growing trees", len(order), len(order))
         return CartModel(
-            codec.sizes, target, class_counts / n, tuple(order), tuple(shared), tuple(own)
+            codec.sizes, target, class_counts / n, tuple(order), tuple(shared), tuple(by_class)
         )
+
+    def _trees(
+        self, learner: TreeLearner, rows: _Rows, target: int | None
+    ) -> tuple[Leaves, dict[int, Leaves]]:
+        """Grow a column's tree for the classes that share one, and one for each other class."""
+        codes, j, k = rows.codes, learner.column, learner.k
+        learner = replace(learner, along=learner.halving(rows.sample))
+        root = np.bincount(codes[:, j], minlength=learner.codec.sizes[j]) / len(codes)
+        pooled, leaf = learner.grow(codes, slice(0, len(codes)), rows.sample, root[None])
+        if j == target or not rows.classes:
+            return pooled, {}
+        background = pooled.shares.astype(np.float64)
+        shared, rest = pooled, rows.rest
+        if rest.stop:
+            min_leaf = _min_leaf(min(self.leaf, self.class_leaf), k, rest.stop)
+            shared, _ = replace(learner, leaf=min_leaf).fill(
+                pooled, codes, rest, background, leaf[rest]
+            )
+        others = [i for i in learner.before if i != target]
+        ranks = learner.ranks(rows.sample)
+        by_class: dict[int, Leaves] = {}
+        for c, span in rows.classes.items():
+            min_leaf = _min_leaf(self.class_leaf, k, span.stop - span.start)
+            narrow = replace(learner, before=others, leaf=min_leaf)
+            by_class[c], _ = narrow.grow(
+                codes, span, rows.class_samples[c], background, leaf[span], ranks
+            )
+        return shared, by_class
 
     def cautions(self) -> Iterator[str]:
         """Yield a line for each setting that gives up privacy for fidelity."""
@@ -170,6 +187,28 @@ class Cart:
                 )
 
 
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows sorted by the trees that they fill.
+
+    Parameters
+    ----------
+    codes : Codes, shape (rows, columns)
+    rest : slice
+        The rows of the classes that share a tree.
+    classes : mapping of int to slice
+        The rows of each class that has trees of its own.
+    sample, class_samples : Codes
+        The rows, and those of each such class, that decide splits.
+    """
+
+    codes: Codes
+    rest: slice
+    classes: dict[int, slice]
+    sample: Codes
+    class_samples: dict[int, Codes]
+
+
 def _grouped(codes: Codes, group: npt.NDArray[np.uint16]) -> tuple[Codes, list[int]]:
     """Sort rows by group, so that each group is a slice; return the end of each."""
     order = np.argsort(group, kind="stable")
@@ -179,26 +218,28 @@ def _grouped(codes: Codes, group: npt.NDArray[np.uint16]) -> tuple[Codes, list[i
     return sorted_codes, np.cumsum(np.bincount(group)).tolist()
 
 
-def _least(leaf: int, k: int, rows: int) -> int:
+def _min_leaf(leaf: int, k: int, rows: int) -> int:
     """Return the minimum leaf size of a tree over so many rows."""
     return max(leaf, k, rows // MAX_LEAVES)
 
 
-def _telling(before: list[int], gains: Floats, target: int | None) -> list[int]:
+def _by_information(before: list[int], gains: Floats, target: int | None) -> list[int]:
     """Order columns by their information, the target first."""
     return sorted(before, key=lambda i: (i != target, -gains[i], i))
 
 
-def _some(codes: Codes, rows: slice, most: int, rng: np.random.Generator) -> Codes:
-    """Return a slice of the rows, or `most` of them by chance, in order."""
-    if rows.stop - rows.start <= most:
+def _sample(codes: Codes, rows: slice, size: int, rng: np.random.Generator) -> Codes:
+    """Return a slice of the rows, or a random sample of it in order where it is longer."""
+    if rows.stop - rows.start <= size:
         return codes[rows]
-    chosen = rows.start + rng.choice(rows.stop - rows.start, most, replace=False)
+    chosen = rows.start + rng.choice(rows.stop - rows.start, size, replace=False)
     return np.asfortranarray(codes[np.sort(chosen)])
 
 
-def _ordered(codec: Codec, gains: Floats, aim: Floats, first_columns: tuple[str, ...]) -> list[int]:
-    """Return the order of drawing: the target, columns asked for, then the others by `aim`."""
+def _ordered(
+    codec: Codec, mutual: Floats, importance: Floats, first_columns: tuple[str, ...]
+) -> list[int]:
+    """Return the order of drawing: the target, the first columns, the others by importance."""
     names = [coding.name for coding in codec.codings]
     for name in first_columns:
         if name not in names:
@@ -209,4 +250,4 @@ def _ordered(codec: Codec, gains: Floats, aim: Floats, first_columns: tuple[str,
     if codec.target is not None:
         ahead = [codec.target, *(j for j in ahead if j != codec.target)]
     rest = [j for j in range(len(names)) if j not in ahead]
-    return ahead + sorted(rest, key=lambda j: (-aim[j], -gains[j].sum(), j))
+    return ahead + sorted(rest, key=lambda j: (-importance[j], -mutual[j].sum(), j))

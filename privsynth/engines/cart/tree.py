@@ -21,9 +21,10 @@ Places = npt.NDArray[np.intp]
 
 MAX_LEAVES = 2048
 MAX_STEPS = 1 << 24
-"""The most codes that all splits of a tree may tell apart: each takes some 40 bytes to draw."""
+"""Most branches of a tree, one for each code of each split; drawing needs some 40 bytes each."""
 ROWS_AT_ONCE = 1 << 16
 STRIDE = 3
+"""Steps down the tree before rows that reached a leaf are set aside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +33,14 @@ class Leaves:
 
     Parameters
     ----------
-    columns : ndarray of int32, shape (asked,)
-        The columns that it asks for.
-    widths : ndarray of int32, shape (asked,)
-        How many codes each of them has.
+    columns : ndarray of int32, shape (split columns,)
+        The columns that it splits on.
+    widths : ndarray of int32, shape (split columns,)
+        The number of codes of each.
     rank : ndarray of int32, shape (sum of widths,)
-        The rank of each code of each of them, as this tree orders it.
+        The rank of each of their codes in this tree's order.
     feature : ndarray of int32, shape (nodes,)
-        Which of `columns` a node asks for; -1 at a leaf. A child stands after its parent.
+        The position in `columns` that a node splits on; -1 at a leaf. Children follow parents.
     threshold : ndarray of int32, shape (nodes,)
         A row whose rank in that column is at most this goes left.
     left, right : ndarray of int32, shape (nodes,)
@@ -69,11 +70,11 @@ class Leaves:
         codes : Codes, shape (rows, columns of the table)
             Column-major.
         rows : slice
-            The rows that are asked for, without a step.
+            The rows to look up, without a step.
 
         Returns
         -------
-        ndarray of int32, shape (rows asked for,)
+        ndarray of int32, shape (rows of the slice,)
         """
         start, stop, _ = rows.indices(len(codes))
         leaf = np.zeros(stop - start, dtype=np.int32)
@@ -102,7 +103,7 @@ class Leaves:
     def _steps(self) -> tuple[Places, Places, npt.NDArray[np.signedinteger]]:
         """Each node's column, the position of its children, and the child of each code.
 
-        Splits come first. A leaf is its own child, so that a step too many does no harm.
+        Splits come first. A leaf is its own child, so an extra step does no harm.
         """
         splits, leaves = int(self._splits.sum()), len(self.shares)
         number = np.where(self._splits, np.cumsum(self._splits) - 1, splits + self.left)
@@ -121,7 +122,7 @@ class Leaves:
         code = np.arange(len(node)) - offset[node]
         rank = self.rank[(np.cumsum(self.widths) - self.widths)[split_columns][node] + code]
         child = np.where(rank <= threshold[node], left[node], right[node])
-        # A child that asks for the same column is passed over: the code answers it as well.
+        # A child that splits on the same column is skipped, since the code decides it as well.
         same = np.flatnonzero((child < splits) & (split_columns[child] == split_columns[node]))
         while len(same):
             child[same] = child[offset[child[same]] + code[same]]
@@ -131,16 +132,16 @@ class Leaves:
         narrow = np.int16 if splits + leaves < 2**15 else np.int32
         return self.columns[split_columns].astype(np.intp), offset, child.astype(narrow)
 
-    def pruned(self, leaf_rows: npt.NDArray[np.integer], least: int) -> Leaves:
-        """Return the tree without the splits that leave a side with fewer than `least` rows.
+    def pruned(self, leaf_rows: npt.NDArray[np.integer], min_rows: int) -> Leaves:
+        """Return the tree without the splits that leave a side with fewer than `min_rows` rows.
 
-        A split of which one side has no rows at all makes way for its other side.
+        A split with an empty side is replaced by its other side.
 
         Parameters
         ----------
-        held : ndarray of int, shape (leaves,)
-            The rows in each leaf.
-        least : int
+        leaf_rows : ndarray of int, shape (leaves,)
+            The number of rows in each leaf.
+        min_rows : int
 
         Returns
         -------
@@ -157,7 +158,7 @@ class Leaves:
             if rows[sides].min() == 0 < rows[node]:
                 self_or_child[node] = sides[np.argmax(rows[sides])]
             else:
-                kept[node] = rows[sides].min() >= least
+                kept[node] = rows[sides].min() >= min_rows
         left, right = (
             self_or_child[np.where(self._splits, child, 0)] for child in (self.left, self.right)
         )
@@ -178,18 +179,18 @@ class Leaves:
         )
 
     @cached_property
-    def _until(self) -> npt.NDArray[np.float32]:
+    def _cumulative(self) -> npt.NDArray[np.float32]:
         """The cumulative shares of each leaf's codes."""
-        until = np.cumsum(self.shares, axis=1, dtype=np.float32)
-        until /= until[:, -1:]
-        return until
+        cumulative = np.cumsum(self.shares, axis=1, dtype=np.float32)
+        cumulative /= cumulative[:, -1:]
+        return cumulative
 
     def draw(self, leaf: Ints, rng: np.random.Generator) -> Ints:
         """Draw a code for each row from its leaf.
 
-        The rows of a leaf share its distribution out in random order (systematic sampling; Madow
-        & Madow, 1944): each row's code has the leaf's distribution, and together they have its
-        shares to within a row, with far less scatter than independent draws.
+        The rows of a leaf are drawn by systematic sampling in random order (Madow & Madow, 1944):
+        each row's code has the leaf's distribution, and together the rows match its shares to
+        within one row, with far less variance than independent draws.
 
         Parameters
         ----------
@@ -203,14 +204,14 @@ class Leaves:
         order = rng.permutation(len(leaf))
         order = order[np.argsort(leaf.astype(np.uint16)[order], kind="stable")]
         leaf_rows = np.bincount(leaf, minlength=len(self.shares))
-        there = np.flatnonzero(leaf_rows)
-        # A leaf's rows up to and including each code; codes without a share add none.
-        until = self._until[there]
-        until *= leaf_rows[there, None].astype(np.float32)
-        until += rng.random((len(there), 1), dtype=np.float32)
-        rows = np.minimum(until.astype(np.intp), leaf_rows[there, None])
+        used = np.flatnonzero(leaf_rows)
+        # Cumulative rows of a leaf's codes, with a random offset; codes without a share add none.
+        cumulative = self._cumulative[used]
+        cumulative *= leaf_rows[used, None].astype(np.float32)
+        cumulative += rng.random((len(used), 1), dtype=np.float32)
+        rows = np.minimum(cumulative.astype(np.intp), leaf_rows[used, None])
         rows[:, 1:] -= rows[:, :-1].copy()
-        code = np.tile(np.arange(self.shares.shape[1], dtype=np.int32), len(there))
+        code = np.tile(np.arange(self.shares.shape[1], dtype=np.int32), len(used))
         drawn = np.empty(len(leaf), dtype=np.int32)
         drawn[order] = np.repeat(code, rows.ravel())
         return drawn
@@ -238,25 +239,25 @@ class Leaves:
             Codes of each column of the table.
         column : int
         before : sequence of int, optional
-            The columns that are drawn before it, and that it may ask for; all by default.
+            The columns drawn before it, which it may split on; all by default.
 
         Raises
         ------
         ArtefactError
-            It is incomplete, or points outside itself or the table.
+            The state is incomplete, or an index in it is out of range.
         """
 
-        def whole(name: str, length: int) -> Ints:
+        def integers(name: str, length: int) -> Ints:
             return stored(arrays, f"{prefix}.{name}", (length,), np.int32)
 
-        nodes, splits, leaves = (
+        nodes, n_columns, leaves = (
             len(np.atleast_1d(arrays.get(f"{prefix}.{name}", np.zeros(0))))
             for name in ("feature", "columns", "shares")
         )
-        columns, widths = whole("columns", splits), whole("widths", splits)
-        rank = whole("rank", int(widths.sum(dtype=np.int64)) if (widths >= 0).all() else 0)
+        columns, widths = integers("columns", n_columns), integers("widths", n_columns)
+        rank = integers("rank", int(widths.sum(dtype=np.int64)) if (widths >= 0).all() else 0)
         feature, threshold, left, right = (
-            whole(name, nodes) for name in ("feature", "threshold", "left", "right")
+            integers(name, nodes) for name in ("feature", "threshold", "left", "right")
         )
         shares = stored(arrays, f"{prefix}.shares", (leaves, sizes[column]), np.float16)
         split, node = feature >= 0, np.arange(nodes)
@@ -266,12 +267,12 @@ class Leaves:
             and 0 < leaves <= 2 * MAX_LEAVES
             and np.isin(columns, known).all()
             and (widths == np.asarray(sizes, dtype=np.int64)[columns]).all()
-            and (feature < splits).all()
-            # Every node but the root is one node's child, so that there are no more than leaves.
+            and (feature < n_columns).all()
+            # Every node but the root is the child of exactly one node.
             and np.array_equal(
                 np.sort(np.concatenate([left[split], right[split]])), np.arange(1, nodes)
             )
-            # A child stands after its parent, so that every walk ends.
+            # Children follow their parents, so every walk down the tree ends.
             and all(
                 ((child[split] > node[split]) & (child[split] < nodes)).all()
                 for child in (left, right)
@@ -282,18 +283,18 @@ class Leaves:
         )
         if not sound:
             raise ArtefactError("a tree's parts do not fit each other; fit the model anew")
-        if splits and int(widths[feature[split]].sum(dtype=np.int64)) > MAX_STEPS:
+        if n_columns and int(widths[feature[split]].sum(dtype=np.int64)) > MAX_STEPS:
             raise ArtefactError("a tree has more branches than any of ours; fit the model anew")
         return cls(columns, widths, rank, feature, threshold, left, right, shares)
 
 
 def dyadic(counts: Floats, background: Floats, shrinkage: float) -> Floats:
-    """Return counts as shares, shrunk towards a background.
+    """Return the shares of counts, shrunk towards a background.
 
-    The codes are halved again and again, and at each halving the leaf's own ratio counts beside
-    `shrinkage` rows of the background's (a Pólya tree; Lavine, *Annals of Statistics* 20(3),
-    1992). So a leaf says of halves what its many rows say, and of single codes, which few of them
-    hold, mostly what the background says.
+    The codes are halved repeatedly, and at each halving the leaf's ratio is averaged with
+    `shrinkage` rows of the background's ratio (a Pólya tree; Lavine, *Annals of Statistics* 20(3),
+    1992). So the leaf's many rows set the shares of large halves, and the background mostly sets
+    those of single codes, which few rows hold.
 
     Parameters
     ----------
@@ -311,17 +312,17 @@ def dyadic(counts: Floats, background: Floats, shrinkage: float) -> Floats:
     codes = counts.shape[1]
     width = 1 << max(0, codes - 1).bit_length()
     pad = ((0, 0), (0, width - codes))
-    levels, prior = [np.pad(counts, pad)], [np.pad(background, pad)]
-    while levels[-1].shape[1] > 1:
-        levels.append(levels[-1][:, ::2] + levels[-1][:, 1::2])
-        prior.append(prior[-1][:, ::2] + prior[-1][:, 1::2])
+    counts_by_level, prior_by_level = [np.pad(counts, pad)], [np.pad(background, pad)]
+    while counts_by_level[-1].shape[1] > 1:
+        for by_level in (counts_by_level, prior_by_level):
+            by_level.append(by_level[-1][:, ::2] + by_level[-1][:, 1::2])
     shares = np.ones((len(counts), 1))
-    for own, theirs in zip(levels[-2::-1], prior[-2::-1], strict=True):
-        both = theirs[:, ::2] + theirs[:, 1::2]
-        ratio = np.where(both > 0, theirs[:, ::2] / np.where(both > 0, both, 1.0), 0.5)
-        rows = own[:, ::2] + own[:, 1::2] + shrinkage
-        mine = (own[:, ::2] + shrinkage * ratio) / np.where(rows > 0, rows, 1.0)
-        ratio = np.where(rows > 0, mine, ratio)
+    for level, prior in zip(counts_by_level[-2::-1], prior_by_level[-2::-1], strict=True):
+        both = prior[:, ::2] + prior[:, 1::2]
+        ratio = np.where(both > 0, prior[:, ::2] / np.where(both > 0, both, 1.0), 0.5)
+        rows = level[:, ::2] + level[:, 1::2] + shrinkage
+        posterior = (level[:, ::2] + shrinkage * ratio) / np.where(rows > 0, rows, 1.0)
+        ratio = np.where(rows > 0, posterior, ratio)
         shares = np.stack([shares * ratio, shares * (1 - ratio)], axis=2).reshape(len(counts), -1)
     shares = shares[:, :codes]
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))

@@ -1,9 +1,9 @@
 """SDV's engines, made safe: Gaussian copula, CTGAN, TVAE and CopulaGAN.
 
-The learning is done by the libraries that SDV's synthesizers wrap, `copulas` and `ctgan`, called
-by their public classes, so that SDV's log files, pickles and prints never come in. They see codes
-or values drawn from codes, and only parameters are kept of what they learn. Sampling is plain
-numpy: one generator is the only source of chance, and no row depends on its neighbours.
+`copulas` and `ctgan`, the libraries that SDV wraps, learn from codes or values drawn from codes;
+sampling is plain numpy with one generator. Import the recipes and `NetworkModel` from here.
+Nothing here may import SDV itself, whose log files, pickles and prints stay out, or keep more of
+what was learnt than parameters.
 """
 
 from privsynth.engines.sdv.copula import GaussianCopula

@@ -1,4 +1,4 @@
-"""SDV's Gaussian copula: its distributions and its correlation, on the scale of normal scores."""
+"""SDV's Gaussian copula: its distributions and correlation, learnt from normal scores."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["GaussianCopula"]
 
 @dataclass(frozen=True)
 class GaussianCopula:
-    """SDV's Gaussian copula, fed with normal scores.
+    """SDV's Gaussian copula, fitted to normal scores.
 
     Parameters
     ----------
     default_distribution : str
         Of continuous columns: ``"empirical"`` (the shares of the codec's cells) or one of SDV's
         names ``"norm"``, ``"beta"``, ``"truncnorm"``, ``"gamma"``, ``"uniform"``. SDV's default,
-        beta for every column, is what makes its pairs of columns worse than independent ones.
+        beta for every column, makes its pairs of columns worse than independent ones.
     numerical_distributions : mapping of str to str
-        The same for single continuous columns.
+        The distributions of single continuous columns.
     shrinkage : float
-        How many rows the pooled within-class correlation counts for beside a class's own.
+        The weight, in rows, of the pooled within-class correlation beside a class's own.
 
     Notes
     -----
@@ -72,22 +72,23 @@ class GaussianCopula:
         labels = np.zeros(len(codes), dtype=np.int32)
         if codec.label is not None:
             labels = codes[:, codec.label]
-        counts = tuple(every.copy() for every in scale.counts)
+        counts = tuple(class_counts.copy() for class_counts in scale.counts)
         covariance = np.zeros_like(moments.covariance)
         present = np.flatnonzero(scale.rows)
-        for done, c in enumerate(present):
+        for n_done, c in enumerate(present):
             if progress is not None:
-                progress("fit", done, len(present))
-            mine = codes[labels == c]
-            for latent, own in zip(scale.latents, counts, strict=True):
+                progress("fit", n_done, len(present))
+            class_codes = codes[labels == c]
+            for latent, class_counts in zip(scale.latents, counts, strict=True):
                 name = EMPIRICAL if latent.presence else chosen[latent.column]
                 if name != EMPIRICAL and latent.size > 2:
-                    column = mine[:, latent.column]
-                    there = column[column < latent.size]
-                    own[c] = counts_of(codec.codings[latent.column], there, latent.size, name, rng)
-            values_of = [values[c, mine[:, column]] for column, values in scores]
+                    column = class_codes[:, latent.column]
+                    present_codes = column[column < latent.size]
+                    coding = codec.codings[latent.column]
+                    class_counts[c] = counts_of(coding, present_codes, latent.size, name, rng)
+            class_scores = [values[c, class_codes[:, column]] for column, values in scores]
             spread = np.sqrt(np.maximum(np.diagonal(moments.covariance[c]), 0.0))
-            covariance[c] = _correlation(values_of) * np.outer(spread, spread)
+            covariance[c] = _correlation(class_scores) * np.outer(spread, spread)
         if progress is not None:
             progress("fit", len(present), len(present))
         correlation = scale.correlation(
@@ -105,7 +106,7 @@ def _correlation(scores: list[Floats]) -> Floats:
     from copulas.univariate import GaussianUnivariate
 
     class Standard(GaussianUnivariate):  # type: ignore[misc]
-        # A fitted spread would magnify rare levels' scores until the copula clips them.
+        # A fitted spread would enlarge the scores of rare levels until the copula clips them.
         def _fit(self, X: Any) -> None:
             self._params = {"loc": 0.0, "scale": 1.0}
 

@@ -19,27 +19,29 @@ from privsynth.files.documents import number, whole
 
 __all__ = ["Category", "Encoded", "Number", "Part", "encode", "gumbel", "part_of"]
 
-
 FEW_CELLS = 2
-ROOM = 0.05
+"""Up to this many cells a column is encoded as categories."""
+ATOM_ROOM = 0.05
+"""Share of a neighbouring interval that is assigned to an atom."""
 NO_CODE = -1
+"""Code of the category for the tail, or for rows whose number gives the code."""
 
 
 @dataclass(frozen=True, eq=False)
 class Category:
-    """Categories that stand for codes of a column.
+    """Categories that encode the codes of a column.
 
     Parameters
     ----------
     column : int
         Position in the codes.
     codes : ndarray of int32, shape (categories,)
-        The code of each category; -1 for the one that stands for the tail, or, where there is no
-        tail, for "as the column's number says".
+        The code of each category. -1 marks the category of the tail or, without a tail, of the
+        rows whose code the column's number gives.
     shares : ndarray, shape (categories,)
-        Share of each category among the training rows.
+        The share of each category among training rows.
     tail, tail_shares : ndarray, shape (levels,)
-        Codes too rare for a category of their own, and how often each comes among them.
+        Codes too rare for a category of their own, and the share of each among them.
     """
 
     column: int
@@ -50,19 +52,19 @@ class Category:
 
     @property
     def width(self) -> int:
-        """Outputs of the network that it takes."""
+        """The number of network outputs that encode it."""
         return len(self.codes)
 
     def decode(
         self, outputs: npt.NDArray[np.float32], table: Codes, rng: np.random.Generator
     ) -> None:
         """Draw a category for each row and write its code into `table`."""
-        drawn = self.codes[_choose(outputs, rng)]
+        codes = self.codes[_choose(outputs, rng)]
         if len(self.tail):
-            rest = drawn == NO_CODE
-            odds = self.tail_shares / self.tail_shares.sum()
-            drawn[rest] = rng.choice(self.tail, size=int(rest.sum()), p=odds)
-        table[:, self.column] = np.where(drawn == NO_CODE, table[:, self.column], drawn)
+            in_tail = codes == NO_CODE
+            shares = self.tail_shares / self.tail_shares.sum()
+            codes[in_tail] = rng.choice(self.tail, size=int(in_tail.sum()), p=shares)
+        table[:, self.column] = np.where(codes == NO_CODE, table[:, self.column], codes)
 
     def permuted(self, places: npt.NDArray[np.intp]) -> Category:
         """Return the part with its categories in another order."""
@@ -79,18 +81,18 @@ class Category:
 
 @dataclass(frozen=True, eq=False)
 class Number:
-    """A number that stands for an ordered column's code.
+    """A number that encodes an ordered column's code.
 
     Parameters
     ----------
     column : int
         Position in the codes.
     cuts : ndarray, shape (cells - 1,)
-        Where one cell ends and the next begins, in the number's own unit.
+        The boundaries between cells, in the number's own unit.
     means, spreads : ndarray, shape (components,)
-        Of the Gaussian mixture by which the network writes the number.
+        Components of the Gaussian mixture in which the network expresses the number.
     noise : float
-        Spread of the number inside its component, as the variational autoencoder has it.
+        Spread of the number inside its component, as the variational autoencoder learnt it.
     """
 
     column: int
@@ -101,7 +103,7 @@ class Number:
 
     @property
     def width(self) -> int:
-        """Outputs of the network that it takes."""
+        """The number of network outputs that encode it."""
         return 1 + len(self.means)
 
     def decode(
@@ -112,7 +114,7 @@ class Number:
         inside = np.tanh(outputs[:, 0].astype(float))
         if self.noise:
             inside = inside + self.noise * rng.standard_normal(len(inside))
-        # Four spreads to the unit: rdt's ClusterBasedNormalizer writes numbers so.
+        # A unit is four spreads, as in rdt's ClusterBasedNormalizer.
         number = np.clip(inside, -1, 1) * 4 * self.spreads[component] + self.means[component]
         table[:, self.column] = np.searchsorted(self.cuts, number, side="right")
 
@@ -164,10 +166,10 @@ def part_of(
         stored(arrays, f"{prefix}.tail", (tail,), np.int32),
         read_tail(arrays, f"{prefix}.tail_shares", (tail,)),
     )
-    every = np.concatenate([part.codes, part.tail])
-    if every.min() < NO_CODE or every.max() >= sizes[column] or NO_CODE in part.tail:
+    codes = np.concatenate([part.codes, part.tail])
+    if codes.min() < NO_CODE or codes.max() >= sizes[column] or NO_CODE in part.tail:
         raise ValueError(prefix)
-    if len(np.unique(every)) != len(every):
+    if len(np.unique(codes)) != len(codes):
         raise ValueError(prefix)
     return part
 
@@ -185,7 +187,7 @@ class Encoded:
     Parameters
     ----------
     part : Part
-        A number's mixture is still empty.
+        The mixture of a number is still empty.
     values : ndarray, shape (rows,)
         Categories (int64) or numbers (float64).
     """
@@ -213,45 +215,46 @@ def encode(
     max_levels : int
         The most categories of a column; the target's classes all keep their own.
     distributions : tuple of str, optional
-        One a column: numbers become normal scores under it. Without, they are values.
+        The distribution of each column, under which numbers become normal scores. By default
+        they are values.
 
     Returns
     -------
     list of Encoded
-        A column of many cells gives a number and, where it may be null, two categories that tell
+        A column of many cells gives a number and, if it may be null, two categories that separate
         nulls from numbers. Further categories for atoms, or for columns of up to 20 cells, took
         conditions away from the target: ROC-AUC trained on synthetic and tested on real rows of
         adult fell from 0.80 to 0.72 (CTGAN, 30 epochs of 10,000 rows, mean of two seeds each).
     """
-    fed: list[Encoded] = []
+    encoded: list[Encoded] = []
     for j, coding in enumerate(codec.codings):
         if coding.size < 2:
             continue
         column = codes[:, j]
         target = j == codec.label
         if not isinstance(coding, Cells) or len(coding.low) <= FEW_CELLS or target:
-            fed.append(_levels(j, column, coding.size, None if target else max_levels))
+            encoded.append(_levels(j, column, coding.size, None if target else max_levels))
             continue
         there = column < len(coding.low)
         if not there.any():
-            fed.append(_levels(j, column, coding.size, None))
+            encoded.append(_levels(j, column, coding.size, None))
             continue
         present = np.where(there, column, rng.choice(column[there], size=len(column)))
         if distributions is None:
-            fed.append(_number(j, coding, present, rng))
+            encoded.append(_number(j, coding, present, rng))
         else:
-            fed.append(_score(j, coding, present, column[there], distributions[j], rng))
+            encoded.append(_score(j, coding, present, column[there], distributions[j], rng))
         if coding.nullable:
-            fed.append(_presence(j, there, coding.size - 1))
-    return fed
+            encoded.append(_presence(j, there, coding.size - 1))
+    return encoded
 
 
-def _levels(j: int, column: npt.NDArray[np.int32], size: int, most: int | None) -> Encoded:
-    """Return a category to each code, and one to all beyond the `most` frequent."""
+def _levels(j: int, column: npt.NDArray[np.int32], size: int, max_levels: int | None) -> Encoded:
+    """Encode each frequent code as a category, and all others as one, `max_levels` in all."""
     level_counts = np.bincount(column, minlength=size)
     order = np.argsort(-level_counts, kind="stable")
     order = order[level_counts[order] > 0]
-    kept = order if most is None or len(order) <= most else order[: most - 1]
+    kept = order if max_levels is None or len(order) <= max_levels else order[: max_levels - 1]
     tail = order[len(kept) :]
     category = np.full(size, len(kept))
     category[kept] = np.arange(len(kept))
@@ -278,7 +281,10 @@ def _presence(j: int, there: npt.NDArray[np.bool_], null: int) -> Encoded:
 def _number(
     j: int, coding: Cells, column: npt.NDArray[np.int32], rng: np.random.Generator
 ) -> Encoded:
-    """Return values drawn inside the cells, on a scale where the mixture's own floor is small."""
+    """Encode a column as standardised values drawn inside its cells.
+
+    On this scale the variance that scikit-learn adds to a mixture's components is small.
+    """
     values = coding.draw(column, rng)
     centre, spread = values.mean(), values.std() or 1.0
     edges = _edges(coding)
@@ -287,15 +293,15 @@ def _number(
 
 
 def _edges(coding: Cells) -> Floats:
-    """Return where one cell ends and the next begins.
+    """Return the boundaries between cells.
 
-    A network never writes a number exactly, so an atom that touches an interval of a real column
-    is given a twentieth of it; without, half of the atom's rows would fall into the interval.
+    A network never outputs a number exactly, so an atom that touches an interval takes a twentieth
+    of it; otherwise half of the atom's rows would fall into the interval.
     """
     low, high, atoms = coding.low.astype(float), coding.high.astype(float), coding.atoms
     middle = (high[:-1] + low[1:]) / 2.0
     touching = high[:-1] >= low[1:]
-    width = (high - low) * ROOM
+    width = (high - low) * ATOM_ROOM
     up = np.where(touching & atoms[:-1], width[1:], 0.0)
     down = np.where(touching & atoms[1:], width[:-1], 0.0)
     return np.asarray(middle + up - down)
@@ -305,14 +311,17 @@ def _score(
     j: int,
     coding: Cells,
     column: npt.NDArray[np.int32],
-    own: npt.NDArray[np.int32],
+    present: npt.NDArray[np.int32],
     distribution: str,
     rng: np.random.Generator,
 ) -> Encoded:
-    """Return normal scores: uniform inside the interval that each cell has under a distribution."""
+    """Encode a column as normal scores, uniform within each cell under a distribution.
+
+    `present` are the codes of the column that are not null.
+    """
     from scipy.special import ndtri
 
-    counts = counts_of(coding, own, len(coding.low), distribution, rng)
+    counts = counts_of(coding, present, len(coding.low), distribution, rng)
     shares = counts / counts.sum()
     below = np.concatenate([[0.0], np.cumsum(shares)])
     level = below[column] + shares[column] * rng.random(len(column))
@@ -327,6 +336,7 @@ def _choose(outputs: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.N
 
 
 def gumbel(shape: int | tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Draw standard Gumbel noise; single precision may draw a 0, which has no logarithm."""
-    drawn = rng.standard_exponential(shape, dtype=np.float32)
-    return np.asarray(-np.log(np.maximum(drawn, np.finfo(np.float32).tiny)))
+    """Draw standard Gumbel noise."""
+    # In single precision the exponential may be 0, which has no logarithm.
+    exponential = rng.standard_exponential(shape, dtype=np.float32)
+    return np.asarray(-np.log(np.maximum(exponential, np.finfo(np.float32).tiny)))

@@ -1,4 +1,4 @@
-"""SDV's named distributions, as rows of each code."""
+"""SDV's named distributions, as counts of each code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from privsynth.coding import Cells, Codec
 from privsynth.errors import ConfigError, did_you_mean
 
 __all__ = ["EMPIRICAL", "check_distributions", "counts_of", "distributions"]
-
 
 EMPIRICAL = "empirical"
 DISTRIBUTIONS = {
@@ -32,7 +31,7 @@ def check_distributions(default: str, by_column: Mapping[str, str]) -> None:
     Raises
     ------
     ConfigError
-        With the nearest names.
+        An unknown name, or that of a kernel density estimate.
     """
     for name in (default, *by_column.values()):
         if name == "gaussian_kde":
@@ -52,13 +51,13 @@ def distributions(codec: Codec, default: str, by_column: Mapping[str, str]) -> t
     Raises
     ------
     ConfigError
-        A distribution is given for a column that is not there, or is not continuous.
+        A distribution is given for a column that does not exist, or is not continuous.
     """
     names = [coding.name for coding in codec.codings if isinstance(coding, Cells)]
     for name in by_column:
         if name not in names:
             raise ConfigError(
-                f"a distribution is given for {name!r}, which is no continuous column"
+                f"a distribution is given for {name!r}, which is not a continuous column"
                 f"{did_you_mean(name, names)}"
             )
     return tuple(
@@ -74,11 +73,11 @@ def counts_of(
     distribution: str,
     rng: np.random.Generator,
 ) -> Floats:
-    """Return the rows of each of the first `size` codes, counted or as a distribution has it.
+    """Return the rows of each of the first `size` codes, counted or by a fitted distribution.
 
-    A distribution is fitted to values drawn inside the cells. Only the share that it gives to each
-    cell is used: its own parameters may be the extremes of the rows (beta, uniform, truncnorm).
-    Where it cannot be fitted a normal one stands in, as in SDV.
+    A distribution is fitted to values drawn inside the cells. Only its share of each cell is used,
+    since its parameters may be extremes of the rows (beta, uniform, truncnorm). If it cannot be
+    fitted, a normal distribution is used, as in SDV.
     """
     if distribution == EMPIRICAL or np.unique(codes).size < 2:
         return np.bincount(codes, minlength=size)[:size].astype(float)

@@ -24,9 +24,11 @@ Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 ROWS_AT_ONCE = 4_096
 MAX_CANDIDATES = 64
+"""Most latent points that are tried for a row of a class."""
 SHARPNESS = 3.0
+"""Power to which an unconditional network's class probabilities are raised."""
 MAX_WEIGHT = 1e6
-"""No trained weight comes near it; a few layers of larger ones overflow."""
+"""No trained weight comes near it; larger ones overflow within a few layers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +44,11 @@ class NetworkModel:
     prior : ndarray, shape (classes,)
         Share of each class; a single 1 where there is no discrete target.
     parts : tuple of Part
-        What the network's outputs mean, in order.
+        The encodings of the network's outputs, in order.
     residual : bool
-        Whether each hidden layer's input is passed on beside its output (CTGAN's generator).
+        Whether each hidden layer's input is appended to its output (CTGAN's generator).
     conditional : bool
-        Whether the network is told a category of one column (CTGAN's condition vector).
+        Whether the network reads a category of one column (CTGAN's condition vector).
     embedding : int
         Length of the latent noise.
     layers : tuple of (weight, bias)
@@ -99,10 +101,10 @@ class NetworkModel:
         if self.target is None:
             return self._forward(self._inputs(n, c, rng))
         kept, keys = self._candidates(n, c, rng)
-        wider = 1 if self.conditional else math.ceil(min(MAX_CANDIDATES, 4 / self.prior[c]))
-        for _ in range(wider):
-            outputs, more = self._candidates(n, c, rng)
-            keys = np.concatenate([keys, more])
+        rounds = 1 if self.conditional else math.ceil(min(MAX_CANDIDATES, 4 / self.prior[c]))
+        for _ in range(rounds):
+            outputs, new_keys = self._candidates(n, c, rng)
+            keys = np.concatenate([keys, new_keys])
             best = np.sort(np.argpartition(-keys, n - 1)[:n])
             kept, keys = np.concatenate([kept, outputs])[best], keys[best]
         return kept
@@ -113,11 +115,11 @@ class NetworkModel:
         """Return outputs at n latent points, and a key for each.
 
         The points with the largest keys are a draw without replacement, weighted by the
-        probability that a point gives class c (the Gumbel-top-k trick). A network that is not
-        told the class is unsure of it everywhere, so its probability is raised to a power: TVAE's
-        ROC-AUC trained on synthetic and tested on real rows (30 epochs, 7,000 rows) rose from
-        0.74 to 0.78 on bank_marketing, 0.86 to 0.87 on adult and 0.53 to 0.58 on vehicle_fraud,
-        and no 2-way agreement fell.
+        probability that a point gives class c (the Gumbel-top-k trick). A network without the
+        class as condition is unsure of it everywhere, so its probability is raised to a power:
+        the ROC-AUC of TVAE trained on synthetic and tested on real rows (30 epochs, 7,000 rows)
+        rose from 0.74 to 0.78 on bank_marketing, 0.86 to 0.87 on adult and 0.53 to 0.58 on
+        vehicle_fraud, and no 2-way agreement fell.
         """
         part, span = self._of_target
         outputs = self._forward(self._inputs(n, c, rng))
@@ -199,8 +201,8 @@ class NetworkModel:
             )
             residual, conditional = flag(meta["residual"], what), flag(meta["conditional"], what)
             embedding = whole(meta["embedding"], what, 1)
-            told = sum(part.width for part in parts if isinstance(part, Category))
-            width = embedding + (told if conditional else 0)
+            condition = sum(part.width for part in parts if isinstance(part, Category))
+            width = embedding + (condition if conditional else 0)
             layers = []
             for i, size in enumerate(meta["layers"]):
                 outputs = whole(size, what, 1)
@@ -223,8 +225,8 @@ class NetworkModel:
         check_sizes(codec, self.sizes, self.target)
 
     def _answers(self) -> bool:
-        """Whether every class with a share has a category to ask for, and no weight overflows."""
-        if any(np.abs(each).max() > MAX_WEIGHT for layer in self.layers for each in layer):
+        """Whether every class with a share has a category, and no weight overflows."""
+        if any(np.abs(array).max() > MAX_WEIGHT for layer in self.layers for array in layer):
             return False
         if self.target is None:
             return len(self.prior) == 1

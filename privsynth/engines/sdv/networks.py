@@ -31,17 +31,17 @@ class CTGAN:
         As in `ctgan.CTGAN`, with its defaults; `enable_gpu` is off, since only the CPU gives the
         same bytes for the same seed.
     max_levels : int
-        The most categories of one column; rarer levels share one, and are drawn from their own
-        frequencies when it comes.
+        The most categories of one column; rarer levels share one, and are then drawn by their
+        frequencies.
     target_focus : float
-        Share of training conditions that name a discrete target's class; the others name a
-        category of any column, as in `ctgan`, where no column is preferred.
+        The share of training conditions on the class of a discrete target; the others are on any
+        column, as in `ctgan`, which prefers none.
 
     Notes
     -----
     Xu, Skoularidou, Cuesta-Infante & Veeramachaneni, *Modeling Tabular Data using Conditional
-    GAN*, NeurIPS 2019. Classes are trained on by log frequency, as there, and sampled by their
-    own: the condition is always the target's class.
+    GAN*, NeurIPS 2019. Classes are trained on by log frequency, as there, and sampled by
+    frequency: the condition is always the target's class.
     """
 
     embedding_dim: int = 128
@@ -95,7 +95,7 @@ class CTGAN:
         curator: Curator,
         rng: np.random.Generator,
         progress: Progress | None,
-        chosen: tuple[str, ...] | None,
+        normal_scores: tuple[str, ...] | None,
     ) -> NetworkModel:
         from ctgan import CTGAN as Trainer  # noqa: N811
 
@@ -112,23 +112,23 @@ class CTGAN:
             rng,
             progress,
             max_levels=self.max_levels,
-            least=self.pac,
+            min_rows=self.pac,
             focus=self.target_focus,
-            chosen=chosen,
+            normal_scores=normal_scores,
         )
 
 
 @dataclass(frozen=True)
 class CopulaGAN(CTGAN):
-    """SDV's CopulaGAN: CTGAN fed with normal scores.
+    """SDV's CopulaGAN: CTGAN trained on normal scores.
 
     Parameters
     ----------
     default_distribution : str
-        Under which continuous columns become normal scores: ``"empirical"`` or one of SDV's names
+        Under it continuous columns become normal scores: ``"empirical"`` or one of SDV's names
         ``"norm"``, ``"beta"``, ``"truncnorm"``, ``"gamma"``, ``"uniform"``.
     numerical_distributions : mapping of str to str
-        The same for single continuous columns.
+        The distributions of single continuous columns.
 
     Notes
     -----
@@ -146,10 +146,10 @@ class CopulaGAN(CTGAN):
         self, curator: Curator, rng: np.random.Generator, progress: Progress | None = None
     ) -> NetworkModel:
         """Train the network on normal scores; see `CTGAN.fit`."""
-        chosen = distributions(
+        normal_scores = distributions(
             curator.codec, self.default_distribution, self.numerical_distributions
         )
-        return self._fit(curator, rng, progress, chosen)
+        return self._fit(curator, rng, progress, normal_scores)
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ class TVAE:
 
     Notes
     -----
-    The same paper as `CTGAN`'s. A class is sampled by choosing latent points in proportion to the
-    probability that they give it (sampling-importance-resampling; Rubin, 1988).
+    From the paper of `CTGAN`. Rows of a class come from latent points, resampled by the
+    probability that they decode to it (sampling-importance-resampling; Rubin, 1988).
     """
 
     embedding_dim: int = 128
@@ -212,4 +212,4 @@ def _check_positive(recipe: Any, names: Sequence[str]) -> None:
 def _check_layers(recipe: Any, names: Sequence[str]) -> None:
     for name in names:
         if not all(size > 0 for size in getattr(recipe, name)):
-            raise ConfigError(f"{name} names an empty layer; give sizes above 0, as in [256, 256]")
+            raise ConfigError(f"{name} has an empty layer; give sizes above 0, as in [256, 256]")

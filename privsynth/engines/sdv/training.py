@@ -1,4 +1,4 @@
-"""Train CTGAN's and TVAE's networks, and read their layers."""
+"""Train CTGAN's and TVAE's networks, and extract their parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from privsynth.errors import DataError
 
 MAX_CLUSTERS = 10
 MIN_WEIGHT = 0.005
-CALIBRATION = 8_192
+"""ctgan's settings of a column's Gaussian mixture."""
+CALIBRATION_ROWS = 8_192
 CALIBRATION_ROUNDS = 30
 
 
@@ -33,34 +34,58 @@ def train(
     progress: Progress | None,
     *,
     max_levels: int,
-    least: int = 1,
+    min_rows: int = 1,
     focus: float = 0.0,
-    chosen: tuple[str, ...] | None = None,
+    normal_scores: tuple[str, ...] | None = None,
 ) -> NetworkModel:
-    """Train one of ctgan's synthesizers, and extract its parameters."""
+    """Train one of ctgan's synthesizers, and extract its parameters.
+
+    Parameters
+    ----------
+    trainer : callable
+        The synthesizer's class.
+    settings : mapping of str to value
+        Its arguments.
+    curator : Curator
+    rng : numpy.random.Generator
+    progress : callable, optional
+    max_levels : int
+        The most categories of a column.
+    min_rows : int
+        The fewest rows that the network can be trained on.
+    focus : float
+        The share of training conditions on the target's class.
+    normal_scores : tuple of str, optional
+        The distribution of each column, where numbers become normal scores.
+
+    Raises
+    ------
+    DataError
+        The table has too few rows, or no column varies.
+    """
     import pandas as pd
 
     codec, k = curator.codec, curator.disclosure.k
     codes = curator.codes()
-    n, needed = len(codes), max(2 * k, least)
+    n, needed = len(codes), max(2 * k, min_rows)
     if n < needed:
         raise DataError(
             f"the table has {n} rows, but this engine needs {needed}; give more rows, or lower --k"
         )
-    # The categories' order of first appearance is kept: rows are shuffled so that it tells nothing.
+    # ctgan keeps the order in which categories first appear, which must not disclose the rows'.
     codes = codes[rng.permutation(n)]
-    fed = encode(codec, codes, rng, max_levels=max_levels, distributions=chosen)
-    if not fed:
+    encoded = encode(codec, codes, rng, max_levels=max_levels, distributions=normal_scores)
+    if not encoded:
         raise DataError("no column varies, so there is nothing to learn; use sdv-gaussian-copula")
-    frame = pd.DataFrame({str(i): column.values for i, column in enumerate(fed)})
-    discrete = [i for i, column in enumerate(fed) if isinstance(column.part, Category)]
+    frame = pd.DataFrame({str(i): column.values for i, column in enumerate(encoded)})
+    discrete = [i for i, column in enumerate(encoded) if isinstance(column.part, Category)]
     target = codec.label
-    named = [fed[i].part.column for i in discrete]
+    discrete_columns = [encoded[i].part.column for i in discrete]
     watched = _watched(
         trainer,
         mixture=_mixture(n, k),
-        aim=None if target not in named else (named.index(target), focus),
-        report=lambda done: progress("fit", done, settings["epochs"]) if progress else None,
+        aim=(discrete_columns.index(target), focus) if target in discrete_columns else None,
+        report=lambda epochs: progress("fit", epochs, settings["epochs"]) if progress else None,
     )
     with _quiet():
         network = watched(**settings)
@@ -78,7 +103,7 @@ def train(
         sizes=codec.sizes,
         target=target,
         prior=counts / n,
-        parts=_parts(fed, transformer, noise),
+        parts=_parts(encoded, transformer, noise),
         residual=decoder is None,
         conditional=decoder is None,
         embedding=settings["embedding_dim"],
@@ -88,12 +113,12 @@ def train(
 
 
 def _calibrated(model: NetworkModel, rng: np.random.Generator) -> NetworkModel:
-    """Shift the last layer's biases until each category comes as often as in training.
+    """Shift the last layer's biases until each category has its share of the training rows.
 
-    A network trained for a few epochs writes nulls and levels at shares of its own; which rows
-    get them is still for the network to say.
+    After a few epochs a network's shares of nulls and levels are off; which rows get them is left
+    to the network.
     """
-    labels = labels_to_draw(CALIBRATION, model.prior, model.target, rng, None)
+    labels = labels_to_draw(CALIBRATION_ROWS, model.prior, model.target, rng, None)
     classes, class_counts = np.unique(labels, return_counts=True)
     outputs = np.concatenate(
         [model._outputs(int(n), int(c), rng) for c, n in zip(classes, class_counts, strict=True)]
@@ -115,7 +140,7 @@ def _calibrated(model: NetworkModel, rng: np.random.Generator) -> NetworkModel:
 
 def _mixture(n: int, k: int) -> dict[str, Any]:
     """Return the settings under which every component of a mixture rests on k of n rows."""
-    # A little less than k/n, so that a mixture of one component is kept where n is k.
+    # Slightly below k/n, so that a mixture of one component remains if n equals k.
     weight = max(MIN_WEIGHT, k / n * (1 - 1e-6))
     return {"max_clusters": min(MAX_CLUSTERS, n // k), "weight_threshold": weight}
 
@@ -127,10 +152,10 @@ def _watched(
     aim: tuple[int, float] | None,
     report: Callable[[int], None],
 ) -> Callable[..., Any]:
-    """Patch a trainer: other mixtures, conditions aimed at the target, progress per epoch.
+    """Patch a trainer: other mixtures, conditions focused on the target, progress per epoch.
 
-    All three are attributes that `fit` sets on itself: to step in there leaves the library, and
-    any other use of it at the same time, as they are.
+    All three are attributes that the trainer's `fit` sets on itself. Intercepting them leaves the
+    library unchanged for any other use at the same time.
     """
     from ctgan.data_sampler import DataSampler
     from ctgan.data_transformer import DataTransformer
@@ -151,7 +176,7 @@ def _watched(
 def _aimed(sampler: Any, target: int, focus: float, batch: int) -> tuple[Any, ...]:
     """Draw training conditions as `ctgan` does, with a share of `focus` on the target's class.
 
-    Rows are asked for by class, so that is what the generator must learn to answer. On adult (30
+    Rows are sampled by class, so the generator must learn to answer that condition. On adult (30
     epochs of 10,000 rows, seeds 0 and 1) the ROC-AUC of a classifier trained on synthetic and
     tested on real rows was 0.41 and 0.50 without focus, 0.80 and 0.80 with 0.5, 0.79 and 0.83
     with 0.9; the 2-way agreement 0.81 and 0.82, 0.80 and 0.81, 0.83 and 0.82. Another draw of two
@@ -170,9 +195,9 @@ def _aimed(sampler: Any, target: int, focus: float, batch: int) -> tuple[Any, ..
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Train in one thread and one process, without warnings; everything is put back after.
+    """Train in one thread and one process, without warnings; restore everything afterwards.
 
-    More threads add up in another order, and worker processes draw from states of their own: both
+    More threads sum in another order, and worker processes have random states of their own: both
     would make the bytes depend on the machine.
     """
     import joblib
@@ -196,11 +221,11 @@ def _quiet() -> Iterator[None]:
         torch.set_rng_state(state[1])
 
 
-def _parts(fed: Sequence[Encoded], transformer: Any, noise: Any) -> tuple[Part, ...]:
-    """Return the parts in the network's own terms: its order of categories, its mixtures."""
+def _parts(encoded: Sequence[Encoded], transformer: Any, noise: Any) -> tuple[Part, ...]:
+    """Return the parts with the network's order of categories and its mixtures."""
     parts: list[Part] = []
     start = 0
-    for column, info in zip(fed, transformer._column_transform_info_list, strict=True):
+    for column, info in zip(encoded, transformer._column_transform_info_list, strict=True):
         part = column.part
         if isinstance(part, Category):
             part = part.permuted(np.array(info.transform.dummies, dtype=np.intp))

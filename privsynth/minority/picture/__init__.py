@@ -1,7 +1,7 @@
-"""The picture of a table before and after an augmentation: the one that draws real rows.
+"""The picture of a table before and after an augmentation, the only one that draws real rows.
 
-Import `before_after` and `check_plot` from here. What is written says that it holds real records;
-nothing here is part of a report.
+Import `before_after`, `check_plot` and `SUFFIXES` from here. Every file that it writes says that
+it holds real records, and nothing from here may go into a report.
 """
 
 from privsynth.minority.picture.drawing import SUFFIXES, before_after, check_plot

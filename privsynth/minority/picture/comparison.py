@@ -1,4 +1,4 @@
-"""What a picture of before and after shows, gathered from the rows."""
+"""The content of the before-and-after picture, computed from the rows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["BeforeAfter", "collect"]
 
 POINTS = 3_000
+"""Most points drawn of a group."""
 PANELS = 9
+"""Most columns whose densities are drawn."""
 CLASSES = 12
+"""Most bars of classes; the smallest classes share the last."""
 
 
 @dataclass(frozen=True)
 class BeforeAfter:
-    """What the picture shows.
+    """The content of the picture.
 
     Parameters
     ----------
@@ -55,27 +58,31 @@ def collect(
     majority: Any,
     seed: int,
 ) -> BeforeAfter:
-    """Gather a picture; parameters as in `before_after`."""
+    """Compute the content of a picture; parameters as in `before_after`."""
     columns = [
         column
         for column in modelled(schema)
         if column.role is not Role.TARGET and column.name in real and column.name in synthetic
     ]
     before, added = canonical(real, columns), canonical(synthetic, columns)
-    old, new, largest = (_texts(values) for values in (real_labels, synthetic_labels, [majority]))
-    rare = old != largest[0]
-    minority = before[rare]
+    real_texts, synthetic_texts, (majority_text,) = (
+        _texts(values) for values in (real_labels, synthetic_labels, [majority])
+    )
+    in_minority = real_texts != majority_text
+    minority = before[in_minority]
     rng = np.random.default_rng(seed)
-    whole = (before[~rare], minority, added)
-    drawn = tuple(_drawn(group, rng) for group in whole)
-    laid = planes(before, drawn, seed) if columns and len(before) else ()
+    groups = (before[~in_minority], minority, added)
+    subsets = tuple(_subset(group, rng) for group in groups)
+    fitted = planes(before, subsets, seed) if columns and len(before) else ()
     densities = [measure(column, minority[column.name], added[column.name]) for column in columns]
     densities.sort(key=lambda density: -density.distance)
     return BeforeAfter(
-        laid,
-        _classes(old, new),
+        fitted,
+        _classes(real_texts, synthetic_texts),
         tuple(densities[:PANELS]),
-        _caption([len(group) for group in whole], laid, len(columns), len(set(old)), seed),
+        _caption(
+            [len(group) for group in groups], fitted, len(columns), len(set(real_texts)), seed
+        ),
     )
 
 
@@ -88,15 +95,15 @@ def _texts(labels: Any) -> np.ndarray:
     return texts.where(texts.notna(), "(missing)").to_numpy(dtype=object)
 
 
-def _drawn(group: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def _subset(group: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     rows = min(POINTS, len(group))
     return group.iloc[np.sort(rng.choice(len(group), rows, replace=False))]
 
 
-def _classes(old: np.ndarray, new: np.ndarray) -> tuple[tuple[str, int, int], ...]:
-    """Count the classes; the smallest of many share one place."""
-    names, codes = np.unique(np.concatenate([old, new]), return_inverse=True)
-    counts = [np.bincount(part, minlength=len(names)) for part in np.split(codes, [len(old)])]
+def _classes(real: np.ndarray, synthetic: np.ndarray) -> tuple[tuple[str, int, int], ...]:
+    """Count the rows of each class; the smallest of many classes share one entry."""
+    names, codes = np.unique(np.concatenate([real, synthetic]), return_inverse=True)
+    counts = [np.bincount(part, minlength=len(names)) for part in np.split(codes, [len(real)])]
     order = np.argsort(-counts[0], kind="stable")
     rows = [(str(names[i]), int(counts[0][i]), int(counts[1][i])) for i in order]
     if len(rows) > CLASSES:
@@ -107,20 +114,20 @@ def _classes(old: np.ndarray, new: np.ndarray) -> tuple[tuple[str, int, int], ..
 
 
 def _caption(
-    sizes: list[int], laid: tuple[Plane, ...], columns: int, classes: int, seed: int
+    sizes: list[int], fitted: tuple[Plane, ...], columns: int, classes: int, seed: int
 ) -> str:
     names = ("real majority", "real minority", "synthetic minority")
-    told = ", ".join(
+    group_counts = ", ".join(
         f"{min(POINTS, size):,} of {size:,} {name} rows"
         for size, name in zip(sizes, names, strict=True)
     )
-    text = [f"Points: {told}"]
+    text = [f"Points: {group_counts}"]
     text.append(f", drawn at random (seed {seed}). " if max(sizes) > POINTS else ". ")
     if classes > 2:
         text.append("Minority: all classes but the largest. ")
-    if laid:
+    if fitted:
         text.append("PCA is fitted to the real rows (standardised numbers, scaled levels)")
-        text.append("; UMAP to the points drawn. " if len(laid) > 1 else ". ")
+        text.append("; UMAP to the points drawn. " if len(fitted) > 1 else ". ")
     if columns:
         text.append(
             f"Below, real and synthetic minority in {min(PANELS, columns)} of {columns} columns, "

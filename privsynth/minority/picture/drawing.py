@@ -1,4 +1,4 @@
-"""Before and after an augmentation: the one picture that draws real rows."""
+"""Draw a table before and after its augmentation; the only picture of real rows."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "before_after", "check_plot"]
 
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
-"""The kinds of file that a picture can be."""
+"""File types of a picture."""
 TITLE = "Before and after augmentation"
 WARNING = "HOLDS REAL RECORDS: must not be shared as synthetic data"
 
 
 def check_plot(out: str | Path) -> None:
-    """Refuse, before any work, a picture that could not be written.
+    """Refuse a picture that could not be written, before any work is done.
 
     Raises
     ------
     UsageError
-        The suffix is none of `SUFFIXES`.
+        The suffix is not one of `SUFFIXES`.
     StorageError
-        The folder is missing or cannot be written to.
+        The folder is missing or not writable.
     MissingExtraError
         HTML is asked for, and plotly is not installed.
     """
@@ -53,25 +53,25 @@ def before_after(
 ) -> None:
     """Draw a table before and after its augmentation, to a file that holds real records.
 
-    Rows stand in the plane of the first two principal components of the real rows and, where
-    umap-learn is installed, in one by UMAP (McInnes, Healy and Melville 2018, arXiv:1802.03426);
-    below are the classes, and the columns in which the synthetic minority differs most from the
+    Rows are projected onto the first two principal components of the real rows and, where
+    umap-learn is installed, by UMAP (McInnes, Healy and Melville 2018, arXiv:1802.03426). Below
+    are the class sizes, and the columns in which the synthetic minority differs most from the
     real one.
 
     Parameters
     ----------
     real, synthetic : pandas.DataFrame
-        The rows before, and those that were added; with or without the target.
+        The original rows and the added ones, with or without the target.
     real_labels, synthetic_labels : array-like, one a row
         Their classes. Every class but `majority` counts as minority.
     schema : Schema
-        Says how the columns are read; ids, keys, personal data, text and the target are not drawn.
+        How the columns are read; ids, keys, personal data, text and the target are not drawn.
     out : str or Path
-        Its suffix decides: .png, .svg, .pdf, or .html, a page that needs nothing else.
+        Its suffix sets the type: .png, .svg, .pdf, or .html, a self-contained page.
     majority : object
         The label of the largest class.
     seed : int
-        At most 3,000 points a group are drawn at random. Same seed, same file.
+        Chooses at most 3,000 points of each group at random. Same seed, same file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Before and after as a page that can be zoomed into and needs nothing else, drawn by plotly."""
+"""Draw before and after as a self-contained page that can be zoomed, by plotly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["page"]
 
 CONFIG = {
     "displaylogo": False,
-    # no button that saves a picture without its warning, or sends it away
+    # No button that saves a picture without its warning, or uploads it.
     "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d"]],
     "plotlyServerURL": "",
     "responsive": True,
@@ -41,12 +41,12 @@ def page(picture: BeforeAfter, title: str, warning: str) -> str:
     ----------
     picture : BeforeAfter
     title, warning : str
-        What it is, and what must not be done with it.
+        What the page is, and what must not be done with it.
 
     Returns
     -------
     str
-        HTML with its scripts in it; its policy lets it load nothing. Every name is escaped.
+        HTML with its scripts inline; its policy forbids loading anything. Every name is escaped.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -57,11 +57,11 @@ def page(picture: BeforeAfter, title: str, warning: str) -> str:
     parts = [_plane(plane) for plane in picture.planes] + [_classes(picture.classes)]
     if picture.densities:
         parts.append(_densities(picture.densities))
-    drawn = [
+    fragments = [
         figure.to_html(full_html=False, include_plotlyjs=i == 0, div_id=f"part-{i}", config=CONFIG)
         for i, figure in enumerate(parts)
     ]
-    return template.render(title=title, warning=warning, caption=picture.caption, parts=drawn)
+    return template.render(title=title, warning=warning, caption=picture.caption, parts=fragments)
 
 
 def _laid_out(figure: Any, height: int, title: str, **more: Any) -> Any:
@@ -101,7 +101,7 @@ def _plane(plane: Plane) -> Any:
             "symbol": mark.symbol,
             "size": 6 if mark is MINORITY else 5,
         }
-        if mark is SYNTHETIC:  # a thin cross is all outline
+        if mark is SYNTHETIC:  # a thin cross is drawn as outline only
             looks["line"] = {"width": 1.2, "color": mark.colour}
         figure.add_trace(
             Scatter(
@@ -139,7 +139,7 @@ def _classes(classes: tuple[tuple[str, int, int], ...]) -> Any:
         "line": {"color": SYNTHETIC.colour, "width": 1},
         "pattern": {"shape": "/", "fgcolor": SYNTHETIC.colour},
     }
-    # by position: two names may be the same once they are cut
+    # By position: two names may be equal once they are shortened.
     places = list(range(len(classes)))
     look = {"orientation": "h", "y": places, "customdata": names}
     figure = Figure(

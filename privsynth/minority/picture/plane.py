@@ -1,4 +1,4 @@
-"""Rows as points in a plane that is laid through the real rows."""
+"""Project rows onto a plane that is fitted to the real rows."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Plane", "planes"]
 
-ROWS = 20_000
-"""The most real rows that the plane is laid through."""
+MAX_ROWS = 20_000
+"""Most real rows that the plane is fitted to."""
 COMPONENTS = 30
-"""The principal components that UMAP reads."""
-FEWEST = 10
-"""The points that UMAP needs."""
+"""Principal components that UMAP reads."""
+MIN_POINTS = 10
+"""Fewest points that UMAP works with."""
 WIDEST = 1_000
-"""Columns of features up to which the covariance is worked out in full."""
+"""Most feature columns for which the full covariance is computed."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Groups of rows in one plane.
+    """Groups of rows, projected onto one plane.
 
     Parameters
     ----------
     name : str
-        How the plane was laid.
+        The method.
     axes : tuple of str
-        What its two directions are called.
+        Labels of its two directions.
     groups : tuple of ndarray, each of shape (rows, 2)
         The points of each group, in the order in which the groups were given.
     """
@@ -49,14 +49,14 @@ class Plane:
 
 
 def planes(real: pd.DataFrame, groups: Sequence[pd.DataFrame], seed: int) -> tuple[Plane, ...]:
-    """Lay a plane through the real rows by PCA and, where it is installed, one by UMAP.
+    """Fit a plane to the real rows by PCA and, where umap-learn is installed, one by UMAP.
 
     Parameters
     ----------
     real : pandas.DataFrame
-        A canonical frame; at most 20,000 of its rows, drawn at random, lay the plane.
+        A canonical frame; the plane is fitted to at most 20,000 of its rows, drawn at random.
     groups : sequence of pandas.DataFrame
-        Canonical frames of the same columns: the rows to be placed.
+        Canonical frames of the same columns: the rows to project.
     seed : int
 
     Returns
@@ -66,28 +66,28 @@ def planes(real: pd.DataFrame, groups: Sequence[pd.DataFrame], seed: int) -> tup
     from threadpoolctl import threadpool_limits
 
     features = Features.learn(real)
-    rows = min(ROWS, len(real))
-    drawn = np.sort(np.random.default_rng(seed).choice(len(real), rows, replace=False))
-    basis = features.linear(real.iloc[drawn])
+    rows = min(MAX_ROWS, len(real))
+    subset = np.sort(np.random.default_rng(seed).choice(len(real), rows, replace=False))
+    basis = features.linear(real.iloc[subset])
     weights = _weights(features, basis)
     points = [features.linear(group).multiply(weights).tocsr() for group in groups]
     umap = _umap()
-    # one thread: the last digits of a sum depend on how many threads have shared it
+    # One thread: floating-point sums depend on the number of threads.
     with threadpool_limits(1):
-        spread, shares = _components(
+        projected, shares = _components(
             basis.multiply(weights).tocsr(), points, COMPONENTS if umap else 2, seed
         )
         axes = tuple(
             f"component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares[:2])
         )
-        laid = [Plane("PCA", (axes[0], axes[1]), tuple(group[:, :2] for group in spread))]
-        if umap and sum(map(len, spread)) >= FEWEST:
-            laid.append(_by_umap(umap, spread, seed))
-    return tuple(laid)
+        fitted = [Plane("PCA", (axes[0], axes[1]), tuple(group[:, :2] for group in projected))]
+        if umap and sum(map(len, projected)) >= MIN_POINTS:
+            fitted.append(_by_umap(umap, projected, seed))
+    return tuple(fitted)
 
 
 def _weights(features: Features, points: csr_matrix) -> np.ndarray:
-    """Weigh the features so that every column of the table counts for as much as a number does."""
+    """Return weights that give a column of levels the variance of a column of numbers."""
     shares = np.asarray(points.mean(axis=0)).ravel()
     weights = [np.zeros(1), np.ones(2 * len(features.mean))]
     start = 1 + 2 * len(features.mean)
@@ -101,26 +101,26 @@ def _weights(features: Features, points: csr_matrix) -> np.ndarray:
 def _components(
     basis: csr_matrix, groups: Sequence[csr_matrix], max_rank: int, seed: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Place groups on the principal components of a basis; those that it lacks are zero."""
+    """Project groups onto the principal components of a basis; missing components are zero."""
     from sklearn.decomposition import PCA
 
     varied = np.flatnonzero((basis.max(axis=0) - basis.min(axis=0)).toarray().ravel())
     rank = min(max_rank, len(varied), basis.shape[0] - 1)
-    placed = [np.zeros((group.shape[0], max(2, max_rank))) for group in groups]
+    projected = [np.zeros((group.shape[0], max(2, max_rank))) for group in groups]
     shares = np.zeros(max(2, max_rank))
     if rank < 1:
-        return placed, shares
+        return projected, shares
     solver = "arpack" if len(varied) > WIDEST else "covariance_eigh"
     pca = PCA(rank, svd_solver=solver, random_state=seed).fit(basis[:, varied])
-    for place, group in zip(placed, groups, strict=True):
+    for points, group in zip(projected, groups, strict=True):
         if group.shape[0]:
-            place[:, :rank] = pca.transform(group[:, varied])
+            points[:, :rank] = pca.transform(group[:, varied])
     shares[:rank] = pca.explained_variance_ratio_
-    return placed, shares
+    return projected, shares
 
 
 def _umap() -> Any:
-    """Return umap-learn where it is installed; None where it is not, or cannot be imported."""
+    """Return umap-learn; None where it is not installed, or cannot be imported."""
     if importlib.util.find_spec("umap") is None:
         return None
     without_traces("NUMBA_CACHE_DIR")
@@ -133,11 +133,11 @@ def _umap() -> Any:
     return umap if hasattr(umap, "UMAP") else None
 
 
-def _by_umap(umap: Any, spread: Sequence[np.ndarray], seed: int) -> Plane:
-    points = np.concatenate(spread)
+def _by_umap(umap: Any, projected: Sequence[np.ndarray], seed: int) -> Plane:
+    points = np.concatenate(projected)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = umap.UMAP(n_neighbors=min(15, len(points) - 1), random_state=seed, n_jobs=1)
-        places = np.asarray(model.fit_transform(points))
-    ends = np.cumsum([len(group) for group in spread])[:-1]
-    return Plane("UMAP", ("direction 1", "direction 2"), tuple(np.split(places, ends)))
+        embedded = np.asarray(model.fit_transform(points))
+    ends = np.cumsum([len(group) for group in projected])[:-1]
+    return Plane("UMAP", ("direction 1", "direction 2"), tuple(np.split(embedded, ends)))

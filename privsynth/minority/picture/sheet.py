@@ -1,4 +1,4 @@
-"""Before and after as a file of one sheet, drawn by matplotlib."""
+"""Draw before and after on one sheet, by matplotlib."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ RED = "#a3180f"
 
 
 def write_sheet(picture: BeforeAfter, title: str, warning: str, path: Path, suffix: str) -> None:
-    """Draw the picture and write it.
+    """Draw the picture, and write it to a file.
 
     Parameters
     ----------
     picture : BeforeAfter
     title, warning : str
-        What it is, and what must not be done with it; both stand in the picture and in the
-        file's metadata.
+        What the picture is, and what must not be done with it; both are printed in the picture
+        and written to the file's metadata.
     path : Path
     suffix : {".png", ".svg", ".pdf"}
     """
@@ -76,7 +76,7 @@ def write_sheet(picture: BeforeAfter, title: str, warning: str, path: Path, suff
 
 
 def _pair(before: Axes, after: Axes, plane: Plane) -> None:
-    """Draw the points of one plane twice, to one scale: without and with the synthetic ones."""
+    """Draw the points of a plane twice on the same scale: without and with the synthetic ones."""
     majority, minority, synthetic = plane.groups
     places = np.concatenate(plane.groups)
     low, high = places.min(axis=0), places.max(axis=0)
@@ -105,7 +105,7 @@ def _scatter(axes: Axes, mark: Mark, points: np.ndarray, order: int) -> None:
         looks |= {"s": 28 if few else 13, "edgecolor": "white", "linewidth": 0.25}
     elif mark is SYNTHETIC:
         looks |= {"s": 24 if few else 8, "linewidth": 0.6}
-    # one picture for all points: thousands of shapes would make a slow file
+    # Rasterized: a file with thousands of vector shapes is slow to open.
     axes.scatter(
         points[:, 0],
         points[:, 1],
