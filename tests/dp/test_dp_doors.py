@@ -145,6 +145,16 @@ def parquet(place: Path, odd: Any) -> Path:
     return place / "t.parquet"
 
 
+def parquet_folder(place: Path, odd: dict[str, Any] | None) -> Path:
+    """Let pandas choose the types of each file: a gap in one turns its integers into floats."""
+    folder = place / "t"
+    folder.mkdir(exist_ok=True)
+    grown = pandas_grown(place, odd)
+    for i, part in enumerate((grown[:25], grown[25:])):
+        part.infer_objects().to_parquet(folder / f"{i}.parquet")
+    return folder
+
+
 def feather(place: Path, odd: Any) -> Path:
     pf.write_feather(arrow_table(odd), place / "t.feather")
     return place / "t.feather"
@@ -269,6 +279,11 @@ NOT_TEXT = {
     "no characters": {"job": pa.Array.from_buffers(pa.string(), 1, _RAW.buffers()),
                       "out": pa.Array.from_buffers(pa.string(), 1, _RAW.buffers())},
 }  # fmt: skip
+GAPS = {
+    "nulls": dict.fromkeys(NAMES),
+    "gaps in numbers": {"grade": None, "age": None, "ill": None, "seen": None},
+    "fractions": {"grade": 1.5, "age": float("inf")},
+}
 DYNAMIC = {
     "nulls": dict.fromkeys(NAMES),
     "text for numbers": dict.fromkeys(NAMES, SECRET),
@@ -322,6 +337,7 @@ DOORS: dict[str, tuple[Callable[[Path, Any], Any], dict[str, Any]]] = {
     "TSV": (delimited("\t"), LINES),
     "JSON lines": (json_lines, JSON),
     "Parquet": (parquet, {**TYPED, **NOT_TEXT}),
+    "Parquet folder": (parquet_folder, GAPS),
     "Feather": (feather, {**TYPED, **NOT_TEXT}),
     "Arrow": (arrow, {**TYPED, **NOT_TEXT}),
     "SQLite": (sqlite, DYNAMIC),
@@ -331,7 +347,7 @@ DOORS: dict[str, tuple[Callable[[Path, Any], Any], dict[str, Any]]] = {
     "polars": (polars, OBJECTS),
 }
 EVERY = [(door, odd) for door, (_, odds) in DOORS.items() for odd in odds]
-FILES = ["CSV", "TSV", "JSON lines", "Parquet", "Feather", "SQLite", "DuckDB"]
+FILES = ["CSV", "TSV", "JSON lines", "Parquet", "Parquet folder", "Feather", "SQLite", "DuckDB"]
 
 
 @contextmanager
