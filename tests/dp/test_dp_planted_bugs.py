@@ -124,39 +124,48 @@ def test_half_the_noise_of_a_choice(monkeypatch: Patch) -> None:
     red(lambda: check_greatest(800))
 
 
-def test_noise_with_a_seed(monkeypatch: Patch) -> None:
-    def seeded(self: Any, query: str, detail: str, question: Any, sens: float, scale: float) -> Any:
-        answer = HONEST(self, query, detail, question, sens, scale)
-        noise = np.random.default_rng(0).normal(0, scale, answer.shape)
-        return np.rint(np.ravel(question(held(self))) + noise).astype(np.int64)
+def answer_with(patch: Patch, bug: Callable[[Any, Any, float], Any]) -> None:
+    """Give another answer, made of the exact one, the honest one and the scale of its noise."""
+    honest = Accountant.gaussian
 
-    keep_private(monkeypatch)
-    monkeypatch.setattr(Accountant, "gaussian", seeded)
+    def faulty(self: Any, query: str, detail: str, question: Any, sens: float, scale: float) -> Any:
+        exact: list[Any] = []
+
+        def watched(private: Any) -> Any:
+            exact.append(np.ravel(question(private)))
+            return exact[-1]
+
+        answer = honest(self, query, detail, watched, sens, scale)
+        return bug(exact[-1], answer, scale)
+
+    patch.setattr(Accountant, "gaussian", faulty)
+
+
+def test_noise_with_a_seed(monkeypatch: Patch) -> None:
+    def seeded(exact: Any, answer: Any, scale: float) -> Any:
+        noise = np.random.default_rng(0).normal(0, scale, answer.shape)
+        return np.rint(exact + noise).astype(np.int64)
+
+    answer_with(monkeypatch, seeded)
     red(check_unseeded)
     red(lambda: check_unlike(Case(), table(MADE)))
 
 
 def test_noise_of_the_global_generator(monkeypatch: Patch) -> None:
-    def seeded(self: Any, query: str, detail: str, question: Any, sens: float, scale: float) -> Any:
-        answer = HONEST(self, query, detail, question, sens, scale)
+    def seeded(exact: Any, answer: Any, scale: float) -> Any:
         noise = np.random.normal(0, scale, answer.shape)  # noqa: NPY002
-        return np.rint(np.ravel(question(held(self))) + noise).astype(np.int64)
+        return np.rint(exact + noise).astype(np.int64)
 
-    keep_private(monkeypatch)
-    monkeypatch.setattr(Accountant, "gaussian", seeded)
+    answer_with(monkeypatch, seeded)
     red(check_unseeded)
     red(lambda: check_gaussian(0.4))
 
 
 def test_noise_in_floats(monkeypatch: Patch) -> None:
-    def floats(self: Any, query: str, detail: str, question: Any, sens: float, scale: float) -> Any:
-        answer = HONEST(self, query, detail, question, sens, scale)
-        return np.ravel(question(held(self))) + np.random.default_rng().normal(
-            0, scale, answer.shape
-        )
+    def floats(exact: Any, answer: Any, scale: float) -> Any:
+        return exact + np.random.default_rng().normal(0, scale, answer.shape)
 
-    keep_private(monkeypatch)
-    monkeypatch.setattr(Accountant, "gaussian", floats)
+    answer_with(monkeypatch, floats)
     red(lambda: check_gaussian(3.0))
     red(neighbours)
 
@@ -164,17 +173,11 @@ def test_noise_in_floats(monkeypatch: Patch) -> None:
 def test_one_noise_for_every_answer(monkeypatch: Patch) -> None:
     drawn: dict[int, Any] = {}
 
-    def same(self: Any, query: str, detail: str, question: Any, sens: float, scale: float) -> Any:
-        answer = HONEST(self, query, detail, question, sens, scale)
-        exact = np.ravel(question(held(self)))
+    def same(exact: Any, answer: Any, scale: float) -> Any:
         return exact + drawn.setdefault(len(exact), answer - exact)
 
-    keep_private(monkeypatch)
-    monkeypatch.setattr(Accountant, "gaussian", same)
+    answer_with(monkeypatch, same)
     red(check_unseeded)
-
-
-HONEST = Accountant.gaussian
 
 
 def keep_private(patch: Patch) -> list[Any]:
@@ -189,10 +192,6 @@ def keep_private(patch: Patch) -> list[Any]:
 
     patch.setattr(Accountant, "__init__", init)
     return accountants
-
-
-def held(self: Any) -> Any:
-    return self.held
 
 
 class Exact:
@@ -519,16 +518,15 @@ def test_a_value_that_is_refused(monkeypatch: Patch) -> None:
 
 
 def test_rows_that_are_dropped_by_what_others_hold(monkeypatch: Patch) -> None:
-    """Rows seen twice are left out, so that one row more takes two away."""
+    """Rows seen three times are left out, so that one row more takes two away."""
 
-    def distinct(rows: Table, budget: Budget) -> Table:
-        frame = rows.to_arrow().to_pandas().reset_index()
-        kept = frame[~frame.duplicated(["job", "age", "ill", "paid", "out"], keep=False)]
-        return rows.take(np.sort(kept["index"].to_numpy()))
+    def uncommon(train: Table, budget: Budget) -> Table:
+        values = train.to_arrow(["job", "age", "ill", "paid", "out"]).to_pylist()
+        return train.take(np.array([i for i, row in enumerate(values) if values.count(row) < 3]))
 
-    monkeypatch.setattr(private, "at_most_per_unit", distinct)
-    made: list[Row] = [(f"x{i}", "clerk", str(i % 10), "true", "1", "no") for i in range(10)]
-    more: list[Row] = [*made, *[("y", *row[1:]) for row in made[:1]], made[1]]
+    monkeypatch.setattr(private, "at_most_per_unit", uncommon)
+    made: list[Row] = [(f"x{i}", "clerk", str(i % 10), "true", "1", "no") for i in range(11)]
+    more: list[Row] = [*made, ("y", *made[0][1:])]
     red(lambda: check_loss(Case("independent"), table(made), table(more)))
 
 
