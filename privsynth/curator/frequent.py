@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from privsynth.arrays import Floats
 from privsynth.coding import Units, units_of
+from privsynth.curator.sensitivity import counts_sensitivity
 from privsynth.privacy import Accountant
 from privsynth.schema import Schema
 from privsynth.table import Table
@@ -96,7 +97,7 @@ def frequent_values(accountant: Accountant, schema: Schema) -> dict[str, tuple[i
         open_cells = [own for own in columns if len(own.low)]
         if not open_cells:
             break
-        sensitivity = math.sqrt(len(open_cells))
+        sensitivity = counts_sensitivity(len(open_cells))
         scale = accountant.scale(sensitivity, SHARE * accountant.rho / rounds)
         answer = accountant.gaussian(
             "domain",
@@ -149,10 +150,9 @@ def _narrowed(own: _Open, counts: Floats, scale: float) -> _Open:
     likely = np.sort(likely[np.argsort(-every[likely], kind="stable")[:BEAM]])
     lows, highs = [], []
     for first, last in zip(own.low[likely].tolist(), own.high[likely].tolist(), strict=True):
-        parts = min(PARTS, last - first + 1)
-        starts = first + np.linspace(0, last - first + 1, parts, endpoint=False).astype(np.int64)
+        starts, ends = _cut(first, last)
         lows.append(starts)
-        highs.append(np.append(starts[1:] - 1, last))
+        highs.append(ends)
     of = np.repeat(likely, [len(low) for low in lows])
     return _Open(
         own.units,
@@ -163,6 +163,14 @@ def _narrowed(own: _Open, counts: Floats, scale: float) -> _Open:
         precision[of],
         (*own.found, *own.low[proven].tolist()),
     )
+
+
+def _cut(low: int, high: int) -> tuple[Ints, Ints]:
+    """Cut a cell into `PARTS` cells, or into single units; return the first and last of each."""
+    width = high - low + 1
+    steps = np.linspace(0, width, min(PARTS, width), endpoint=False)
+    starts = low + steps.astype(np.int64)
+    return starts, np.append(starts[1:] - 1, high)
 
 
 def _usual(counts: Floats, family: Ints) -> Floats:

@@ -19,6 +19,12 @@ import numpy.typing as npt
 from privsynth.arrays import Floats
 from privsynth.coding import Codec
 from privsynth.curator.exact import ROWS_AT_ONCE, Clique, CodeScores
+from privsynth.curator.sensitivity import (
+    choice_sensitivity,
+    counts_sensitivity,
+    errors_sensitivity,
+    products_sensitivity,
+)
 from privsynth.errors import BudgetExceeded, UsageError
 from privsynth.privacy import Accountant, Budget
 from privsynth.table import Table, count
@@ -145,7 +151,7 @@ class PrivateCurator:
             # Those of one price are one answer: OpenDP goes through all answers before each.
             alike = np.flatnonzero(costs == cost).tolist()
             group_cliques = [cliques[i] for i in alike]
-            sensitivity = math.sqrt(len(group_cliques))
+            sensitivity = counts_sensitivity(len(group_cliques))
             scale = self._accountant.scale(sensitivity, min(cost * len(group_cliques), self.left))
             values = self._accountant.gaussian(
                 "marginals",
@@ -193,7 +199,7 @@ class PrivateCurator:
         """
         self._check_cells(estimates)
         rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
-        sensitivity = RESOLUTION * math.sqrt(len(rounded))
+        sensitivity = errors_sensitivity(len(rounded), RESOLUTION)
         scale = self._accountant.scale(sensitivity, rho)
         counts = self._counts
         answer = self._accountant.gaussian(
@@ -221,16 +227,11 @@ class PrivateCurator:
         Measurement
             Of no clique; its values have shape (classes, pairs), the pairs as
             `numpy.triu_indices` gives them, in squared parts.
-
-        Notes
-        -----
-        The squared products of a row's scores s add up to (sum(s**2)**2 - sum(s**4)) / 2, and
-        sum(s**4) is at least sum(s**2)**2 / d: that bounds the sensitivity.
         """
         width = len(scores)
         most = int(MAX_OF_A_ROW * width * SCORE_PARTS**2)
         parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
-        sensitivity = most * math.sqrt((1 - 1 / width) / 2) * (1 + 1e-9)
+        sensitivity = products_sensitivity(width, most)
         scale = self._accountant.scale(sensitivity, rho)
         answer = self._accountant.gaussian(
             "products",
@@ -263,7 +264,7 @@ class PrivateCurator:
         rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
         whole = np.maximum(np.rint(weights / weights.max() * RESOLUTION), 1).astype(np.int64)
         less = whole * _parts(penalties)
-        sensitivity = RESOLUTION * int(whole.max())
+        sensitivity = choice_sensitivity(whole, RESOLUTION)
         counts = self._counts
         return self._accountant.greatest(
             "selection",
@@ -312,8 +313,7 @@ class _Counts:
             block = codes[start : start + ROWS_AT_ONCE]
             label = np.zeros(len(block), np.intp) if target is None else block[:, target]
             told = np.stack([values[label, block[:, j]] for j, values in scores]).astype(float)
-            squares = (told**2).sum(axis=0)
-            told = np.trunc(told * np.sqrt(np.minimum(1, most / np.maximum(squares, 1))))
+            told = _clipped(told, most)
             for c in range(classes):
                 # Whole numbers below 2**53, which floats add without loss.
                 held = told if target is None else told[:, label == c]
@@ -336,6 +336,16 @@ class _Counts:
                 start += batch.num_rows
             self._narrow = codes
         return self._narrow
+
+
+def _clipped(scores: Floats, most: int) -> Floats:
+    """Scale the scores of a row down where their squares add up to more than `most`.
+
+    Rows are columns here. Scores are cut to whole numbers: rounded up, they could exceed `most`.
+    """
+    squares = (scores**2).sum(axis=0)
+    scaled: Floats = scores * np.sqrt(np.minimum(1, most / np.maximum(squares, 1)))
+    return np.trunc(scaled)
 
 
 def _parts(rows: Floats) -> npt.NDArray[np.int64]:
