@@ -331,7 +331,10 @@ OBJECTS: dict[str, dict[str, Any]] = {
         "hostile": Hostile(),
     }.items()
 }
-GROWN = {what: OBJECTS[what] for what in ("None", "NaN", "NA", "text", "true", "a date", "bytes")}
+GROWN = {
+    **{what: OBJECTS[what] for what in ("None", "NaN", "NA", "text", "true", "a date", "bytes")},
+    "complex numbers": dict.fromkeys(("grade", "age", "paid", "share"), 1j),
+}
 DOORS: dict[str, tuple[Callable[[Path, Any], Any], dict[str, Any]]] = {
     "CSV": (delimited(","), LINES),
     "TSV": (delimited("\t"), LINES),
