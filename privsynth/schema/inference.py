@@ -153,7 +153,12 @@ def _declare(declared: Column, facts: Facts, k: int, narrow: bool) -> Column:
 
 def _build(facts: Facts, kind: Kind, personal: str | None, why: str, k: int) -> Column:
     column = Column(
-        facts.name, kind, str(facts.stored), nullable=facts.nulls >= k, personal=personal, why=why
+        facts.name,
+        kind,
+        str(facts.stored),
+        nullable=facts.support.nulls >= k,
+        personal=personal,
+        why=why,
     )
     if kind.surrogate:
         return _with_pattern(
@@ -187,12 +192,12 @@ def _with_pattern(column: Column, facts: Facts, k: int) -> Column:
     for size in sizes if column.kind is Kind.ID else ():
         if facts.share(rf"^[0-9a-f]{{{size}}}$") >= 0.9:
             return replace(column, personal=f"hex{size}")
-    return replace(column, personal=learn_pattern(facts.texts, facts.counts, k))
+    return replace(column, personal=learn_pattern(facts.texts, facts.support.shares, k))
 
 
 def _levels(facts: Facts, kind: Kind, k: int) -> tuple[Levels, int]:
     """Return the levels held by at least k rows, and the number of rarer ones."""
-    kept = np.flatnonzero(facts.counts >= k)
+    kept = np.flatnonzero(facts.support.units >= k)
     if kind is not Kind.ORDINAL:
         kept = kept[np.argsort(-facts.counts[kept], kind="stable")]
     levels = level_values(facts.values.take(pa.array(kept)))
@@ -203,12 +208,12 @@ def _levels(facts: Facts, kind: Kind, k: int) -> tuple[Levels, int]:
 
 def _bounds(facts: Facts, k: int) -> Bounds | None:
     """Return the k-th value from each end, rounded inward; None for fewer than 2k rows."""
-    if facts.rows < max(2 * k, 1):
+    if facts.support.total < max(2 * k, 1):
         return None
     if not pa.types.is_temporal(facts.type):
-        low, high = clipped(facts.numbers, facts.counts, k, round_numbers)
+        low, high = clipped(facts.numbers, facts.support, k, round_numbers)
         return Bounds(_number(low, facts), _number(high, facts))
-    low, high = clipped(wall_clock(facts.values), facts.counts, k, round_times)
+    low, high = clipped(wall_clock(facts.values), facts.support, k, round_times)
     return Bounds(iso(low), iso(high))
 
 

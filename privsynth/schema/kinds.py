@@ -21,7 +21,7 @@ def guess(facts: Facts, k: int) -> tuple[Kind, str | None, str]:
     if facts.order is not None:
         return Kind.ORDINAL, None, "categories with an order"
     # A categorical column has levels, whatever its values, unless none is held by k rows.
-    levels = facts.coded and bool((facts.counts >= k).any())
+    levels = facts.coded and bool((facts.support.units >= k).any())
     if pa.types.is_temporal(facts.type):
         if levels:
             return Kind.CATEGORICAL, None, "categories that are dates or times"

@@ -12,10 +12,12 @@ from privsynth.table.places import is_stream
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
 from privsynth.table.storage import FRAMES, arrow_type, to_frame, value_type
+from privsynth.table.support import Support
 from privsynth.table.writing import Writer, check_output, open_writer, write
 
 __all__ = [
     "FRAMES",
+    "Support",
     "Table",
     "Writer",
     "arrow_type",
