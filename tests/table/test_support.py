@@ -48,7 +48,9 @@ def test_the_rows_that_are_taken_keep_their_units() -> None:
     assert table.n_units == 1
 
 
-CELLS = st.lists(st.tuples(st.none() | st.integers(-3, 3), st.integers(0, 5)), max_size=40)
+CELLS = st.lists(
+    st.tuples(st.none() | st.integers(-3, 3), st.integers(0, 5)), min_size=1, max_size=40
+)
 
 
 @given(CELLS, st.integers(0, 7), st.integers(0, 7))
