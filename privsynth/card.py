@@ -124,7 +124,7 @@ class Card(Mapping[str, Any]):
             for column in schema
             if column.name in self.declared
         )
-        return Schema(columns) if columns else None
+        return Schema(columns, schema.unit) if columns or schema.unit else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON values; entries without a meaning for the model are left out."""

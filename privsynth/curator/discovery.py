@@ -106,9 +106,8 @@ def discover(accountant: Accountant, schema: Schema) -> Schema:
             domains[column.name] = _bounds(accountant, column, rho)
         else:
             domains[column.name] = _levels(accountant, column, rho, delta)
-    return Schema(
-        tuple(replace(c, domain=domains[c.name]) if c.name in domains else c for c in schema)
-    )
+    columns = (replace(c, domain=domains[c.name]) if c.name in domains else c for c in schema)
+    return schema.with_columns(columns)
 
 
 def _levels(accountant: Accountant, column: Column, rho: float, delta: float) -> Levels:

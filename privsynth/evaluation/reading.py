@@ -98,7 +98,7 @@ def without_inferred(schema: Schema) -> Schema:
         replace(column, domain=None, why="") if column.source is not Source.DECLARED else column
         for column in schema
     )
-    return Schema(columns)
+    return schema.with_columns(columns)
 
 
 def _restated(schema: Schema, declared: Schema | None, target: str | None) -> Schema:
@@ -110,7 +110,7 @@ def _restated(schema: Schema, declared: Schema | None, target: str | None) -> Sc
         else column
         for column in schema
     ]
-    full = Schema(tuple(columns))
+    full = schema.with_columns(columns)
     return full if target is None else full.with_target(target)
 
 

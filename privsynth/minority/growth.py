@@ -351,7 +351,7 @@ def _declared(schema: Schema | None, table: Table, target: str) -> Schema:
     declared = [column for column in schema or () if column.name != target]
     dtype = str(table.schema.field(target).type)
     classes = Column(target, Kind.CATEGORICAL, dtype, given=frozenset({"kind"}))
-    return Schema((*declared, classes))
+    return Schema((*declared, classes), schema.unit if schema else None)
 
 
 def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:

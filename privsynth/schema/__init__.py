@@ -11,6 +11,7 @@ from privsynth.schema.domains import clipped, level_values, round_numbers
 from privsynth.schema.inference import infer
 from privsynth.schema.schema import Schema, opened
 from privsynth.schema.surrogates import surrogates
+from privsynth.schema.unit import Unit, agreed_unit
 
 __all__ = [
     "Bounds",
@@ -20,6 +21,8 @@ __all__ = [
     "Role",
     "Schema",
     "Source",
+    "Unit",
+    "agreed_unit",
     "clipped",
     "infer",
     "level_values",

@@ -104,15 +104,18 @@ def infer(
             f"{table.name}: no target column {target!r}{did_you_mean(target, table.names)}"
         )
     by_name = {column.name: column for column in declared or ()}
+    unit = declared.unit.column if declared and declared.unit else None
     columns = []
     for name in table.names:
         facts = facts_of(table, name)
-        if name in by_name:
+        if name == unit:
+            column = _unit_column(by_name.get(name), facts, k)
+        elif name in by_name:
             column = _declare(by_name[name], facts, k, narrow)
         else:
             column = _build(facts, *guess(facts, k), k)
         columns.append(replace(column, format=table.formats.get(name)))
-    schema = Schema(tuple(columns))
+    schema = Schema(tuple(columns), None if declared is None else declared.unit)
     if target is not None:
         schema = schema.with_target(target)
     aim = schema.target
@@ -149,6 +152,27 @@ def _declare(declared: Column, facts: Facts, k: int, narrow: bool) -> Column:
     if narrow and declared.source is Source.INFERRED:
         domain = narrowed(domain, column.domain, facts, k)
     return replace(column, domain=domain, source=declared.source)
+
+
+def _unit_column(declared: Column | None, facts: Facts, k: int) -> Column:
+    """Return the column that names the unit: an id, whose values are invented.
+
+    Raises
+    ------
+    SchemaError
+        It is declared as a kind that is modelled, or holds what cannot name a unit.
+    """
+    given = declared or Column(facts.name, Kind.ID, str(facts.stored), given=frozenset())
+    if "kind" in given.stated and not given.kind.surrogate:
+        raise SchemaError(
+            f"schema, column {facts.name!r}: names the privacy unit and is declared {given.kind}, "
+            "which is modelled; declare it id or personal, or leave its kind out"
+        )
+    if "kind" not in given.stated:
+        given = replace(given, kind=Kind.ID, given=given.stated | {"kind"})
+    column = _declare(given, facts, k, narrow=False)
+    each = facts.rows / max(len(facts.values), 1)
+    return replace(column, why=f"the privacy unit, {each:.1f} rows each")
 
 
 def _build(facts: Facts, kind: Kind, personal: str | None, why: str, k: int) -> Column:
