@@ -159,7 +159,7 @@ def test_a_member_that_says_it_is_huge_is_refused(saved: Path) -> None:
             size = LARGEST["manifest.json"] + 1
             archive.writestr(name, b" " * size if name == "manifest.json" else data)
     saved.write_bytes(buffer.getvalue())
-    with pytest.raises(ArtefactError, match="larger than a model's may be"):
+    with pytest.raises(ArtefactError, match="larger than any model's"):
         privsynth.load(saved)
 
 

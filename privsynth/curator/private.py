@@ -141,7 +141,7 @@ class PrivateCurator:
         costs = rho * shares / shares.sum()
         measurements: dict[int, Measurement] = {}
         for cost in np.unique(costs).tolist():
-            # Cliques of one price are one answer: OpenDP reviews all earlier answers at each new one.
+            # Cliques of one price are one answer: OpenDP reviews all earlier ones for each.
             alike = np.flatnonzero(costs == cost).tolist()
             group_cliques = [cliques[i] for i in alike]
             sensitivity = math.sqrt(len(group_cliques))
