@@ -21,7 +21,7 @@ __all__ = [
     "Policy",
     "Verdict",
     "apply_policy",
-    "found",
+    "findings_of",
     "overall",
     "passed",
     "policy_file",
@@ -289,7 +289,7 @@ def apply_policy(
     rows: Mapping[str, int] = stated_rows if isinstance(stated_rows, Mapping) else {}
     held_out = int(rows.get("holdout", 0)) if holdout_rows is None else holdout_rows
     few = _few(held_out, int(rows.get("synthetic", SYNTHETIC_ROWS)))
-    found = [
+    findings = [
         finding
         for score in evaluation
         if score.family == "attacks" and (rule := _rule(score.name)) is not None
@@ -301,7 +301,7 @@ def apply_policy(
         for name, rule in _RULES.items()
         if rule.wanted and name not in names
     ]
-    return (*found, *absent, *_floors(evaluation, policy))
+    return (*findings, *absent, *_floors(evaluation, policy))
 
 
 def passed(findings: Iterable[Finding]) -> bool:
@@ -318,7 +318,7 @@ def overall(findings: Iterable[Finding]) -> Verdict:
     return Verdict.NOT_FOUND if verdicts else Verdict.INCONCLUSIVE
 
 
-def found(evaluation: Evaluation) -> tuple[Finding, ...]:
+def findings_of(evaluation: Evaluation) -> tuple[Finding, ...]:
     """Return the findings stored in an evaluation, in order; empty if no policy was applied.
 
     Raises
