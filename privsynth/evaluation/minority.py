@@ -106,9 +106,9 @@ def minority_gain(
     Raises
     ------
     UsageError
-        An option, the name of a method, or what a resampler returns cannot be used.
+        An option, a method's name, or what a resampler returns cannot be used.
     DataError
-        The frame has no classes, too many, or one with a single row.
+        The frame has too few or too many classes, or one with a single row.
 
     Notes
     -----

@@ -122,7 +122,7 @@ class Policy:
         if not isinstance(self.floors, Mapping) or not all(
             isinstance(name, str) and _is_number(floor) for name, floor in self.floors.items()
         ):
-            raise ConfigError("expected 'floors' as names of scores, each with its least value")
+            raise ConfigError("expected 'floors' as names of scores, each with its minimum")
 
     @classmethod
     def of(cls, source: str | Path) -> Policy:

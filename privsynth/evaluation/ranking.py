@@ -89,8 +89,8 @@ def calibration_error(positive: np.ndarray, chances: np.ndarray) -> float:
     Returns
     -------
     float
-        The mean over rows of how far the mean chance of a row's bin lies from the share of
-        positives in it. Equal chances share a bin, so there may be fewer than ten.
+        The mean over rows of the difference between the mean chance in a row's bin and the
+        share of positives in it. Equal chances share a bin, so there may be fewer than ten.
     """
     shares = np.arange(1, BINS) / BINS
     edges = np.unique(np.quantile(chances, shares, method="inverted_cdf"))

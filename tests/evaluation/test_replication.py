@@ -304,7 +304,9 @@ def test_the_records_chosen_are_those_of_benjamini_and_hochberg() -> None:
             scores, calibration = scores.round(), calibration.round()
         p = (1 + (calibration[None] >= scores[:, None]).sum(axis=1)) / (others + 1)
         ranked = np.sort(p)
-        passed = np.flatnonzero(ranked <= module.FALSE * np.arange(1, members + 1) / members)
+        passed = np.flatnonzero(
+            ranked <= module.MAX_FALSE_ALARMS * np.arange(1, members + 1) / members
+        )
         limit = ranked[passed[-1]] if len(passed) else -1.0
         np.testing.assert_array_equal(risky(scores, calibration, members, others), p <= limit)
 

@@ -15,11 +15,11 @@ Array = npt.NDArray[Any]
 ODDS = 100.0  # chance makes one false line in this many tables
 SLACK = 3.0  # how far off its line a rounded point may be, in rounding errors
 ULPS = 8
-DECIMALS = 7  # numbers with more digits after the point count as not rounded
+MAX_DECIMALS = 7  # numbers with more digits after the point count as not rounded
 FINE = 1e-6  # rounding errors below this share of the spread are neglected
-COARSE = 1e-5  # the precision of the other columns, if rounded ones are used too
+COARSE = 1e-5  # precision assumed of unrounded columns that are used with rounded ones
 MIN_SPREAD = 8  # in rounding errors, of a column that carries geometry
-CHUNK = 1 << 20
+MAX_CELLS = 1 << 20  # at a time, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def half_steps(points: Array) -> Array:
     single = (points == points.astype(np.float32)).all(axis=0)
     half = ULPS * size * np.where(single, float(np.finfo(np.float32).eps), eps)
     unknown = np.ones(len(half), dtype=bool)
-    for decimals in range(DECIMALS + 1):
+    for decimals in range(MAX_DECIMALS + 1):
         steps = points * 10.0**decimals
         even = (np.abs(steps - np.rint(steps)) <= ULPS * eps * np.abs(steps)).all(axis=0)
         half[even & unknown] = np.maximum(0.5 / 10.0**decimals, ULPS * eps * size)[even & unknown]
@@ -83,7 +83,7 @@ def half_steps(points: Array) -> Array:
 def to_steps(points: Array, half: Array) -> Array:
     """Round columns of whole numbers or fixed decimals to the nearest step."""
     decimals = -np.log10(2 * half)
-    stepped = (np.abs(decimals - np.rint(decimals)) < 1e-9) & (decimals < DECIMALS + 0.5)
+    stepped = (np.abs(decimals - np.rint(decimals)) < 1e-9) & (decimals < MAX_DECIMALS + 0.5)
     return np.where(stepped, np.rint(points / (2 * half)) * (2 * half), points)
 
 
@@ -153,7 +153,7 @@ def triples_in_line(points: Array, space: Space, centres: Array, near: Array) ->
     error = float(np.linalg.norm(space.half / space.spread))
     needed = float(np.log(len(points) * NEIGHBOURS**2))
     sizes = (len(points),) * 3
-    rows = max(1, CHUNK // (near.shape[1] * max(near.shape[1], len(space.columns))))
+    rows = max(1, MAX_CELLS // (near.shape[1] * max(near.shape[1], len(space.columns))))
     codes = []
     for start in range(0, len(centres), rows):
         centre, others = centres[start : start + rows], near[start : start + rows]
@@ -175,7 +175,7 @@ def triples_in_line(points: Array, space: Space, centres: Array, near: Array) ->
             np.ravel_multi_index((np.minimum(far, other), middle, np.maximum(far, other)), sizes)
         )
     triples = np.column_stack(np.unravel_index(_unique(np.concatenate(codes)), sizes))
-    parts = [triples[i : i + CHUNK // 16] for i in range(0, len(triples), CHUNK // 16)]
+    parts = [triples[i : i + MAX_CELLS // 16] for i in range(0, len(triples), MAX_CELLS // 16)]
     kept = [part[_in_line(place, space.half, part, needed)] for part in parts]
     # rows that share unrounded values are in line there, but maybe not in the other columns
     kept = [part[_in_line(points, space.error, part, 0.0)] for part in kept]
@@ -262,8 +262,8 @@ def meetings(points: Array, space: Space, lines: Array) -> Array:
     place = points[:, space.columns] / space.half
     start, along = place[lines[:, 0]], place[lines[:, 1]] - place[lines[:, 0]]
     parts = [
-        _crossings(start, along, pairs[i : i + CHUNK // 16])
-        for i in range(0, len(pairs), CHUNK // 16)
+        _crossings(start, along, pairs[i : i + MAX_CELLS // 16])
+        for i in range(0, len(pairs), MAX_CELLS // 16)
     ]
     one, two, s, t, blur, evidence = (np.concatenate(each) for each in zip(*parts, strict=True))
 

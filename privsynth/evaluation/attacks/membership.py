@@ -44,7 +44,7 @@ FOLDS = 5
 CROSS_FITTED = (1 + FOLDS / (FOLDS - 1)) ** 0.5  # Nadeau & Bengio 2003: folds share rows
 MAX_CLASSES = 20
 LOW, HIGH = 0.04, 0.01  # an interval's 5% of errors, split between its ends
-THRESHOLD = 0.8  # the part of `LOW` that is spent on the threshold's uncertainty
+THRESHOLD = 0.8  # the share of `LOW` that is spent on the threshold's uncertainty
 GUESSED = (0.01, 0.05, 0.2, 1.0)  # shares of the pairs for which a guess is made
 
 

@@ -37,7 +37,7 @@ class Density:
     ----------
     name : str
         The column's name.
-    real, synthetic : sequence of float, one a bin
+    real, synthetic : sequence of float, one per bin
         Number or share of the rows in each bin.
     edges : sequence of float
         Of a continuous column: the ends of its bins, ascending; one more than there are bins.
