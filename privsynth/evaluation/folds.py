@@ -1,4 +1,4 @@
-"""Repeated cross-validation of what is added to training rows; the rows tested on are real."""
+"""Repeated cross-validation of methods that add to the training rows; test rows are real."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RECALLS", "THRESHOLDS", "Added", "Figures", "Method", "UnableError", "cross_validate"]
 
-PARTS = 3  # one of them sets the threshold, the others train
+TUNING_FOLDS = 3  # one sets the threshold, the others train
 RECALLS = np.linspace(0, 1, 51)
 THRESHOLDS = np.linspace(0, 1, 51)
 
 
 @dataclass(frozen=True)
 class Added:
-    """What a method adds to the real rows that a model learns from: rows, or weights.
+    """What a method adds to real training rows: more rows, or weights.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Added:
     truth : ndarray of int, optional
         The classes of its rows.
     weights : ndarray of float, optional
-        How much each real row counts.
+        The weight of each real row.
     """
 
     features: pd.DataFrame | None = None
@@ -43,16 +43,16 @@ class Added:
 
 
 Method = Callable[[np.ndarray, int], Added]
-"""Positions of the real rows to learn from, seed -> what is added to them."""
+"""Positions of the real training rows, seed -> what is added to them."""
 
 
 class UnableError(Exception):
-    """A method cannot work with the rows of a fold; the text says why."""
+    """A method cannot work with the rows of a fold; the message says why."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured, one item a fold in the order of the folds.
+    """What was measured, one item per fold, in the order of the folds.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Figures:
     precision, f1 : mapping
         Learner, method -> list of curves, over `RECALLS` and over `THRESHOLDS`.
     unable : mapping of str to str
-        The methods that could not work in every fold, with the reason; none is measured.
+        The methods that failed in some fold, and why; they have no figures.
     """
 
     figures: dict[str, dict[str, dict[str, list[float]]]]
@@ -87,18 +87,18 @@ def cross_validate(
     progress: Progress,
     note: Note,
 ) -> Figures:
-    """Train each classifier with what each method adds, and test it on the real rows set aside.
+    """Train each classifier with what each method adds, and test it on held-out real rows.
 
     Parameters
     ----------
     features : pandas.DataFrame
         A canonical frame.
     truth : ndarray of int, shape (rows,)
-        The class of each row, 0 and up; each has as many rows as there are folds, or more.
+        The class of each row, from 0 up; each class has at least as many rows as there are folds.
     rare : list of int
-        The classes that count as positive, one after the other; figures are means over them.
+        The classes that are positive in turn; figures are means over them.
     methods : mapping of str to callable
-        Those that raise `UnableError` in a fold are left out.
+        A method that raises `UnableError` in a fold is left out.
     folds, repeats, seed, precision, progress, note
         As in `privsynth.evaluation.minority.minority_gain`.
 
@@ -108,26 +108,26 @@ def cross_validate(
     """
     from sklearn.model_selection import RepeatedStratifiedKFold
 
-    measured: dict[str, list[_Measured]] = {name: [] for name in methods}
+    by_method: dict[str, list[_ByLearner]] = {name: [] for name in methods}
     unable: dict[str, str] = {}
     steps = folds * repeats * len(methods)
     splits = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
     for fold, (rows, test) in enumerate(splits.split(truth, truth)):
-        own = (seed + fold) % 2**32
+        fold_seed = (seed + fold) % 2**32
         split = _Split.of(features, truth, rows, test)
-        tuning = _tuning(features, truth, rows, own, note)
+        tuning = _tuning(features, truth, rows, fold_seed, note)
         for step, (name, method) in enumerate(methods.items(), fold * len(methods)):
             progress("minority gain", step, steps)
             if name in unable:
                 continue
             try:
-                tuned = None if tuning is None else tuning.chances(method, own)
-                chances = split.chances(method, own)
+                tuned = None if tuning is None else tuning.chances(method, fold_seed)
+                chances = split.chances(method, fold_seed)
             except UnableError as error:
                 unable[name] = str(error)
                 note(f"{name} is left out, for it cannot work with these rows: {error}")
                 continue
-            measured[name].append(
+            by_method[name].append(
                 {
                     learner: _measure(
                         truth[test],
@@ -142,7 +142,8 @@ def cross_validate(
                 }
             )
     progress("minority gain", steps, steps)
-    return _collected({name: by for name, by in measured.items() if name not in unable}, unable)
+    able = {name: per_fold for name, per_fold in by_method.items() if name not in unable}
+    return _figures(able, unable)
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,12 @@ class _Measure:
     f1: np.ndarray
 
 
-_Measured = dict[str, _Measure]
+_ByLearner = dict[str, _Measure]
 
 
 @dataclass(frozen=True)
 class _Split:
-    """Real rows to learn from and real rows to be tested on, as the learners read them.
+    """Real rows to train on and to test on, encoded as the learners read them.
 
     Parameters
     ----------
@@ -166,9 +167,9 @@ class _Split:
     truth : ndarray of int
         The classes of all rows of the table.
     features : Features
-        Learnt on `rows`, so that methods differ by what they add to these and by nothing else.
+        Learnt from `rows`, so that methods differ only in what they add.
     train_as, test_as : mapping
-        The form of the features that a learner reads -> the encoded rows.
+        Form of the features -> the rows encoded in it.
     """
 
     rows: np.ndarray
@@ -182,7 +183,7 @@ class _Split:
     def of(
         cls, frame: pd.DataFrame, truth: np.ndarray, rows: np.ndarray, test: np.ndarray
     ) -> _Split:
-        train, tested = frame.iloc[rows], frame.iloc[test]
+        train, test_frame = frame.iloc[rows], frame.iloc[test]
         features = Features.learn(train)
         forms = {learner.features for learner in CLASSIFIERS.values()}
         return cls(
@@ -191,11 +192,11 @@ class _Split:
             truth,
             features,
             {form: form(features, train) for form in forms},
-            {form: form(features, tested) for form in forms},
+            {form: form(features, test_frame) for form in forms},
         )
 
     def chances(self, method: Method, seed: int) -> dict[str, np.ndarray]:
-        """Return the chances of the test rows, shape (rows, classes), by learner."""
+        """Return class probabilities of the test rows, shape (rows, classes), by learner."""
         added = method(self.rows, seed)
         truth, train_as = self.truth[self.rows], self.train_as
         if added.features is not None and added.truth is not None and len(added.truth):
@@ -226,19 +227,19 @@ def _stacked(real: Any, added: Any) -> Any:
 def _tuning(
     features: pd.DataFrame, truth: np.ndarray, rows: np.ndarray, seed: int, note: Note
 ) -> _Split | None:
-    """Set a third of the training rows aside, on which thresholds are tuned."""
+    """Split off a third of the training rows, on which thresholds are tuned."""
     from sklearn.model_selection import StratifiedKFold
 
     counts = np.bincount(truth[rows])
-    if counts.min() < PARTS:
+    if counts.min() < TUNING_FOLDS:
         note(
-            f"a class has fewer than {PARTS} rows in a training fold; no threshold can be tuned "
-            "there, and 0.5 is taken"
+            f"a class has fewer than {TUNING_FOLDS} rows in a training fold; no threshold can be "
+            "tuned there, and 0.5 is taken"
         )
         return None
-    parts = StratifiedKFold(PARTS, shuffle=True, random_state=seed)
-    kept, aside = next(parts.split(rows, truth[rows]))
-    return _Split.of(features, truth, rows[kept], rows[aside])
+    parts = StratifiedKFold(TUNING_FOLDS, shuffle=True, random_state=seed)
+    train_part, tuning_part = next(parts.split(rows, truth[rows]))
+    return _Split.of(features, truth, rows[train_part], rows[tuning_part])
 
 
 def _best_thresholds(truth: np.ndarray, chances: np.ndarray, rare: list[int]) -> list[float]:
@@ -252,21 +253,21 @@ def _measure(
     thresholds: list[float],
     precision: float,
 ) -> _Measure:
-    """Measure each rare class against the rest, and give the means over them."""
-    once = np.ones((1, len(truth)))
-    called = chances.argmax(axis=1)
+    """Measure each rare class against the rest, and return the means over them."""
+    weights = np.ones((1, len(truth)))
+    predicted = chances.argmax(axis=1)
     figures, precisions, f1s = [], [], []
     for k, threshold in zip(rare, thresholds, strict=True):
         positive, chance = truth == k, chances[:, k]
         ranking = Ranking.of(positive, chance)
-        several = chances.shape[1] > 2
+        multiclass = chances.shape[1] > 2
         at_half, at_best = ranking.f1_at(np.array([0.5, threshold]))
         figures.append(
             {
-                "pr_auc": metrics.average_precision(once, positive, chance)[0],
-                "roc_auc": metrics.roc_auc(once, positive, chance)[0],
+                "pr_auc": metrics.average_precision(weights, positive, chance)[0],
+                "roc_auc": metrics.roc_auc(weights, positive, chance)[0],
                 "recall_at_precision": ranking.recall_at(precision),
-                "f1": metrics.f1(once, positive, called == k)[0] if several else at_half,
+                "f1": metrics.f1(weights, positive, predicted == k)[0] if multiclass else at_half,
                 "f1_tuned": at_best,
                 "brier": brier(positive, chance),
                 "calibration_error": calibration_error(positive, chance),
@@ -278,17 +279,20 @@ def _measure(
     return _Measure(means, np.mean(precisions, axis=0), np.mean(f1s, axis=0))
 
 
-def _collected(measured: Mapping[str, list[_Measured]], unable: dict[str, str]) -> Figures:
+def _figures(by_method: Mapping[str, list[_ByLearner]], unable: dict[str, str]) -> Figures:
     def of(pick: Callable[[_Measure], Any]) -> dict[str, dict[str, list[Any]]]:
         return {
-            learner: {name: [pick(fold[learner]) for fold in by] for name, by in measured.items()}
+            learner: {
+                name: [pick(fold[learner]) for fold in per_fold]
+                for name, per_fold in by_method.items()
+            }
             for learner in CLASSIFIERS
         }
 
-    names = next(iter(next(iter(measured.values()))[0].values())).figures
+    names = next(iter(next(iter(by_method.values()))[0].values())).figures
     return Figures(
-        {name: of(lambda one, name=name: one.figures[name]) for name in names},  # type: ignore[misc]
-        of(lambda one: one.precision),
-        of(lambda one: one.f1),
+        {name: of(lambda measure, name=name: measure.figures[name]) for name in names},  # type: ignore[misc]
+        of(lambda measure: measure.precision),
+        of(lambda measure: measure.f1),
         unable,
     )

@@ -1,7 +1,8 @@
-"""From a table to a fitted model: exact, under a budget, or fitted to what another measured.
+"""From a table to a fitted model: exactly, under a budget, or from another model's measurements.
 
-Verbs split a table, `learn` from it by a `privsynth.task.FitTask`, and warn of the model's
-`cautions`. Nothing here reads or writes a file, but for the spending file, or warns.
+Import what the verbs of `privsynth.pipeline` call: they split a table, `learn` from it by a
+`privsynth.task.FitTask`, and warn of the model's `cautions`. Nothing here warns, or touches a file
+other than the spending file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a user should know of a fit: the fit returns it, and the verb warns."""
+"""Cautions: what a user should know about a fit. Fits return them, and verbs warn of them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from privsynth.table import Table, value_type
 __all__ = ["Caution", "about_copies", "about_losses", "about_noise"]
 
 ROWS_COMPARED = 200_000
-"""Copies are not looked for in larger tables."""
+"""Larger tables are not checked for copies."""
 MAX_COPIES = 0.5
 """Warn when a larger share of the rows has an exact copy."""
 NATURAL = 100
-"""With fewer possible rows than this times the distinct ones, copies are no surprise."""
+"""Copies are expected by chance below this many possible rows per distinct row."""
 ENOUGH, CLEAR = 20, 3.0
 """Warn when a class's noisy count is below ENOUGH rows, or below CLEAR standard deviations of its
 noise."""
@@ -32,14 +32,14 @@ MAX_MISSING = 0.5
 
 
 class Caution(NamedTuple):
-    """One thing that a user should know.
+    """One thing that a user should know about a fit.
 
     Parameters
     ----------
     kind : {"pooled", "placeholder", "copies", "noise"}
         What it is about.
     text : str
-        In one line, without a cell's value.
+        One line, without a cell's value.
     """
 
     kind: Literal["pooled", "placeholder", "copies", "noise"]
@@ -47,7 +47,7 @@ class Caution(NamedTuple):
 
 
 def about_losses(codec: Codec, k: int) -> Iterator[Caution]:
-    """Yield a caution for each column of which disclosure control leaves nothing."""
+    """Yield a caution for each column whose values disclosure control replaces entirely."""
     for coding in codec.codings:
         name = f"column {coding.name!r}"
         if coding.column.kind is Kind.TEXT:
@@ -63,14 +63,14 @@ def about_losses(codec: Codec, k: int) -> Iterator[Caution]:
 
 
 def about_copies(train: Table, schema: Schema, k: int) -> Iterator[Caution]:
-    """Yield a caution if most rows have an exact copy that chance would not have made.
+    """Yield a caution if most rows have an exact copy, beyond what chance explains.
 
-    Disclosure control counts rows: k copies of one person's row pass for k persons.
+    Disclosure control counts rows, so k copies of one person's row count as k persons.
     """
     columns = [c.name for c in schema if not (c.unique or c.determined_by)]
     if not columns or train.n_rows > ROWS_COMPARED:
         return
-    # Numbered, since Arrow takes a name such as ".5" for a path.
+    # Columns are numbered, since Arrow reads a name such as ".5" as a path.
     rows = train.to_arrow(columns).rename_columns([str(i) for i in range(len(columns))])
     for i, name in enumerate(rows.column_names):
         if pa.types.is_dictionary(rows.schema.field(i).type):
@@ -96,7 +96,7 @@ def about_copies(train: Table, schema: Schema, k: int) -> Iterator[Caution]:
 def about_noise(
     budget: Budget, codec: Codec, model: PrivateModel, ledger: Ledger
 ) -> Iterator[Caution]:
-    """Yield what noisy counts say: delta is too large, a column is lost, a class is drowned."""
+    """Yield cautions from noisy counts: large delta, missing values, a class within the noise."""
     if model.n_rows >= 1 and budget.delta >= 1 / model.n_rows:
         yield Caution(
             "noise",
@@ -109,27 +109,27 @@ def about_noise(
         shares = model.marginal(j)
         if not 1 < len(shares) == coding.size:
             continue
-        declared = coding.size - spare(coding)
-        if (lost := float(shares[declared:].sum())) > MAX_MISSING:
+        n_declared = coding.size - spare(coding)
+        if (missing := float(shares[n_declared:].sum())) > MAX_MISSING:
             yield Caution(
                 "noise",
-                f"column {coding.name!r}: about {lost:.0%} of the rows are missing there, or hold "
-                "what the schema does not declare; compare its levels, dtype and format",
+                f"column {coding.name!r}: about {missing:.0%} of the rows are missing there, or "
+                "hold what the schema does not declare; compare its levels, dtype and format",
             )
         if j != codec.label:
             continue
-        if not declared:
+        if not n_declared:
             yield Caution(
                 "noise", f"column {coding.name!r}: no class was found that enough rows hold"
             )
             continue
-        rows = np.maximum(np.rint(model.n_rows * shares[:declared]), 0)
-        rarest = int(rows.argmin())
-        if rows[rarest] < max(ENOUGH, CLEAR * scale):
+        class_rows = np.maximum(np.rint(model.n_rows * shares[:n_declared]), 0)
+        rarest = int(class_rows.argmin())
+        if class_rows[rarest] < max(ENOUGH, CLEAR * scale):
             (label,) = coding.decode(np.array([rarest], np.int32), np.random.default_rng(0))
             yield Caution(
                 "noise",
-                f"column {coding.name!r}: class {label} has about {rows[rarest]:.0f} rows "
+                f"column {coding.name!r}: class {label} has about {class_rows[rarest]:.0f} rows "
                 f"under the noise, which moves a count by {scale:.2g}; what is drawn of it "
                 "says little more than the other classes do",
             )

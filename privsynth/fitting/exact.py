@@ -1,4 +1,4 @@
-"""From a table to a fitted model, under disclosure control: schema, codec, curator, engine."""
+"""Fits without a budget, under disclosure control: schema, codec, curator, engine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fit_exactly(
     Raises
     ------
     UsageError
-        An engine for the minority alone is asked for the whole table.
+        The engine is for the minority alone, and the task is not.
     DataError
         The table cannot be used as it is.
     """

@@ -1,4 +1,4 @@
-"""Set rows aside before anything is learnt, and choose the rows that are learnt."""
+"""Choice of rows: a holdout, a bounded number per unit, the minority."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from privsynth.table import Table
 __all__ = ["at_most_per_unit", "minority_rows", "split", "split_privately"]
 
 MAX_STRATA = 50
-"""A target of more values does not stratify a holdout."""
+"""A target with more values does not stratify the holdout."""
 
 
 def split(
@@ -29,7 +29,7 @@ def split(
     ----------
     table : Table
     share : float, optional
-        Between 0 and 1; without it no row is set aside.
+        Between 0 and 1; no holdout by default.
     target : str, optional
     seed : numpy.random.SeedSequence
 
@@ -43,7 +43,7 @@ def split(
     UsageError
         The share is out of range.
     DataError
-        The table has too few rows for it.
+        The table has too few rows for that share.
     """
     if share is None:
         return table, None
@@ -55,7 +55,7 @@ def split(
         if len(values) <= MAX_STRATA:
             strata = _numbered(table.to_arrow([target]).column(0).combine_chunks())
             order = order[np.argsort(strata[order], kind="stable")]
-    # Every 1/share-th row of the ordered strata: each stratum gives its share, within one row.
+    # Every 1/share-th row of the ordered strata, so each stratum gives its share within one row.
     marks = np.floor(np.arange(1, n + 1) * share + 0.5).astype(int)
     chosen = np.diff(marks, prepend=0) > 0
     if not chosen.any() or chosen.all():
@@ -69,7 +69,7 @@ def split(
 def split_privately(
     table: Table, share: float | None, budget: Budget
 ) -> tuple[Table, Table | None]:
-    """Set each unit aside by a coin of its own, so that no unit decides on another.
+    """Set each unit aside by an independent coin, so that no unit affects another.
 
     Parameters
     ----------
@@ -94,14 +94,14 @@ def split_privately(
 
 
 def at_most_per_unit(table: Table, budget: Budget) -> Table:
-    """Keep as many rows of each unit as the budget allows, chosen by chance that has no seed.
+    """Keep as many random rows of each unit as the budget allows; no seed governs the choice.
 
-    Rows without a value in the unit's column belong to one unit.
+    Rows with a null in the unit's column belong to one unit.
 
     Raises
     ------
     UsageError
-        There is no such column.
+        The unit's column does not exist.
     """
     if budget.unit == "row":
         return table
@@ -121,12 +121,12 @@ def minority_rows(table: Table, target: str | None) -> Table:
     UsageError
         There is no target.
     DataError
-        It is missing in some rows, or has one class.
+        The target has nulls or a single class.
     """
     if target is None:
         raise UsageError("the minority is a class of the target; name it with --target")
     if target not in table.names:
-        infer(table, target=target)  # refuses it, and names the columns that are there
+        infer(table, target=target)  # raises, and names similar columns
     values, counts, nulls = table.value_counts(target)
     check_classes(table, target, len(counts), nulls)
     column = decoded(table.to_arrow([target]).column(0))
@@ -136,20 +136,20 @@ def minority_rows(table: Table, target: str | None) -> Table:
 
 def _check_share(share: object) -> None:
     if not isinstance(share, int | float) or not 0 < share < 1:
-        raise UsageError(f"a holdout share of {share!r} was given; give a number between 0 and 1")
+        raise UsageError(f"the holdout share is {share!r}; expected a number between 0 and 1")
 
 
 def _units(table: Table, name: str) -> npt.NDArray[np.int64]:
-    """Return each row's unit as a number; rows without a value belong to one unit."""
+    """Encode each row's unit as an integer; rows with a null belong to one unit."""
     if name not in table.names:
         raise UsageError(
-            f"the privacy unit is 'row' or the name of a column, and {name!r} is none"
+            f"the privacy unit is {name!r}; expected 'row' or the name of a column"
             f"{did_you_mean(name, table.names)}"
         )
     # A dictionary may list a value twice.
     values = decoded(table.to_arrow([name]).column(0)).dictionary_encode()
-    texts = unit_texts(values.dictionary).dictionary_encode().indices.take(values.indices)
-    return np.asarray(pc.fill_null(texts, len(values.dictionary))).astype(np.int64)
+    unit_codes = unit_texts(values.dictionary).dictionary_encode().indices.take(values.indices)
+    return np.asarray(pc.fill_null(unit_codes, len(values.dictionary))).astype(np.int64)
 
 
 def _numbered(column: pa.Array) -> npt.NDArray[np.int64]:

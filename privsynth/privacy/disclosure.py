@@ -1,4 +1,4 @@
-"""Statistical disclosure control: the rule that holds where there is no budget."""
+"""Statistical disclosure control: the rule for fits without a budget."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["Disclosure"]
 
 @dataclass(frozen=True)
 class Disclosure:
-    """Statistical disclosure control: nothing held by fewer than `k` rows leaves.
+    """Statistical disclosure control: no output rests on fewer than `k` rows.
 
     Parameters
     ----------
     k : int, default=10
-        The fewest training rows that a level, bin, bound or parameter may rest on.
+        Minimum number of training rows behind a level, bin, bound or parameter.
 
     Notes
     -----

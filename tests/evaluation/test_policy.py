@@ -18,7 +18,7 @@ from privsynth.evaluation.policy import (
     Policy,
     Verdict,
     apply_policy,
-    found,
+    findings_of,
     overall,
     passed,
 )
@@ -153,8 +153,8 @@ def test_findings_come_back_from_an_evaluation_that_was_written() -> None:
     told = evaluation(50)
     findings = apply_policy(told, STANDARD)
     told = replace(told, about={**told.about, "findings": [asdict(f) for f in findings]})
-    assert found(Evaluation.from_json(told.to_json())) == findings
-    assert found(evaluation()) == ()
+    assert findings_of(Evaluation.from_json(told.to_json())) == findings
+    assert findings_of(evaluation()) == ()
 
 
 def test_distances_and_auc_are_never_gated() -> None:
