@@ -139,6 +139,7 @@ class Card(Mapping[str, Any]):
             "holdout": self.holdout,
             "frame": self.frame,
             "disclosure": {"k": self.disclosure.k, "rules": list(self.rules)},
+            **({} if self.disclosure.unit is None else {"unit": self.disclosure.unit}),
             "holds_rows": self.holds_rows,
             "versions": dict(self.versions),
             **self.others,
@@ -180,7 +181,7 @@ class Card(Mapping[str, Any]):
             | {
                 "class_shares": None if shares is None else tuple(shares),
                 "declared": declared and {name: tuple(of) for name, of in declared.items()},
-                "disclosure": Disclosure(state["disclosure"]["k"]),
+                "disclosure": Disclosure(state["disclosure"]["k"], state.get("unit")),
                 "rules": tuple(state["disclosure"]["rules"]),
                 "cautions": tuple(state["cautions"]) if "cautions" in state else None,
                 "measured_by": first and (first["engine"], first["settings"]),
@@ -290,6 +291,7 @@ _ENTRIES: Mapping[str, Callable[[Any, str], Any]] = {
 }
 """The entries of every card."""
 _OPTIONAL_ENTRIES: Mapping[str, Callable[[Any, str], Any]] = {
+    "unit": text,
     "declared": _mapping_of(_stated_fields),
     "cautions": _list_of(text, empty=True),
     "measured_by": _measurer,

@@ -51,7 +51,7 @@ class RunConfig:
         The epsilon of differential privacy; if set, the fit has a privacy budget.
     delta : float, default=1e-6
         The delta of differential privacy.
-    unit : str, default="row"
+    unit : str or mapping, optional
         The privacy unit: ``row``, or a column whose values each stand for one unit.
     rows_per_unit : int, default=1
         The maximum number of rows of one unit to learn from.
@@ -83,7 +83,7 @@ class RunConfig:
     selection: str = "auto"
     epsilon: float | None = None
     delta: float = 1e-6
-    unit: str = "row"
+    unit: str | Mapping[str, str] | None = None
     rows_per_unit: int = 1
     ledger: Path | None = None
     new_ledger: bool = False
@@ -220,7 +220,7 @@ _EXPECTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "selection": _TEXT,
     "epsilon": ((int, float), "a number above 0"),
     "delta": ((int, float), "a number between 0 and 0.001"),
-    "unit": _TEXT,
+    "unit": ((str, Mapping), "row, or the name of a column"),
     "rows_per_unit": ((int,), "a whole number"),
     "ledger": _PATH,
     "new_ledger": ((bool,), "true or false"),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from privsynth.fitting import (
     check_k,
     check_private,
     learn,
+    named_unit,
     refit,
     replaying,
     rows_to_learn,
@@ -70,6 +71,9 @@ __all__ = [
     "release",
     "sample",
 ]
+
+UnitName: TypeAlias = "str | Mapping[str, str]"
+"""``"row"``, the name of a column, or ``{"column": "row"}``."""
 
 K = 10
 ENCODING = "utf-8"
@@ -114,6 +118,7 @@ def fit(
     engine: str | None = None,
     target: str | None = None,
     schema: Schema | str | Path | None = None,
+    unit: UnitName | None = None,
     k: int | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -141,6 +146,10 @@ def fit(
         The column to be predicted; its classes can then be asked for exactly.
     schema : Schema or path, optional
         What is declared of the columns; the rest is inferred.
+    unit : str or mapping, optional
+        Whose privacy is kept: ``"row"``, or the column whose values name persons, each with
+        several rows; ``{"column": "row"}`` for a column of that name. The schema and the budget
+        may name it instead.
     k : int, optional
         Disclosure control: nothing in the model rests on fewer rows than this; 10 by default.
         Under a budget noise takes its place, and it cannot be given.
@@ -190,6 +199,7 @@ def fit(
         unused = {
             "target": target,
             "schema": schema,
+            "unit": unit,
             "k": k,
             "seed": seed,
             "encoding": encoding,
@@ -212,10 +222,11 @@ def fit(
         raise UsageError("a holdout needs both its share and where to write it; give both")
     if holdout_output is not None:
         check_output(holdout_output)
+    declared, budget = named_unit(unit, opened(schema), budget)
     task = FitTask(
         name,
         settings or {},
-        opened(schema),
+        declared,
         target,
         _min_rows(k),
         budget,
@@ -329,6 +340,7 @@ def augmented(
     fit_on: FitOn = "auto",
     selection: Selection = "auto",
     schema: Schema | str | Path | None = None,
+    unit: UnitName | None = None,
     k: int | None = None,
     settings: Mapping[str, Any] | None = None,
     encoding: str | None = None,
@@ -350,7 +362,7 @@ def augmented(
     from privsynth.minority import Plan, augment_table
 
     check_distinct({"data": data, "schema": schema}, {"ledger": ledger})
-    declared = opened(schema)
+    declared, budget = named_unit(unit, opened(schema), budget)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     plan = Plan(
         name, settings, fit_on, selection, _min_rows(k), declared, budget, ledger, new_ledger
@@ -417,9 +429,9 @@ def augment(
     flag : bool
         Whether a column ``synthetic`` tells the added rows from the real ones.
     **options
-        ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding``, ``escape``,
-        ``budget``, ``ledger``, ``new_ledger`` and ``progress``, as in `privsynth.MinoritySampler`
-        and `privsynth.fit`.
+        ``fit_on``, ``selection``, ``schema``, ``unit``, ``k``, ``settings``, ``encoding``,
+        ``escape``, ``budget``, ``ledger``, ``new_ledger`` and ``progress``, as in
+        `privsynth.MinoritySampler` and `privsynth.fit`.
 
     Returns
     -------

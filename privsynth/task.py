@@ -8,7 +8,7 @@ from typing import Any
 
 from privsynth.engines import Synthesizer, recipe
 from privsynth.privacy import Budget
-from privsynth.schema import Schema
+from privsynth.schema import Schema, Unit
 
 __all__ = ["FitTask"]
 
@@ -62,6 +62,11 @@ class FitTask:
             No such engine or setting, or a value of the wrong type.
         """
         return recipe(self.engine, self.settings)
+
+    @property
+    def unit(self) -> Unit | None:
+        """Return the privacy unit that the schema names."""
+        return None if self.declared is None else self.declared.unit
 
     @property
     def label(self) -> str | None:

@@ -145,6 +145,7 @@ def augment(
         "fit_on": run.fit_on,
         "selection": run.selection,
         "schema": run.schema,
+        "unit": run.unit,
         "k": run.k,
         "settings": run.settings,
         "encoding": run.encoding,

@@ -114,6 +114,7 @@ def fit(
             engine=run.engine,
             target=run.target,
             schema=run.schema,
+            unit=run.unit,
             k=run.k,
             seed=run.seed,
             settings=run.settings,

@@ -62,6 +62,11 @@ class Curator:
         """The number of rows."""
         return self._table.n_rows
 
+    @property
+    def units(self) -> npt.NDArray[np.int64] | None:
+        """The number of each row's privacy unit, shape (rows,); None where each row is one."""
+        return self._table.units
+
     def codes(self) -> Codes:
         """Return every row in codes: an exact answer, without any guarantee.
 

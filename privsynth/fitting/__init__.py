@@ -8,7 +8,7 @@ other than the spending file.
 from __future__ import annotations
 
 from privsynth.fitting.cautions import Caution
-from privsynth.fitting.checks import check_k, check_private
+from privsynth.fitting.checks import check_k, check_private, named_unit
 from privsynth.fitting.learn import learn, rows_to_learn
 from privsynth.fitting.refit import refit
 from privsynth.fitting.replay import replaying
@@ -19,6 +19,7 @@ __all__ = [
     "check_k",
     "check_private",
     "learn",
+    "named_unit",
     "refit",
     "replaying",
     "rows_to_learn",

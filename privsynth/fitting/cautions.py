@@ -13,13 +13,15 @@ import pyarrow.compute as pc
 from privsynth.coding import Codec, LevelCodes, spare
 from privsynth.engines import PrivateModel
 from privsynth.privacy import Budget, Ledger
-from privsynth.schema import Kind, Schema
+from privsynth.schema import Kind, Role, Schema, names_persons
 from privsynth.table import Table, value_type
 
 __all__ = ["Caution", "about_copies", "about_losses", "about_noise"]
 
 ROWS_COMPARED = 200_000
 """Larger tables are not checked for copies."""
+MIN_REPEATED = 1.05
+"""Rows a value from which an id is taken to repeat; fewer are misspellings and copies."""
 MAX_COPIES = 0.5
 """Warn when a larger share of the rows has an exact copy."""
 NATURAL = 100
@@ -36,13 +38,13 @@ class Caution(NamedTuple):
 
     Parameters
     ----------
-    kind : {"pooled", "placeholder", "copies", "noise"}
+    kind : {"pooled", "placeholder", "copies", "noise", "units"}
         What it is about.
     text : str
         One line, without a cell's value.
     """
 
-    kind: Literal["pooled", "placeholder", "copies", "noise"]
+    kind: Literal["pooled", "placeholder", "copies", "noise", "units"]
     text: str
 
 
@@ -60,6 +62,36 @@ def about_losses(codec: Codec, k: int) -> Iterator[Caution]:
                 "pooled",
                 f"{name} has no level that {k} rows hold, so every value becomes '(other)'",
             )
+
+
+def about_units(train: Table, schema: Schema) -> Iterator[Caution]:
+    """Yield a caution where rows seem to be of persons, and no unit is named.
+
+    Also where the units named are rows.
+    """
+    if schema.unit is not None:
+        if schema.unit.column is not None and train.n_units == train.n_rows:
+            yield Caution(
+                "units",
+                f"column {schema.unit.column!r} names the privacy unit and is different in every "
+                "row, so that each row is a unit",
+            )
+        return
+    repeated = {}
+    for column in schema:
+        counts = train.value_counts(column.name)[1]
+        rows_of_value = float(counts.sum() / max(len(counts), 1))
+        like_an_id = column.kind in (Kind.ID, Kind.PERSONAL) or column.role is Role.KEY
+        if (like_an_id or names_persons(column.name, counts)) and rows_of_value >= MIN_REPEATED:
+            repeated[column.name] = rows_of_value
+    if repeated:
+        name = min(repeated, key=lambda name: repeated[name])
+        yield Caution(
+            "units",
+            f"column {name!r} is like an id and repeats ({repeated[name]:.1f} rows a value), and "
+            "no privacy unit is named: k counts rows, and a person of many rows counts as many; "
+            f"name the unit with --unit {name} (Python: unit={name!r}), or say --unit row",
+        )
 
 
 def about_copies(train: Table, schema: Schema, k: int) -> Iterator[Caution]:

@@ -40,9 +40,9 @@ class Budget:
     delta : float, default=1e-6
         Probability that the bound does not hold; from 1e-100 to below 1e-3, and below one in
         `n_rows`.
-    unit : str, default="row"
+    unit : str, optional
         Whose presence is hidden: a row, or all rows that share a value of the column named.
-        ``"row"`` always means a row, even where a column has that name.
+        ``"row"``, which it is by default, always means a row, even where a column has that name.
     rows_per_unit : int, default=1
         Maximum number of rows learnt of one unit; the others are left out at random. At most a
         million.
@@ -62,11 +62,14 @@ class Budget:
 
     epsilon: float
     delta: float = 1e-6
-    unit: str = "row"
+    unit: str = None  # type: ignore[assignment]
     rows_per_unit: int = 1
     n_rows: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_answered", self.unit is not None)
+        if self.unit is None:
+            object.__setattr__(self, "unit", "row")
         for name in ("epsilon", "delta"):
             object.__setattr__(self, name, _real(name, getattr(self, name)))
         if not MIN_EPSILON <= self.epsilon < math.inf:
@@ -96,7 +99,7 @@ class Budget:
                     f"{name} is out of range; expected a whole number from 1 to {maximum}"
                 )
             object.__setattr__(self, name, int(value))
-        if self.unit == "row" and self.rows_per_unit != 1:
+        if self.answered and self.unit == "row" and self.rows_per_unit != 1:
             raise UsageError(
                 "a row is the privacy unit, so rows_per_unit is 1; name a column as the unit"
             )
@@ -110,6 +113,11 @@ class Budget:
                 f"delta is {self.delta}, expected below one in {self.n_rows} rows: a larger "
                 "one allows that a whole row is disclosed; give a smaller one"
             )
+
+    @property
+    def answered(self) -> bool:
+        """Return whether a unit was given, rather than left at a row."""
+        return bool(self.__dict__["_answered"])
 
     def rho(self, delta: float = 0.0) -> float:
         """Return the zero-concentrated privacy loss that the budget allows.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Support", "support_of_rows", "support_of_units"]
+__all__ = ["Support", "kth_largest", "support_of_rows", "support_of_units"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -82,3 +82,23 @@ def support_of_units(places: npt.NDArray[np.integer], size: int, units: Ints) ->
         np.cumsum(np.bincount(greatest, minlength=size)[::-1])[::-1],
         nulls,
     )
+
+
+def kth_largest(
+    group: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], k: int, *, at_least: int
+) -> npt.NDArray[np.int64]:
+    """Return, for each count, the k-th largest of its group; `at_least` in groups of fewer.
+
+    Parameters
+    ----------
+    group : ndarray of int, shape (counts,)
+        Ascending.
+    counts : ndarray of int
+    k, at_least : int
+    """
+    order = np.lexsort((-counts, group))
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    sizes = np.diff(np.append(starts, len(group)))
+    at = order[starts + np.minimum(k, sizes) - 1] if len(group) else order
+    kth = np.where(sizes >= k, counts[at], at_least)
+    return np.repeat(np.maximum(kth, at_least), sizes)

@@ -15,6 +15,7 @@ from privsynth.curator import Curator
 from privsynth.engines.cart.information import distinction, information
 from privsynth.engines.cart.learner import TreeLearner
 from privsynth.engines.cart.model import CartModel, groups
+from privsynth.engines.cart.support import units_of_leaves
 from privsynth.engines.cart.tree import MAX_LEAVES, Leaves
 from privsynth.engines.labels import check_rows
 from privsynth.engines.protocols import Progress
@@ -107,13 +108,15 @@ class Cart:
         target = codec.label
         labels = np.zeros(n, dtype=np.int32) if target is None else codes[:, target]
         class_counts = np.bincount(labels, minlength=1 if target is None else codec.sizes[target])
-        having = np.flatnonzero(
-            (class_counts >= 2 * max(self.class_leaf, k)) & (2 * class_counts < n)
-        )
-        codes, ends = _grouped(codes, groups(labels, having, len(class_counts)))
+        units = curator.units
+        held = class_counts if units is None else units_of_leaves(labels, units, len(class_counts))
+        having = np.flatnonzero((held >= 2 * max(self.class_leaf, k)) & (2 * class_counts < n))
+        order_by_group, ends = _grouped(groups(labels, having, len(class_counts)))
+        codes = _sorted(codes, order_by_group)
         classes = {int(c): slice(*ends[at : at + 2]) for at, c in enumerate(having)}
         rows = _Rows(
             codes,
+            None if units is None else units[order_by_group],
             slice(0, ends[0]),
             classes,
             _sample(codes, slice(0, n), ROWS_OF_TREE, rng),
@@ -155,7 +158,10 @@ class Cart:
         codes, j, k = rows.codes, learner.column, learner.k
         learner = replace(learner, along=learner.halving(rows.sample))
         root = np.bincount(codes[:, j], minlength=learner.codec.sizes[j]) / len(codes)
-        pooled, leaf = learner.grow(codes, slice(0, len(codes)), rows.sample, root[None])
+        whole = slice(0, len(codes))
+        pooled, leaf = learner.grow(
+            codes, whole, rows.sample, root[None], units=rows.units_in(whole)
+        )
         if j == target or not rows.classes:
             return pooled, {}
         background = pooled.shares.astype(np.float64)
@@ -163,7 +169,7 @@ class Cart:
         if rest.stop:
             min_leaf = _min_leaf(min(self.leaf, self.class_leaf), k, rest.stop)
             shared, _ = replace(learner, leaf=min_leaf).fill(
-                pooled, codes, rest, background, leaf[rest]
+                pooled, codes, rest, background, leaf[rest], rows.units_in(rest)
             )
         others = [i for i in learner.before if i != target]
         ranks = learner.ranks(rows.sample)
@@ -172,7 +178,13 @@ class Cart:
             min_leaf = _min_leaf(self.class_leaf, k, span.stop - span.start)
             narrow = replace(learner, before=others, leaf=min_leaf)
             by_class[c], _ = narrow.grow(
-                codes, span, rows.class_samples[c], background, leaf[span], ranks
+                codes,
+                span,
+                rows.class_samples[c],
+                background,
+                leaf[span],
+                ranks,
+                rows.units_in(span),
             )
         return shared, by_class
 
@@ -194,6 +206,8 @@ class _Rows:
     Parameters
     ----------
     codes : Codes, shape (rows, columns)
+    units : ndarray of int64, shape (rows,), optional
+        The privacy unit of each row.
     rest : slice
         The rows of the classes that share a tree.
     classes : mapping of int to slice
@@ -203,19 +217,28 @@ class _Rows:
     """
 
     codes: Codes
+    units: npt.NDArray[np.int64] | None
     rest: slice
     classes: dict[int, slice]
     sample: Codes
     class_samples: dict[int, Codes]
 
+    def units_in(self, span: slice) -> npt.NDArray[np.int64] | None:
+        """Return the privacy unit of each row of a slice."""
+        return None if self.units is None else self.units[span]
 
-def _grouped(codes: Codes, group: npt.NDArray[np.uint16]) -> tuple[Codes, list[int]]:
-    """Sort rows by group, so that each group is a slice; return the end of each."""
-    order = np.argsort(group, kind="stable")
+
+def _grouped(group: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.intp], list[int]]:
+    """Return the order that makes each group a slice, and the end of each."""
+    return np.argsort(group, kind="stable"), np.cumsum(np.bincount(group)).tolist()
+
+
+def _sorted(codes: Codes, order: npt.NDArray[np.intp]) -> Codes:
+    """Return rows in another order, column-major."""
     sorted_codes = np.empty_like(codes, order="F")
     for j in range(codes.shape[1]):
         codes[:, j].take(order, out=sorted_codes[:, j])
-    return sorted_codes, np.cumsum(np.bincount(group)).tolist()
+    return sorted_codes
 
 
 def _min_leaf(leaf: int, k: int, rows: int) -> int:

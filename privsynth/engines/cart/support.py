@@ -1,0 +1,52 @@
+"""Counting the leaves of a tree by privacy units: how many units a leaf has, what each counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.arrays import Floats
+from privsynth.table import kth_largest
+
+__all__ = ["counts_of_units", "units_of_leaves"]
+
+Ints = npt.NDArray[np.int32]
+Units = npt.NDArray[np.int64]
+
+
+def units_of_leaves(leaf: Ints, units: Units, leaves: int) -> npt.NDArray[np.int64]:
+    """Return the number of units in each leaf."""
+    n_units = int(units.max(initial=0)) + 1
+    pairs = np.unique(leaf * np.int64(n_units) + units)
+    return np.bincount(pairs // n_units, minlength=leaves)
+
+
+def counts_of_units(
+    leaf: Ints, drawn: Ints, units: Units, shape: tuple[int, int], k: int
+) -> Floats:
+    """Count each code of each leaf, where one unit's many rows count as few.
+
+    A unit counts at most as many rows of a leaf's code as the k-th largest unit there, and one
+    row where fewer than k units have that code.
+
+    Parameters
+    ----------
+    leaf, drawn : ndarray of int32, shape (rows,)
+        The leaf and the code of each row.
+    units : ndarray of int64, shape (rows,)
+    shape : (int, int)
+        The number of leaves and of codes.
+    k : int
+
+    Returns
+    -------
+    ndarray of float64, shape `shape`
+    """
+    n_units = int(units.max(initial=0)) + 1
+    cell = leaf * np.int64(shape[1]) + drawn
+    keys, rows = np.unique(cell * n_units + units, return_counts=True)
+    cell = keys // n_units
+    if rows.max(initial=0) > 1:
+        rows = np.minimum(rows, kth_largest(cell, rows, k, at_least=1))
+    counts = np.bincount(cell, weights=rows, minlength=shape[0] * shape[1])
+    return counts.reshape(shape).astype(np.float64)
