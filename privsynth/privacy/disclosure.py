@@ -58,6 +58,5 @@ class Disclosure:
             return ()
         return (
             f"a unit counts at most as many rows of a class as the {self.k}th largest, so at most "
-            f"one in {self.k} of any class, and likewise of any leaf's code that {self.k} units "
-            "hold; of any other it counts one",
+            f"one in {self.k} of any class, and once for each code of a leaf",
         )

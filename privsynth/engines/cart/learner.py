@@ -99,7 +99,8 @@ class TreeLearner:
         ndarray of int32, shape (rows,)
             The leaf of each row.
         """
-        min_leaf = max(MIN_SAMPLE_LEAF, -(-self.leaf * len(sample) // (rows.stop - rows.start)))
+        n = rows.stop - rows.start if units is None else len(np.unique(units))
+        min_leaf = max(MIN_SAMPLE_LEAF, -(-self.leaf * len(sample) // n))
         tree = self._split(sample, min_leaf, ranks or {})
         return self.fill(tree, codes, rows, background, place, units)
 
@@ -130,7 +131,7 @@ class TreeLearner:
             cells = np.bincount(leaf * np.int64(size) + drawn, minlength=leaves * size)
             counts = cells.reshape(leaves, size).astype(np.float64)
         else:
-            counts = counts_of_units(leaf, drawn, units, (leaves, size), self.k)
+            counts = counts_of_units(leaf, drawn, units, (leaves, size))
         if place is None:
             wider = counts.sum(axis=1, keepdims=True) * background[0]
         else:

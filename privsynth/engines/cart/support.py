@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.arrays import Floats
-from privsynth.table import kth_largest
 
 __all__ = ["counts_of_units", "units_of_leaves"]
 
@@ -21,13 +20,8 @@ def units_of_leaves(leaf: Ints, units: Units, leaves: int) -> npt.NDArray[np.int
     return np.bincount(pairs // n_units, minlength=leaves)
 
 
-def counts_of_units(
-    leaf: Ints, drawn: Ints, units: Units, shape: tuple[int, int], k: int
-) -> Floats:
-    """Count each code of each leaf, where one unit's many rows count as few.
-
-    A unit counts at most as many rows of a leaf's code as the k-th largest unit there, and one
-    row where fewer than k units have that code.
+def counts_of_units(leaf: Ints, drawn: Ints, units: Units, shape: tuple[int, int]) -> Floats:
+    """Count the units that have each code in each leaf, however many of their rows have it.
 
     Parameters
     ----------
@@ -36,17 +30,12 @@ def counts_of_units(
     units : ndarray of int64, shape (rows,)
     shape : (int, int)
         The number of leaves and of codes.
-    k : int
 
     Returns
     -------
     ndarray of float64, shape `shape`
     """
     n_units = int(units.max(initial=0)) + 1
-    cell = leaf * np.int64(shape[1]) + drawn
-    keys, rows = np.unique(cell * n_units + units, return_counts=True)
-    cell = keys // n_units
-    if rows.max(initial=0) > 1:
-        rows = np.minimum(rows, kth_largest(cell, rows, k, at_least=1))
-    counts = np.bincount(cell, weights=rows, minlength=shape[0] * shape[1])
+    cells = np.unique((leaf * np.int64(shape[1]) + drawn) * n_units + units) // n_units
+    counts = np.bincount(cells, minlength=shape[0] * shape[1])
     return counts.reshape(shape).astype(np.float64)
