@@ -209,7 +209,7 @@ def fit(
     if budget is not None:
         check_k(k, name, budget)
     if (holdout is None) != (holdout_output is None):
-        raise UsageError("a holdout wants both its share and where to write it; give both")
+        raise UsageError("a holdout needs both its share and where to write it; give both")
     if holdout_output is not None:
         check_output(holdout_output)
     task = FitTask(

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from itertools import islice
+from numbers import Integral
 from threading import Event
 from typing import Any
 
@@ -40,13 +41,13 @@ def chosen_seed(seed: int | None = None) -> int:
     Raises
     ------
     UsageError
-        `seed` is below 0.
+        `seed` is no whole number of 0 or more.
     """
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    if seed < 0:
-        raise UsageError(f"the seed is {seed}; expected 0 or more")
-    return seed
+    if not isinstance(seed, Integral) or seed < 0:
+        raise UsageError(f"the seed is {seed!r}; expected a whole number of 0 or more")
+    return int(seed)
 
 
 def rows(

@@ -8,6 +8,7 @@ import pickle
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,15 +51,28 @@ def zipped(parts: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_seed_below_0_is_refused_by_every_verb(model: FittedModel) -> None:
+@pytest.mark.parametrize("seed", [-1, 1.5, "7"])
+def test_a_seed_that_is_no_whole_number_is_refused_by_every_verb(
+    model: FittedModel, seed: Any
+) -> None:
     frame = model.sample(50, seed=1)
     for verb in (
-        lambda: model.sample(5, seed=-1),
-        lambda: privsynth.fit(frame, seed=-1),
-        lambda: privsynth.evaluate(frame, train=frame, seed=-1),
+        lambda: model.sample(5, seed=seed),
+        lambda: privsynth.fit(frame, seed=seed),
+        lambda: privsynth.evaluate(frame, train=frame, seed=seed),
     ):
-        with pytest.raises(UsageError, match="the seed is -1; expected 0 or more"):
+        with pytest.raises(UsageError, match=f"the seed is {seed!r}; expected a whole number"):
             verb()
+
+
+@pytest.mark.parametrize("share", ["0.2", 0, 1.0, [0.2]])
+def test_a_holdout_that_is_no_share_is_refused(
+    model: FittedModel, share: Any, tmp_path: Path
+) -> None:
+    frame, output = model.sample(50, seed=1), tmp_path / "aside.csv"
+    with pytest.raises(UsageError, match="give a number between 0 and 1"):
+        privsynth.fit(frame, holdout=share, holdout_output=output)
+    assert not output.exists()
 
 
 def test_a_loaded_model_gives_the_same_rows(model: FittedModel, saved: Path) -> None:

@@ -223,7 +223,8 @@ class Cells:
                 for end in (domain.low, domain.high)
             )
         # Ends of cells are rounded to the grid, and to the storage type.
-        slack = grain(self.column) + 1e-6 * max(abs(float(low)), abs(float(high)))
+        tiniest = float(np.finfo(np.float32).smallest_subnormal)
+        slack = grain(self.column) + 1e-6 * max(abs(float(low)), abs(float(high))) + tiniest
         slack = slack if self.low.dtype == np.float64 else 0
         return bool(self.low[0] >= low - slack and self.high[-1] <= high + slack)
 

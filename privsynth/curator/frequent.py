@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from privsynth.arrays import Floats
 from privsynth.coding import Units, units_of
+from privsynth.curator.sensitivity import counts_sensitivity
 from privsynth.privacy import Accountant
 from privsynth.schema import Schema
 from privsynth.table import Table
@@ -98,7 +99,7 @@ def frequent_values(accountant: Accountant, schema: Schema) -> dict[str, tuple[i
         open_cells = [column for column in columns if len(column.low)]
         if not open_cells:
             break
-        sensitivity = math.sqrt(len(open_cells))
+        sensitivity = counts_sensitivity(len(open_cells))
         scale = accountant.scale(sensitivity, SHARE * accountant.rho / rounds)
         answer = accountant.gaussian(
             "domain",
@@ -159,10 +160,9 @@ def _narrowed(candidates: _Candidates, counts: Floats, scale: float) -> _Candida
     for first, last in zip(
         candidates.low[likely].tolist(), candidates.high[likely].tolist(), strict=True
     ):
-        parts = min(PARTS, last - first + 1)
-        starts = first + np.linspace(0, last - first + 1, parts, endpoint=False).astype(np.int64)
+        starts, ends = _cut(first, last)
         lows.append(starts)
-        highs.append(np.append(starts[1:] - 1, last))
+        highs.append(ends)
     parent = np.repeat(likely, [len(low) for low in lows])
     return _Candidates(
         candidates.units,
@@ -173,6 +173,14 @@ def _narrowed(candidates: _Candidates, counts: Floats, scale: float) -> _Candida
         precision[parent],
         (*candidates.frequent, *candidates.low[proven].tolist()),
     )
+
+
+def _cut(low: int, high: int) -> tuple[Ints, Ints]:
+    """Cut a cell into `PARTS` cells, or into single units; return the first and last of each."""
+    width = high - low + 1
+    steps = np.linspace(0, width, min(PARTS, width), endpoint=False)
+    starts = low + steps.astype(np.int64)
+    return starts, np.append(starts[1:] - 1, high)
 
 
 def _usual(counts: Floats, family: Ints) -> Floats:

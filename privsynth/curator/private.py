@@ -18,6 +18,12 @@ import numpy.typing as npt
 from privsynth.arrays import Floats
 from privsynth.coding import Codec
 from privsynth.curator.exact import ROWS_AT_ONCE, Clique, CodeScores
+from privsynth.curator.sensitivity import (
+    choice_sensitivity,
+    counts_sensitivity,
+    errors_sensitivity,
+    products_sensitivity,
+)
 from privsynth.errors import BudgetExceeded, UsageError
 from privsynth.privacy import Accountant, Budget
 from privsynth.table import Table, count
@@ -144,7 +150,7 @@ class PrivateCurator:
             # Cliques of one price are one answer: OpenDP reviews all earlier ones for each.
             alike = np.flatnonzero(costs == cost).tolist()
             group_cliques = [cliques[i] for i in alike]
-            sensitivity = math.sqrt(len(group_cliques))
+            sensitivity = counts_sensitivity(len(group_cliques))
             scale = self._accountant.scale(sensitivity, min(cost * len(group_cliques), self.left))
             values = self._accountant.gaussian(
                 "marginals",
@@ -192,7 +198,7 @@ class PrivateCurator:
         """
         self._check_cells(estimates)
         rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
-        sensitivity = RESOLUTION * math.sqrt(len(rounded))
+        sensitivity = errors_sensitivity(len(rounded), RESOLUTION)
         scale = self._accountant.scale(sensitivity, rho)
         counts = self._counts
         answer = self._accountant.gaussian(
@@ -220,21 +226,16 @@ class PrivateCurator:
         Measurement
             Its clique is empty; its values, in squared parts, have shape (classes, pairs), with
             pairs in the order of `numpy.triu_indices`.
-
-        Notes
-        -----
-        The squared products of a row's d scores s sum to (sum(s**2)**2 - sum(s**4)) / 2, and
-        sum(s**4) is at least sum(s**2)**2 / d. This bounds the sensitivity.
         """
         width = len(scores)
-        most = int(MAX_OF_A_ROW * width * SCORE_PARTS**2)
-        parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
-        sensitivity = most * math.sqrt((1 - 1 / width) / 2) * (1 + 1e-9)
+        max_squares = int(MAX_OF_A_ROW * width * SCORE_PARTS**2)
+        score_parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
+        sensitivity = products_sensitivity(width, max_squares)
         scale = self._accountant.scale(sensitivity, rho)
         answer = self._accountant.gaussian(
             "products",
             f"all pairs of {width} scores",
-            lambda table: self._counts.products(parts, most, table),
+            lambda table: self._counts.products(score_parts, max_squares, table),
             sensitivity,
             scale,
         )
@@ -262,7 +263,7 @@ class PrivateCurator:
         rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
         whole = np.maximum(np.rint(weights / weights.max() * RESOLUTION), 1).astype(np.int64)
         scaled_penalties = whole * _parts(penalties)
-        sensitivity = RESOLUTION * int(whole.max())
+        sensitivity = choice_sensitivity(whole, RESOLUTION)
         counts = self._counts
         return self._accountant.greatest(
             "selection",
@@ -300,7 +301,7 @@ class _Counts:
         return np.concatenate([self.of(clique, table).ravel() for clique in cliques])
 
     def products(
-        self, scores: Sequence[tuple[int, npt.NDArray[np.int64]]], most: int, table: Table
+        self, scores: Sequence[tuple[int, npt.NDArray[np.int64]]], max_squares: int, table: Table
     ) -> npt.NDArray[np.int64]:
         """Sum the products of all pairs of scores, class by class, in one vector."""
         codes, width = self._codes(table), len(scores)
@@ -308,15 +309,14 @@ class _Counts:
         target = self._codec.target if classes > 1 else None
         total = np.zeros((classes, width, width), dtype=np.int64)
         for start in range(0, len(codes), ROWS_AT_ONCE):
-            block = codes[start : start + ROWS_AT_ONCE]
-            label = np.zeros(len(block), np.intp) if target is None else block[:, target]
-            told = np.stack([values[label, block[:, j]] for j, values in scores]).astype(float)
-            squares = (told**2).sum(axis=0)
-            told = np.trunc(told * np.sqrt(np.minimum(1, most / np.maximum(squares, 1))))
+            rows = codes[start : start + ROWS_AT_ONCE]
+            label = np.zeros(len(rows), np.intp) if target is None else rows[:, target]
+            row_scores = np.stack([values[label, rows[:, j]] for j, values in scores]).astype(float)
+            row_scores = _clipped(row_scores, max_squares)
             for c in range(classes):
                 # Integers below 2**53, which floats sum exactly.
-                held = told if target is None else told[:, label == c]
-                total[c] += np.rint(held @ held.T).astype(np.int64)
+                class_scores = row_scores if target is None else row_scores[:, label == c]
+                total[c] += np.rint(class_scores @ class_scores.T).astype(np.int64)
         return np.ascontiguousarray(total[:, *np.triu_indices(width, 1)]).ravel()
 
     def _codes(self, table: Table) -> npt.NDArray[np.integer]:
@@ -335,6 +335,16 @@ class _Counts:
                 start += batch.num_rows
             self._rows = codes
         return self._rows
+
+
+def _clipped(scores: Floats, max_squares: int) -> Floats:
+    """Scale down the scores, shape (scores, rows), of rows whose squares exceed `max_squares`.
+
+    Scores are truncated to integers: rounded up, they could exceed the bound.
+    """
+    squares = (scores**2).sum(axis=0)
+    scaled: Floats = scores * np.sqrt(np.minimum(1, max_squares / np.maximum(squares, 1)))
+    return np.trunc(scaled)
 
 
 def _parts(rows: Floats) -> npt.NDArray[np.int64]:

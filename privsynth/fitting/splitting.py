@@ -134,9 +134,9 @@ def minority_rows(table: Table, target: str | None) -> Table:
     return table.take(np.flatnonzero(np.asarray(rare)))
 
 
-def _check_share(share: float) -> None:
-    if not 0 < share < 1:
-        raise UsageError(f"the holdout share is {share}; expected a number between 0 and 1")
+def _check_share(share: object) -> None:
+    if not isinstance(share, int | float) or not 0 < share < 1:
+        raise UsageError(f"the holdout share is {share!r}; expected a number between 0 and 1")
 
 
 def _units(table: Table, name: str) -> npt.NDArray[np.int64]:

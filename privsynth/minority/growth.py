@@ -256,11 +256,14 @@ def grow_privately(
     shares = (model.card.class_shares or ())[: len(classes)]
     counts = [round(model.card.rows * share) for share in shares]
     noisy_counts = dict(zip(classes.to_pylist(), counts, strict=True))
-    gains = noisy_gains(noisy_counts, strategy)
-    growing = {c: gains[label] for c, label in enumerate(noisy_counts) if gains.get(label)}
     no_rows = model.codec.schema.empty_table().select(real.names)
     tally = {label: (n, 0) for label, n in noisy_counts.items()}
     augmentation = Augmentation(real, no_rows, target, model, tally, seed)
+    try:
+        gains = noisy_gains(noisy_counts, strategy)
+    except UsageError as error:  # what was spent on the model is not lost with it
+        return replace(augmentation, notes=(f"nothing is added: {error}",))
+    growing = {c: gains[label] for c, label in enumerate(noisy_counts) if gains.get(label)}
     if not growing:
         return replace(augmentation, notes=(_why_nothing(noisy_counts),))
     (sampling_seed,) = drawing.generate_state(1).tolist()

@@ -24,6 +24,7 @@ from sklearn.utils.validation import validate_data
 from privsynth.coding import OTHER
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, REGISTRY, traits
 from privsynth.errors import DataError, UsageError
+from privsynth.fitting import check_k
 from privsynth.minority.augmentation import Augmentation
 from privsynth.minority.growth import grow, grow_privately
 from privsynth.minority.plan import FitOn, Plan, Selection
@@ -134,7 +135,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         fit_on: FitOn = "auto",
         selection: Selection = "auto",
         settings: Mapping[str, Any] | None = None,
-        k: int = 10,
+        k: int = Plan.k,
         schema: Schema | str | Path | None = None,
         budget: Budget | None = None,
         ledger: str | Path | None = None,
@@ -210,6 +211,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         return X, y, one_vs_all
 
     def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        check_k(None if self.k == Plan.k else self.k, self._engine, self.budget)
         declared = opened(self.schema)
         plan = Plan(
             self._engine,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
@@ -15,6 +15,9 @@ import numpy as np
 from privsynth.errors import UsageError
 
 __all__ = ["by_label", "check_strategy", "noisy_gains", "row_gains"]
+
+ROWS_OF_TRIAL = 100
+"""Rows of each class for which a function is called before anything is spent."""
 
 
 def row_gains(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
@@ -36,6 +39,8 @@ def row_gains(counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
         return _by_ratio(counts, float(strategy))
     if isinstance(strategy, Mapping):
         return _by_class(counts, strategy)
+    if callable(strategy):
+        return _by_class(counts, _totals(strategy, counts))
     # imbalanced-learn sorts classes and compares them with y, so it is given their positions.
     from imblearn.utils import check_sampling_strategy
 
@@ -61,7 +66,9 @@ def check_strategy(classes: Sequence[Any], strategy: Any, spelled: str | None) -
     """
     if isinstance(strategy, Mapping):
         return _by_class(dict.fromkeys(classes, 0), by_label(strategy, classes, spelled))
-    if not callable(strategy):
+    if callable(strategy):
+        _totals(strategy, dict.fromkeys(classes, ROWS_OF_TRIAL))
+    else:
         row_gains(dict.fromkeys(classes, 1), strategy)
     return strategy
 
@@ -69,11 +76,31 @@ def check_strategy(classes: Sequence[Any], strategy: Any, spelled: str | None) -
 def noisy_gains(noisy_counts: Mapping[Any, int], strategy: Any) -> dict[Any, int]:
     """Return how many rows each class is to gain, by noisy counts; none where those are below 1."""
     present = {label: n for label, n in noisy_counts.items() if n > 0}
+    if callable(strategy):
+        strategy = _totals(strategy, present)
     if isinstance(strategy, Mapping):
         return {
             label: max(0, n - present[label]) for label, n in strategy.items() if label in present
         }
     return row_gains(present, strategy) if len(present) > 1 else {}
+
+
+def _totals(strategy: Callable[[Any], Any], counts: Mapping[Any, int]) -> dict[Any, Any]:
+    """Call a strategy with the labels of all rows, and return the rows it asks for by class."""
+    y = np.repeat(np.array(list(counts)), list(counts.values()))
+    try:
+        totals = strategy(y)
+    except Exception as error:
+        raise UsageError(
+            f"the sampling strategy failed with {type(error).__name__}; give a function of the "
+            "target that returns the number of rows of each class"
+        ) from error
+    if not isinstance(totals, Mapping):
+        raise UsageError(
+            f"the sampling strategy returned {type(totals).__name__}; expected a dict with the "
+            "number of rows of each class"
+        )
+    return by_label(totals, counts)
 
 
 def _by_ratio(counts: Mapping[Any, int], ratio: float) -> dict[Any, int]:

@@ -16,7 +16,14 @@ from privsynth.table.fingerprint import Fingerprint
 from privsynth.table.limits import PIPED, refuse_bomb, refuse_rows
 from privsynth.table.places import database, folder_files, glob_files, kind_of, reading
 from privsynth.table.relation import Scan, Table, in_memory
-from privsynth.table.storage import clean, clean_batches, is_text, storage_schema, subschema
+from privsynth.table.storage import (
+    clean,
+    clean_batches,
+    decoded,
+    is_text,
+    storage_schema,
+    subschema,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -194,7 +201,9 @@ def _from_parquet(
 ) -> Table:
     """Open Parquet files as one table; folders named ``column=value`` add a column.
 
-    With `total` that column is text, since its type would depend on the values of all folders.
+    With `total` that column is text, since its type would depend on the values of all folders. So
+    is a column whose types differ between files: a missing value in one is enough for pandas to
+    store integers as floats.
     """
     import pyarrow as pa
 
@@ -208,7 +217,11 @@ def _from_parquet(
     with reading(name, "Parquet"):
         fingerprint = _fingerprint(files)
         with fingerprint.unchanged():
-            shared = _shared_schema(files)
+            schemas = _file_schemas(files)
+            if total and _only_types_differ(schemas):
+                parts = [_from_parquet([file], name, folder, total=True) for file in files]
+                return _as_one_table(parts, files, name)
+            shared = _shared_schema(files, schemas)
             # Parquet encodes text by dictionaries; decoding it would take most of the time.
             texts = [entry.name for entry in shared if is_text(entry.type)]
             dataset = _dataset(files, folder, texts, total)
@@ -234,15 +247,14 @@ def _from_parquet(
     return Table(name, schema, n_rows, _watched(scan, fingerprint, name, "Parquet"))
 
 
-def _shared_schema(files: list[Path]) -> pa.Schema:
-    """Return the schema that files share; a column of nulls in one has the type of the others.
+def _file_schemas(files: list[Path]) -> list[pa.Schema]:
+    """Return the schema of each file.
 
     Raises
     ------
     DataError
-        A file has other columns or types than the first, or unpacks to far more than its size.
+        A file unpacks to far more than its size.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     schemas = []
@@ -253,6 +265,54 @@ def _shared_schema(files: list[Path]) -> pa.Schema:
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             unpacked = sum(group.total_byte_size for group in groups)
             refuse_bomb(str(file), unpacked, file.stat().st_size)
+    return schemas
+
+
+def _only_types_differ(schemas: list[pa.Schema]) -> bool:
+    same_names = all(schema.names == schemas[0].names for schema in schemas)
+    return same_names and any(schema != schemas[0] for schema in schemas)
+
+
+def _as_one_table(parts: list[Table], files: list[Path], name: str) -> Table:
+    """Return the rows of all tables; a column whose types differ is text."""
+    import pyarrow as pa
+
+    from privsynth.table.texts import texts as texts_of
+
+    for part, file in zip(parts, files, strict=True):
+        if part.schema.names != parts[0].schema.names:
+            raise DataError(f"{file}: has other columns than {files[0]}; give all files the same")
+    first = parts[0].schema
+    alike = [len({part.schema.types[i] for part in parts}) == 1 for i in range(len(first))]
+    schema = pa.schema(
+        (entry.name, entry.type if same else pa.string())
+        for entry, same in zip(first, alike, strict=True)
+    )
+
+    def scan(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        shared = subschema(schema, columns)
+        for part in parts:
+            stored = subschema(part.schema, columns)
+            for batch in part.scan(columns):
+                arrays = [
+                    column if before.type == after.type else texts_of(decoded(column))
+                    for column, before, after in zip(batch.columns, stored, shared, strict=True)
+                ]
+                yield pa.record_batch(arrays, names=columns)
+
+    return Table(name, schema, sum(part.n_rows for part in parts), scan)
+
+
+def _shared_schema(files: list[Path], schemas: list[pa.Schema]) -> pa.Schema:
+    """Return the schema that files share; a column of nulls in one has the type of the others.
+
+    Raises
+    ------
+    DataError
+        A file has other columns or types than the first.
+    """
+    import pyarrow as pa
+
     shared = schemas[0]
     stored = storage_schema(shared, str(files[0]))
     for file, schema in zip(files, schemas, strict=True):

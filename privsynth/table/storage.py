@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -314,10 +315,12 @@ def _validated(column: Any, place: str, total: bool) -> Any:
             column = _without_invalid_text(column)
         for part in getattr(column, "chunks", (column,)):
             part.validate()
-            if pa.types.is_dictionary(part.type) and pa.types.is_temporal(part.type.value_type):
+            # Arrow's full check refuses dates that are not whole days, times beyond a day, and
+            # decimals of too many digits: `_within_range` decides on these.
+            ranged = _is_ranged(value_type(part.type))
+            if ranged and pa.types.is_dictionary(part.type):
                 pa.DictionaryArray.from_arrays(part.indices, _ticks(part.dictionary))
-            # Arrow's full check refuses dates that are not whole days, and times beyond a day.
-            elif not pa.types.is_temporal(part.type):
+            elif not ranged:
                 part.validate(full=True)
     except (pa.ArrowException, UnicodeError):
         raise DataError(
@@ -327,36 +330,53 @@ def _validated(column: Any, place: str, total: bool) -> Any:
 
 
 def _within_range(column: Any, place: str, first_row: int, total: bool) -> Any:
-    """Refuse dates and times that have no text, or treat them as missing."""
-    import pyarrow as pa
+    """Refuse dates, times and decimals that have no text, or treat them as missing."""
     import pyarrow.compute as pc
 
     kind = value_type(column.type)
-    if not pa.types.is_temporal(kind):
+    if not _is_ranged(kind):
         return column
-    ticks = _ticks(decoded(column))
+    stored = _ticks(decoded(column))
+    low, high, expected = _range(kind)
+    inside = pc.and_(pc.greater_equal(stored, low), pc.less_equal(stored, high))
+    if pc.all(inside).as_py() in (True, None):
+        return column
+    if total:
+        return null_where_not(pc.fill_null(inside, False), column)
+    row = first_row + pc.index(inside, False).as_py()
+    raise DataError(f"{place}, row {row}: holds {expected}; replace it or leave it empty")
+
+
+def _is_ranged(kind: pa.DataType) -> bool:
+    """Return whether a type stores values that have no text."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_temporal(kind) or pa.types.is_decimal(kind))
+
+
+def _range(kind: pa.DataType) -> tuple[Any, Any, str]:
+    """Return the least and greatest stored value, and what lies outside, in words."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(kind):
+        # DuckDB hands over its HUGEINT of up to 39 digits as decimals of 38.
+        nines = (9,) * kind.precision
+        least, greatest = (pa.scalar(Decimal((sign, nines, -kind.scale)), kind) for sign in (1, 0))
+        return least, greatest, f"a number of more than {kind.precision} digits"
     per_day = PER_DAY[getattr(kind, "unit", "D" if pa.types.is_date32(kind) else "ms")]
     first, last = (0, 0) if pa.types.is_time(kind) else YEARS
     if getattr(kind, "tz", None) not in (None, "", "UTC"):
         first, last = first + 1, last - 1  # a zone moves a time by up to a day
     low, high = max(first * per_day, -(2**63)), min((last + 1) * per_day - 1, 2**63 - 1)
-    extremes = pc.min_max(ticks).as_py()
-    if extremes["min"] is None or low <= extremes["min"] <= extremes["max"] <= high:
-        return column
-    inside = pc.and_(pc.greater_equal(ticks, low), pc.less_equal(ticks, high))
-    if total:
-        return null_where_not(pc.fill_null(inside, False), column)
-    row = first_row + pc.index(inside, False).as_py()
-    raise DataError(
-        f"{place}, row {row}: holds a time outside the years 1 to 9999, or beyond its day; replace "
-        "it or leave it empty"
-    )
+    return low, high, "a time outside the years 1 to 9999, or beyond its day"
 
 
 def _ticks(column: Any) -> Any:
-    """Return the integers that store dates and times."""
+    """Return the integers that store dates and times, and decimals as they are."""
     import pyarrow as pa
 
+    if pa.types.is_decimal(column.type):
+        return column
     return column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
 
 

@@ -177,6 +177,10 @@ def _spell_or_raise(value: Any) -> str | _Typed | None:
             return _Typed(
                 _FLOAT, float.__float__(value) if issubclass(kind, float) else float(value)
             )
+    if issubclass(kind, complex | np.complexfloating):
+        # One complex number turns all numbers of its column into complex ones.
+        number = complex.__complex__(value) if issubclass(kind, complex) else complex(value)
+        return _Typed(_FLOAT, number.real) if number.imag == 0 else None
     if issubclass(kind, Decimal):
         return None if Decimal.is_nan(value) else Decimal.__str__(value or Decimal.copy_abs(value))
     if issubclass(kind, datetime.datetime):

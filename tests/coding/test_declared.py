@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from privsynth.coding.cells import Cells
@@ -136,6 +136,8 @@ def test_what_is_decoded_lies_in_the_declared_domain_and_has_its_code_again(
 
 
 @settings(max_examples=100, deadline=None)
+@example(0.0, 3.4e-45, None, "float", 0)
+@example(-4e-45, 7e-45, None, "float", 0)
 @given(
     st.floats(-1e12, 1e12), st.floats(0, 1e12), st.none() | st.integers(0, 6),
     st.sampled_from(["double", "float", "decimal128(20, 3)", "int64"]), st.integers(0, 2**32),

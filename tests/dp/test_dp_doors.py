@@ -20,12 +20,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather as pf
 import pyarrow.parquet as pq
 import pytest
 from audits import Case, check_loss, check_silence
 from click.testing import CliRunner
-from test_dp_planted_bugs import plant
 
 from privsynth import MinoritySampler, pipeline
 from privsynth.cli.program import main
@@ -143,6 +143,16 @@ def arrow(place: Path, odd: Any) -> pa.Table:
 def parquet(place: Path, odd: Any) -> Path:
     pq.write_table(arrow_table(odd), place / "t.parquet", row_group_size=7)
     return place / "t.parquet"
+
+
+def parquet_folder(place: Path, odd: dict[str, Any] | None) -> Path:
+    """Let pandas choose the types of each file: a gap in one turns its integers into floats."""
+    folder = place / "t"
+    folder.mkdir(exist_ok=True)
+    grown = pandas_grown(place, odd)
+    for i, part in enumerate((grown[:25], grown[25:])):
+        part.infer_objects().to_parquet(folder / f"{i}.parquet")
+    return folder
 
 
 def feather(place: Path, odd: Any) -> Path:
@@ -269,6 +279,11 @@ NOT_TEXT = {
     "no characters": {"job": pa.Array.from_buffers(pa.string(), 1, _RAW.buffers()),
                       "out": pa.Array.from_buffers(pa.string(), 1, _RAW.buffers())},
 }  # fmt: skip
+GAPS = {
+    "nulls": dict.fromkeys(NAMES),
+    "gaps in numbers": {"grade": None, "age": None, "ill": None, "seen": None},
+    "fractions": {"grade": 1.5, "age": float("inf")},
+}
 DYNAMIC = {
     "nulls": dict.fromkeys(NAMES),
     "text for numbers": dict.fromkeys(NAMES, SECRET),
@@ -316,12 +331,16 @@ OBJECTS: dict[str, dict[str, Any]] = {
         "hostile": Hostile(),
     }.items()
 }
-GROWN = {what: OBJECTS[what] for what in ("None", "NaN", "NA", "text", "true", "a date", "bytes")}
+GROWN = {
+    **{what: OBJECTS[what] for what in ("None", "NaN", "NA", "text", "true", "a date", "bytes")},
+    "complex numbers": dict.fromkeys(("grade", "age", "paid", "share"), 1j),
+}
 DOORS: dict[str, tuple[Callable[[Path, Any], Any], dict[str, Any]]] = {
     "CSV": (delimited(","), LINES),
     "TSV": (delimited("\t"), LINES),
     "JSON lines": (json_lines, JSON),
     "Parquet": (parquet, {**TYPED, **NOT_TEXT}),
+    "Parquet folder": (parquet_folder, GAPS),
     "Feather": (feather, {**TYPED, **NOT_TEXT}),
     "Arrow": (arrow, {**TYPED, **NOT_TEXT}),
     "SQLite": (sqlite, DYNAMIC),
@@ -331,7 +350,7 @@ DOORS: dict[str, tuple[Callable[[Path, Any], Any], dict[str, Any]]] = {
     "polars": (polars, OBJECTS),
 }
 EVERY = [(door, odd) for door, (_, odds) in DOORS.items() for odd in odds]
-FILES = ["CSV", "TSV", "JSON lines", "Parquet", "Feather", "SQLite", "DuckDB"]
+FILES = ["CSV", "TSV", "JSON lines", "Parquet", "Parquet folder", "Feather", "SQLite", "DuckDB"]
 
 
 @contextmanager
@@ -537,7 +556,15 @@ def test_objects_that_python_spells_would_be_seen(
 def test_words_that_are_no_numbers_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, reading, "_floats", 'pc.equal(words, "true")', 'pc.equal(words, "yes")')
+    honest = reading._floats
+
+    def floats(plain: pa.Array) -> pa.Array:
+        """Read true as 1 where it is a boolean, and not where it is a word."""
+        if pa.types.is_string(plain.type):
+            plain = pc.replace_substring_regex(plain, "(?i)true", "yes")
+        return honest(plain)
+
+    monkeypatch.setattr(reading, "_floats", floats)
     red("pandas", "None", tmp_path)
 
 

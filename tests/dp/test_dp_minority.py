@@ -387,6 +387,9 @@ def test_a_plan_that_a_budget_does_not_allow_is_refused(options: dict[str, Any],
         (numbers(1), {}, "1 classes"),
         (numbers(3), {"sampling_strategy": 0.5}, "ratio is for two classes"),
         (numbers(2), {"sampling_strategy": {0: 300, 1: -1}}, "not a whole number"),
+        (numbers(2), {"sampling_strategy": lambda y: 1 / 0}, "failed with ZeroDivisionError"),
+        (numbers(2), {"sampling_strategy": lambda y: {7: 300}}, "names a class '7'"),
+        (numbers(2), {"sampling_strategy": lambda y: 300}, "returned int; expected a dict"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_spent(
@@ -401,6 +404,21 @@ def test_what_does_not_fit_is_refused_before_anything_is_spent(
         # imbalanced-learn holds a strategy against y first
         sampler._fit_resample(X, y)
     assert not ledger.exists()
+
+
+def test_a_strategy_that_fails_on_noisy_counts_costs_no_model() -> None:
+    X, y = array()
+
+    def fails_later(labels: Any) -> dict[int, int]:
+        counts = np.unique(labels, return_counts=True)[1]
+        return {0: 1_000, 1: 1_000 // int(counts[0] == counts[1])}
+
+    sampler = MinoritySampler(budget=LARGE, schema=numbers(), sampling_strategy=fails_later)
+    sampler.sampling_strategy_ = {}
+    sampler._fit_resample(X, y)
+    assert sampler.model_.ledger.budget is not None
+    assert sampler.report_.synthetic.num_rows == 0
+    assert "failed with ZeroDivisionError" in sampler.report_.notes[0]
 
 
 def test_classes_that_are_to_be_discovered_are_not_grown() -> None:

@@ -288,11 +288,28 @@ def test_a_fit_that_fails_on_planted_rows_is_inconclusive() -> None:
     assert "fewer than 10 rows" in finding.words
 
 
-def test_units_are_planted_with_all_their_rows_and_names_of_their_own() -> None:
+@pytest.mark.parametrize(
+    "units",
+    [
+        None,
+        pd.Series(pd.Timestamp.max).repeat(400).dt.floor("us"),
+        pd.Series(np.linspace(1e300, 1.7e308, 400)),
+        pd.Series(np.arange(400) % 256, dtype="uint8"),
+        pd.Series(["a", "b"] * 200, dtype="category"),
+        pd.Series([True, False] * 200),
+    ],
+    ids=["text", "the last moment", "large floats", "every uint8", "categories", "truths"],
+)
+def test_units_are_planted_with_all_their_rows_and_names_of_their_own(
+    units: pd.Series | None,
+) -> None:
     from privsynth.privacy.budget import Budget
 
     frame = table(400, 0, False)
     import privsynth as face
+
+    if units is not None:
+        frame["person_id"] = units.to_numpy()
 
     schema = face.propose_schema(frame)
     seen: list[pd.DataFrame] = []

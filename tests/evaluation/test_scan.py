@@ -201,8 +201,29 @@ def test_an_extreme_among_the_bins_is_found_in_its_own_column_alone(train: pd.Da
     assert found(hits(train, packed(codec={"codings": codings}))) == {"extremes": 1}
 
 
+@pytest.mark.parametrize(
+    ("entry", "finds"),
+    [
+        ({"name": "age", "bounds": [18, 97]}, 1),
+        ({"name": "age", "bounds": ["18", "97"]}, 1),
+        ({"name": "age", "bounds": [18, 97], "source": "declared"}, 0),
+        ({"name": "age", "bounds": [20, 90]}, 0),
+        ({"low": [18, 40], "high": [39, 97]}, 1),
+        ({"low": [20, 40], "high": [39, 90], "mid": [20, 97]}, 0),
+    ],
+)
+def test_a_column_s_own_bound_is_found_however_few_digits_it_has(
+    entry: dict[str, Any], finds: int
+) -> None:
+    frame = pd.DataFrame({"age": [*range(20, 60)] * 10 + [97, 18]})
+    schema = Schema((Column("age", Kind.INTEGER, "int64", Bounds(20, 59)),))
+    member = {"columns": [entry]} if "bounds" in entry else {"codings": [entry]}
+    (score,) = scan(frame, None, schema, packed(part=member), {})
+    assert score.detail["extremes"] == (2 * finds)
+
+
 def test_an_extreme_in_a_json_member_is_found(train: pd.DataFrame) -> None:
-    for tree in ({"most": MOST}, ["until", f"{LAST}T00:00:00"]):
+    for tree in ({"most": MOST}, {"most": f"{MOST:,}"}, ["until", f"{LAST}T00:00:00"]):
         assert found(hits(train, packed(model=tree))) == {"extremes": 1}
 
 

@@ -307,6 +307,26 @@ def test_a_frame_gains_rows_and_a_flag() -> None:
     pd.testing.assert_frame_equal(plain, grown.drop(columns="synthetic"))
 
 
+def test_a_strategy_may_be_a_function_of_the_target() -> None:
+    frame, y = loans()
+    given = []
+
+    def half_of_the_largest(labels: Any) -> dict[Any, int]:
+        classes, counts = np.unique(labels, return_counts=True)
+        given.append(sorted(counts.tolist()))
+        return {
+            c: max(int(n), int(counts.max()) // 2) for c, n in zip(classes, counts, strict=True)
+        }
+
+    table = frame.assign(out=y)
+    grown = privsynth.augment(
+        table, target="out", sampling_strategy=half_of_the_largest, random_state=0
+    )
+    counts = pd.Series(y).value_counts()
+    assert given == [sorted(counts.tolist())]
+    assert (grown["out"] == counts.idxmin()).sum() == counts.max() // 2
+
+
 def test_a_ratio_is_minority_by_majority() -> None:
     X, y = numeric(rare=20)
     data = pd.DataFrame(X, columns=list("abcd")).assign(y=y)

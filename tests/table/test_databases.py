@@ -353,3 +353,18 @@ def test_a_late_value_of_sqlite_is_read_as_an_early_one(
         assert long.to_arrow()["a"].to_pylist()[-2:] == short.to_arrow()["a"].to_pylist()
     texts = read(f"{url}::t", total=True).to_arrow()["a"].to_pylist()
     assert texts[-1] == (None if LAST[last] is None else str(LAST[last]))
+
+
+def test_a_hugeint_of_more_digits_than_a_decimal_is_refused_by_row_or_missing(
+    tmp_path: Path,
+) -> None:
+    with duckdb.connect(str(tmp_path / "f.db")) as con:
+        con.execute(
+            f"CREATE TABLE t AS SELECT i::HUGEINT AS a FROM (VALUES (1), ({2**127 - 1}), (3)) r(i)"
+        )
+    url = f"duckdb:///{tmp_path}/f.db::t"
+    with pytest.raises(
+        DataError, match=r"column 'a', row 2: holds a number of more than 38 digits"
+    ):
+        read(url).to_arrow()
+    assert read(url, total=True).to_arrow()["a"].to_pylist() == [1, None, 3]

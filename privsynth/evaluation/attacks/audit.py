@@ -93,7 +93,7 @@ def audit(
         progress("deep audit", run, runs)
         planted = _canaries(real, canaries, rng)
         if budget is not None and budget.unit in planted.columns:
-            planted[budget.unit] = _fresh(real[budget.unit], canaries)
+            planted[budget.unit] = _fresh_units(canaries, rng)
         inside = rng.random(canaries) < 0.5
         given = pd.concat([real, *copies * [planted[inside]]], ignore_index=True)
         drawn = canonical(refit(given, int(rng.integers(2**31))), columns)
@@ -134,15 +134,11 @@ def unable(why: str) -> tuple[Score, ...]:
     return (Score("attacks", "audit_epsilon", math.nan, better="lower", meaning=words),)
 
 
-def _fresh(units: pd.Series[Any], n: int) -> pd.Series[Any]:
-    """Name units that no real row has, in a type that the column can be joined with."""
+def _fresh_units(n: int, rng: np.random.Generator) -> pd.Series[Any]:
+    """Name units that no real row has: under a budget a unit is read as text, whatever its type."""
     import pandas as pd
 
-    numbers = pd.api.types.is_numeric_dtype(units) and not pd.api.types.is_bool_dtype(units)
-    if numbers or pd.api.types.is_datetime64_any_dtype(units):
-        step = 1 if numbers else pd.Timedelta(days=1)
-        return pd.Series([units.max() + (i + 1) * step for i in range(n)]).astype(units.dtype)
-    return pd.Series([f"planted unit {i}" for i in range(n)], dtype=object)
+    return pd.Series([f"planted unit {rng.bytes(8).hex()}" for _ in range(n)], dtype=object)
 
 
 def _canaries(real: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:

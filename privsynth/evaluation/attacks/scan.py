@@ -49,6 +49,7 @@ SIMPLE = 1_000
 CHANCE = 1e-4
 """How likely chance may give as many numbers in one place for them to be a finding."""
 ID_DIGITS = 7
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 WORD = 7
 """A word in small letters as short as this may stand in any sentence."""
 SHOWN = 5
@@ -215,7 +216,9 @@ def _json_member(name: str, text: str) -> _Member:
     except (ValueError, RecursionError):
         return _text_member(name, text)
     strings, numbers = _leaves(tree)
-    return _Member(name, "\n".join(strings), tree, frozenset(numbers))
+    return _Member(
+        name, "\n".join(strings), tree, frozenset({*numbers, *_spelled_numbers(strings)})
+    )
 
 
 def _array_member(name: str, data: bytes) -> _Member:
@@ -240,8 +243,15 @@ def _text_member(name: str, text: str) -> _Member:
         except (ValueError, RecursionError):
             strings = []
     shown = "\n".join([html.unescape(text), *strings])
-    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?", shown)
+    numbers = re.findall(NUMBER, shown)
     return _Member(name, shown, numbers=frozenset(float(each.replace(",", "")) for each in numbers))
+
+
+def _spelled_numbers(strings: Iterable[str]) -> Iterator[float]:
+    """Yield the numbers that strings spell from end to end."""
+    for text in strings:
+        if re.fullmatch(NUMBER, text.strip()):
+            yield float(text.replace(",", ""))
 
 
 def _leaves(tree: Any) -> tuple[list[str], list[float]]:
@@ -405,6 +415,8 @@ class _Extreme:
     column : str
     position : int
         The column's place in the table.
+    value : float
+        As `canonical` gives it: moments in seconds.
     which : str
         What a finding calls it.
     last : bool
@@ -418,6 +430,7 @@ class _Extreme:
 
     column: str
     position: int
+    value: float
     which: str
     last: bool
     forms: tuple[float, ...]
@@ -436,7 +449,7 @@ def _extremes(
         for extreme in _beyond(column, position, numbers[column.name].dropna().to_numpy(), k)
     ]
     for member in members:
-        hits = _own(member, extremes) if _entries(member) else _anywhere(member, extremes)
+        hits = _own(member, extremes, schema) if _entries(member) else _anywhere(member, extremes)
         for extreme in hits:
             yield _Finding("extremes", extreme.column, member.name, extreme.forms, extreme.which)
 
@@ -453,6 +466,7 @@ def _beyond(column: Column, position: int, values: npt.NDArray[Any], k: int) -> 
             yield _Extreme(
                 column.name,
                 position,
+                end,
                 f"its {end_of} value" if rank == 0 else f"one of its {end_of} values",
                 rank == 0,
                 _forms(column, end),
@@ -462,12 +476,17 @@ def _beyond(column: Column, position: int, values: npt.NDArray[Any], k: int) -> 
 
 def _declared_ends(column: Column) -> frozenset[float]:
     """Return the bounds that a person declared, as `canonical` gives numbers."""
-    import pandas as pd
-
     if not isinstance(column.domain, Bounds) or column.source is not Source.DECLARED:
         return frozenset()
-    ends = pd.Series([column.domain.low, column.domain.high], dtype=object)
-    return frozenset(canonical(pd.DataFrame({column.name: ends}), [column])[column.name].tolist())
+    return _as_numbers([column.domain.low, column.domain.high], column)
+
+
+def _as_numbers(values: list[Any], column: Column) -> frozenset[float]:
+    """Return values of a column, as a schema spells them, as `canonical` gives numbers."""
+    import pandas as pd
+
+    frame = pd.DataFrame({column.name: pd.Series(values, dtype=object)})
+    return frozenset(canonical(frame, [column])[column.name].dropna().tolist())
 
 
 def _forms(column: Column, end: float) -> tuple[float, ...]:
@@ -500,22 +519,45 @@ def _days(column: Column, end: float, values: npt.NDArray[Any], k: int) -> tuple
     return (str(day),) if same < k and not str(day).endswith("-01") else ()
 
 
-def _own(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
+def _own(member: _Member, extremes: Iterable[_Extreme], schema: Schema) -> Iterator[_Extreme]:
     """Yield the extremes that stand in what a schema or codec says of their own column.
 
-    Another column's bins may well end where this one does.
+    Another column's bins may well end where this one does. Bounds are never rounded outward, so
+    that an extreme of any digits is a finding there.
     """
-    leaves: dict[str | int, tuple[list[str], set[float]]] = {}
+    leaves: dict[str | int, tuple[list[str], set[float], frozenset[float]]] = {}
     for i, entry in enumerate(_entries(member)):
         strings, numbers = _leaves(entry)
-        leaves[entry.get("name", i)] = strings, set(numbers)
+        name = entry.get("name", schema.names[i] if i < len(schema) else None)
+        ends = _bounds(entry, schema[name]) if name in schema.names else frozenset()
+        leaves[entry.get("name", i)] = strings, {*numbers, *_spelled_numbers(strings)}, ends
     for extreme in extremes:
         for key in (extreme.column, extreme.position):
-            texts, told = leaves.get(key, ([], set()))
-            if told.intersection(extreme.forms) or any(
-                day in text for day in extreme.texts for text in texts
+            texts, stored, ends = leaves.get(key, _NOTHING)
+            if (
+                extreme.value in ends
+                or stored.intersection(extreme.forms)
+                or any(day in text for day in extreme.texts for text in texts)
             ):
                 yield extreme
+
+
+_NOTHING: tuple[list[str], set[float], frozenset[float]] = [], set(), frozenset()
+
+
+def _bounds(entry: Mapping[str, Any], column: Column) -> frozenset[float]:
+    """Return the ends that an entry gives its column, unless a person declared them."""
+    if entry.get("source") == Source.DECLARED or not column.kind.continuous:
+        return frozenset()
+    bounds = entry.get("bounds")
+    if isinstance(bounds, list):
+        return _as_numbers(bounds, column)
+    cells = [*_numbers_of(entry.get("low")), *_numbers_of(entry.get("high"))]
+    return frozenset((min(cells), max(cells)) if cells else ())
+
+
+def _numbers_of(values: Any) -> list[float]:
+    return _leaves(values)[1] if isinstance(values, list) else []
 
 
 def _anywhere(member: _Member, extremes: Iterable[_Extreme]) -> Iterator[_Extreme]:
