@@ -70,7 +70,7 @@ def test_a_holdout_that_is_no_share_is_refused(
     model: FittedModel, share: Any, tmp_path: Path
 ) -> None:
     frame, output = model.sample(50, seed=1), tmp_path / "aside.csv"
-    with pytest.raises(UsageError, match="give a number between 0 and 1"):
+    with pytest.raises(UsageError, match="expected a number between 0 and 1"):
         privsynth.fit(frame, holdout=share, holdout_output=output)
     assert not output.exists()
 
