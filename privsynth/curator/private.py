@@ -228,14 +228,14 @@ class PrivateCurator:
             pairs in the order of `numpy.triu_indices`.
         """
         width = len(scores)
-        most = int(MAX_OF_A_ROW * width * SCORE_PARTS**2)
-        parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
-        sensitivity = products_sensitivity(width, most)
+        max_squares = int(MAX_OF_A_ROW * width * SCORE_PARTS**2)
+        score_parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
+        sensitivity = products_sensitivity(width, max_squares)
         scale = self._accountant.scale(sensitivity, rho)
         answer = self._accountant.gaussian(
             "products",
             f"all pairs of {width} scores",
-            lambda table: self._counts.products(parts, most, table),
+            lambda table: self._counts.products(score_parts, max_squares, table),
             sensitivity,
             scale,
         )
@@ -301,7 +301,7 @@ class _Counts:
         return np.concatenate([self.of(clique, table).ravel() for clique in cliques])
 
     def products(
-        self, scores: Sequence[tuple[int, npt.NDArray[np.int64]]], most: int, table: Table
+        self, scores: Sequence[tuple[int, npt.NDArray[np.int64]]], max_squares: int, table: Table
     ) -> npt.NDArray[np.int64]:
         """Sum the products of all pairs of scores, class by class, in one vector."""
         codes, width = self._codes(table), len(scores)
@@ -309,14 +309,14 @@ class _Counts:
         target = self._codec.target if classes > 1 else None
         total = np.zeros((classes, width, width), dtype=np.int64)
         for start in range(0, len(codes), ROWS_AT_ONCE):
-            block = codes[start : start + ROWS_AT_ONCE]
-            label = np.zeros(len(block), np.intp) if target is None else block[:, target]
-            told = np.stack([values[label, block[:, j]] for j, values in scores]).astype(float)
-            told = _clipped(told, most)
+            rows = codes[start : start + ROWS_AT_ONCE]
+            label = np.zeros(len(rows), np.intp) if target is None else rows[:, target]
+            row_scores = np.stack([values[label, rows[:, j]] for j, values in scores]).astype(float)
+            row_scores = _clipped(row_scores, max_squares)
             for c in range(classes):
                 # Integers below 2**53, which floats sum exactly.
-                held = told if target is None else told[:, label == c]
-                total[c] += np.rint(held @ held.T).astype(np.int64)
+                class_scores = row_scores if target is None else row_scores[:, label == c]
+                total[c] += np.rint(class_scores @ class_scores.T).astype(np.int64)
         return np.ascontiguousarray(total[:, *np.triu_indices(width, 1)]).ravel()
 
     def _codes(self, table: Table) -> npt.NDArray[np.integer]:
@@ -337,13 +337,13 @@ class _Counts:
         return self._rows
 
 
-def _clipped(scores: Floats, most: int) -> Floats:
-    """Scale the scores of a row down where their squares add up to more than `most`.
+def _clipped(scores: Floats, max_squares: int) -> Floats:
+    """Scale down the scores, shape (scores, rows), of rows whose squares exceed `max_squares`.
 
-    Rows are columns here. Scores are cut to whole numbers: rounded up, they could exceed `most`.
+    Scores are truncated to integers: rounded up, they could exceed the bound.
     """
     squares = (scores**2).sum(axis=0)
-    scaled: Floats = scores * np.sqrt(np.minimum(1, most / np.maximum(squares, 1)))
+    scaled: Floats = scores * np.sqrt(np.minimum(1, max_squares / np.maximum(squares, 1)))
     return np.trunc(scaled)
 
 

@@ -179,7 +179,7 @@ class Accountant:
         def noise(threshold: int) -> Any:
             return counts >> measurements.then_gaussian_threshold(scale=scale, threshold=threshold)
 
-        threshold = _min_threshold(lambda value: noise(value).map(rows)[1], rows, scale, delta)
+        threshold = _least(lambda value: noise(value).map(rows)[1], rows, scale, delta)
         event = Event(query, detail, "gaussian threshold", 0.0, 0.0, 1.0, scale)
         answer: dict[str, int] = self._answer(noise(threshold), event)
         return dict(sorted((_opened(key), n) for key, n in answer.items()))
@@ -276,11 +276,11 @@ def _is_threshold_delta(delta: float, scale: float, rows: int) -> bool:
         noise: Any = measurements.make_gaussian_threshold(*space, scale=scale, threshold=threshold)
         return float(noise.map((rows, float(rows), float(rows)))[1])
 
-    nearest = delta_at(_min_threshold(delta_at, rows, scale, delta * (1 + SLACK)))
+    nearest = delta_at(_least(delta_at, rows, scale, delta * (1 + SLACK)))
     return math.isclose(nearest, delta, rel_tol=1e-6)
 
 
-def _min_threshold(delta_at: Callable[[int], float], rows: int, scale: float, delta: float) -> int:
+def _least(delta_at: Callable[[int], float], rows: int, scale: float, delta: float) -> int:
     """Return the smallest threshold whose delta is at most `delta`, by bisection."""
     low, high = rows, rows + int(50 * scale) + 50
     while low + 1 < high:

@@ -273,7 +273,7 @@ def test_a_policy_file_changes_what_it_names(tmp_path: Path) -> None:
         ("missed: ignore", "expected 'missed' as warn or fail"),
         ("floors: 0.9", "expected 'floors' as"),
         ("floors: {tstr_f1: high}", "expected 'floors' as"),
-        ("name: strict", "built in"),
+        ("name: strict", "built-in"),
         ("name: 1", "expected 'name' as a text"),
         ("- strict", "is not a mapping"),
         ("name: !!python/name:os.system x", "plain YAML"),

@@ -61,8 +61,8 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
     towards those of all classes together, and pooled correlations towards 0; the more noise, the
     more shrinkage.
     """
-    tell = progress or (lambda *_: None)
-    tell("measuring marginals", 0, 2)
+    report = progress or (lambda *_: None)
+    report("measuring marginals", 0, 2)
     sizes = curator.codec.sizes
     noise_scale = curator.budget.rows_per_unit * math.sqrt(len(sizes) / (2 * COUNTS * curator.rho))
     oneway = measure_oneway(curator, COUNTS * curator.rho, MAX_GROUPS, noise_scale, evenly=EVENLY)
@@ -74,13 +74,13 @@ def learn(curator: PrivateCurator, shrinkage: float, progress: Progress | None) 
         ]
     )
     scale, prior = _scale(curator.codec, oneway)
-    tell("measuring marginals", 1, 2)
+    report("measuring marginals", 1, 2)
     measured = None
     correlation = np.ones((len(scale.rows), len(scale.latents), len(scale.latents)))
     if len(scale.latents) > 1:
         measured = curator.products(_scores(scale, oneway), curator.left)
         correlation = _correlation(scale, measured, shrinkage, oneway)
-    tell("measuring marginals", 2, 2)
+    report("measuring marginals", 2, 2)
     shares = [code_counts / code_counts.sum(axis=1, keepdims=True) for code_counts in scale.counts]
     release = NoisyAnswers(oneway.total, oneway.measurements, measured)
     return CopulaModel(
@@ -173,14 +173,14 @@ def _correlation(scale: Scale, measured: Measurement, shrinkage: float, oneway: 
     products += products.transpose(0, 2, 1)
     present = np.stack(
         [
-            _present_rows(latent, latent_counts, rows) * (1 - oneway.lost[latent.column])
+            _present_rows(latent, latent_counts, rows) * (1 - oneway.undrawn_shares[latent.column])
             for latent, latent_counts in zip(scale.latents, scale.counts, strict=True)
         ],
         axis=1,
     )
     both = present[:, :, None] * present[:, None, :] / rows[:, None, None]
     if oneway.label is not None:
-        both *= 1 - oneway.lost[oneway.label]
+        both *= 1 - oneway.undrawn_shares[oneway.label]
     both = np.maximum(both, 1.0)
     wave = waves(scale.counts)
     by_class = np.stack([solve(moments, wave[:, c]) for c, moments in enumerate(products / both)])

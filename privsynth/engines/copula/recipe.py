@@ -56,13 +56,13 @@ class Copula:
         """
         k = curator.disclosure.k
         check_rows("copula", curator.n_rows, k)
-        tell = progress or (lambda *_: None)
-        tell("counting", 0, 2)
+        report = progress or (lambda *_: None)
+        report("counting", 0, 2)
         scale = Scale.learn(curator)
-        tell("correlating", 1, 2)
+        report("correlating", 1, 2)
         moments = scale.moments(curator.products(scale.scores()))
         correlation = scale.correlation(moments, k=k, shrinkage=self.shrinkage)
-        tell("correlating", 2, 2)
+        report("correlating", 2, 2)
         return CopulaModel.of(curator, scale, scale.shares(scale.counts, k), correlation)
 
     def fit_privately(

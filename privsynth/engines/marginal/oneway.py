@@ -32,7 +32,7 @@ CLEAR = 4.0
 MAX_LABELS = 12
 MAX_SPARE = 2
 """Groups of a column besides those of its levels or cells."""
-MAX_LOST = 0.9
+MAX_UNDRAWN = 0.9
 """Upper bound on the share of rows with codes that are never drawn."""
 
 
@@ -54,7 +54,7 @@ class OneWay:
         The release: measurements in codes.
     grouped : tuple of Measurement
         The same measurements, in drawable groups.
-    lost : tuple of float
+    undrawn_shares : tuple of float
         For each column, the estimated share of rows with codes that are never drawn.
     """
 
@@ -64,7 +64,7 @@ class OneWay:
     label: int | None
     measurements: tuple[Measurement, ...]
     grouped: tuple[Measurement, ...]
-    lost: tuple[float, ...]
+    undrawn_shares: tuple[float, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -77,7 +77,7 @@ class OneWay:
         for axis, j in enumerate(clique):
             if self.groups[j].counted > self.groups[j].size:
                 rows = counts.sum(axis=axis, keepdims=True)
-                share = self.lost[j]
+                share = self.undrawn_shares[j]
                 counts = np.concatenate([(1 - share) * counts, share * rows], axis=axis)
         return counts
 
@@ -156,7 +156,7 @@ def measure_oneway(
         label,
         tuple(measured),
         tuple(codes_to_drawable(m, all_groups) for m in measured),
-        _lost(measured, all_groups, total),
+        _undrawn_shares(measured, all_groups, total),
     )
 
 
@@ -227,7 +227,7 @@ def _label(codec: Codec) -> int | None:
     return label if sum(size > 1 for size in codec.sizes) > 1 else None
 
 
-def _lost(
+def _undrawn_shares(
     measured: Sequence[Measurement], groups: Sequence[Groups], total: float
 ) -> tuple[float, ...]:
     """Estimate, for each column, the share of rows with codes that are never drawn."""
@@ -238,7 +238,7 @@ def _lost(
             rows = np.moveaxis(m.values, axis, 0)[undrawn].sum()
             # Every clique contains the target: average its counts over the cliques.
             shares[j] += float(rows) / total / sum(j in other.clique for other in measured)
-    return tuple(float(np.clip(shares[j], 0, MAX_LOST)) for j in range(len(groups)))
+    return tuple(float(np.clip(shares[j], 0, MAX_UNDRAWN)) for j in range(len(groups)))
 
 
 def _pooled(sums: list[Any], measured: Sequence[Measurement]) -> tuple[Any, float]:
