@@ -35,7 +35,7 @@ class After:
     Raises
     ------
     UsageError
-        The date cannot be read.
+        The date cannot be read, or the column is not named by a text.
     """
 
     date: str
@@ -43,17 +43,21 @@ class After:
 
     def __post_init__(self) -> None:
         _ = self.moment
+        if not isinstance(self.column, str):
+            raise UsageError(f"the holdout's column is given as {self.column!r}; give its name")
 
     @property
     def moment(self) -> datetime:
         """The date as a moment, with a zone only if it has an offset."""
         try:
-            return datetime.fromisoformat(self.date)
-        except (TypeError, ValueError):
-            raise UsageError(
-                f"the holdout's date is given as {self.date!r}; give one such as 2024-01-31 or "
-                "2024-01-31T12:00"
-            ) from None
+            if self.date.isprintable():  # any character may stand before the time
+                return datetime.fromisoformat(self.date)
+        except (AttributeError, ValueError):
+            pass
+        raise UsageError(
+            f"the holdout's date is given as {self.date!r}; give one such as 2024-01-31 or "
+            "2024-01-31T12:00"
+        )
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,22 @@ Verbs split a table, `learn` from it by a `privsynth.task.FitTask`, and warn of 
 
 from __future__ import annotations
 
-from privsynth.fitting.cautions import Caution
+from privsynth.fitting.cautions import Caution, about_time
 from privsynth.fitting.checks import check_k, check_private
 from privsynth.fitting.learn import learn, rows_to_learn
 from privsynth.fitting.refit import refit
 from privsynth.fitting.replay import replaying
-from privsynth.fitting.splitting import split, split_privately
+from privsynth.fitting.splitting import set_aside, unit_numbers
 
 __all__ = [
     "Caution",
+    "about_time",
     "check_k",
     "check_private",
     "learn",
     "refit",
     "replaying",
     "rows_to_learn",
-    "split",
-    "split_privately",
+    "set_aside",
+    "unit_numbers",
 ]

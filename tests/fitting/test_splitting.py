@@ -286,6 +286,7 @@ def test_dates_that_are_categories_are_dates() -> None:
         ("day", "soon", "date is given as 'soon'; give one such as 2024-01-31"),
         ("day", "2024-02-30", "date is given as '2024-02-30'"),
         ("day", "", "date is given as ''"),
+        ("day", "2024-01-15\n12:00", "date is given as '2024-01-15\\n12:00'"),
         ("day", 20240115, "date is given as 20240115"),
         ("day", "2024-01-15T00:00Z", "its times have no zone"),
     ],
