@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,10 @@ class RunConfig:
         The seed of the fit; drawn at random by default.
     holdout : float, optional
         The share of rows set aside before anything is learnt; above 0, below 1.
+    holdout_after : str or datetime.date, optional
+        Instead of a share: the date at or after which rows are set aside.
+    holdout_column : str, optional
+        The column of dates or times that is compared with it.
     holdout_output : str or pathlib.Path, optional
         Where the holdout rows are written.
     encoding : str, optional
@@ -74,6 +79,8 @@ class RunConfig:
     k: int | None = None
     seed: int | None = None
     holdout: float | None = None
+    holdout_after: str | date | None = None
+    holdout_column: str | None = None
     holdout_output: str | Path | None = field(default=None, repr=False)  # a URL may hold a password
     encoding: str | None = None
     escape: bool = True
@@ -125,9 +132,14 @@ class RunConfig:
         settings : mapping of str to value
             Hyper-parameters, each replacing the one of the same name.
         **given
-            Fields by name; None leaves a field unchanged.
+            Fields by name; None leaves a field unchanged. A holdout by a share replaces one by a
+            date, and the other way round.
         """
         changes = {key: value for key, value in given.items() if value is not None}
+        if "holdout" in changes and not _IN_TIME & changes.keys():
+            changes |= dict.fromkeys(_IN_TIME)
+        elif _IN_TIME & changes.keys() and "holdout" not in changes:
+            changes["holdout"] = None
         return replace(self, settings={**self.settings, **settings}, **changes)
 
     @classmethod
@@ -202,6 +214,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return key, read_yaml(value, f"--set {key}", ConfigError, exponents=True)
 
 
+_IN_TIME = {"holdout_after", "holdout_column"}
 _TEXT = ((str,), "a text")
 _PATH = ((str, Path), "a path")
 _EXPECTED: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -211,6 +224,8 @@ _EXPECTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "k": ((int,), "a whole number"),
     "seed": ((int,), "a whole number"),
     "holdout": ((int, float), "a share between 0 and 1"),
+    "holdout_after": ((str, date), "a date such as 2024-01-31"),
+    "holdout_column": _TEXT,
     "holdout_output": _PATH,
     "encoding": _TEXT,
     "escape": ((bool,), "true or false"),

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -27,6 +28,7 @@ from privsynth.errors import (
 )
 from privsynth.evaluation import Evaluation, Score
 from privsynth.fitting import (
+    about_time,
     check_k,
     check_private,
     learn,
@@ -34,8 +36,7 @@ from privsynth.fitting import (
     refit,
     replaying,
     rows_to_learn,
-    split,
-    split_privately,
+    set_aside,
 )
 from privsynth.privacy import Budget, Disclosure
 from privsynth.report import Report
@@ -52,7 +53,7 @@ from privsynth.table import (
     to_frame,
     write,
 )
-from privsynth.task import FitTask
+from privsynth.task import After, FitTask
 
 if TYPE_CHECKING:
     from privsynth.evaluation import Policy, Tables
@@ -125,6 +126,8 @@ def fit(
     encoding: str | None = None,
     escape: bool = True,
     holdout: float | None = None,
+    holdout_after: str | date | None = None,
+    holdout_column: str | None = None,
     holdout_output: str | Path | None = None,
     minority: bool = False,
     budget: Budget | None = None,
@@ -165,8 +168,14 @@ def fit(
         formula, and put one before such cells of `holdout_output`.
     holdout : float, optional
         The share of rows to set aside, stratified by a discrete target, before anything is learnt.
+    holdout_after : str or date, optional
+        Instead of a share: set the rows at or after this date aside, such as ``"2024-01-31"`` or
+        ``"2024-01-31T12:00"``. Without an offset it is local time in the column's zone. Needs
+        `holdout_column`.
+    holdout_column : str, optional
+        The column of dates or times that is compared with it. Rows without one are learnt.
     holdout_output : str or Path, optional
-        Where to write them; wanted with `holdout`.
+        Where to write the rows set aside; wanted with `holdout` or `holdout_after`.
     minority : bool
         Whether to learn only the rows of the classes below the most frequent one. Under a budget
         all rows are learnt, and those of these classes drawn.
@@ -204,6 +213,8 @@ def fit(
             "seed": seed,
             "encoding": encoding,
             "holdout": holdout,
+            "holdout_after": holdout_after,
+            "holdout_column": holdout_column,
             "escape": None if escape else escape,
             "holdout_output": holdout_output,
             "minority": minority or None,
@@ -218,8 +229,12 @@ def fit(
     check_private(name, recipe(name, settings), budget, ledger, new_ledger)
     if budget is not None:
         check_k(k, name, budget)
-    if (holdout is None) != (holdout_output is None):
-        raise UsageError("a holdout needs both its share and where to write it; give both")
+    asked = _holdout(holdout, holdout_after, holdout_column)
+    if (asked is None) != (holdout_output is None):
+        raise UsageError(
+            "a holdout needs both its share, or a date and a column, and where to write it; give "
+            "both"
+        )
     if holdout_output is not None:
         check_output(holdout_output)
     declared, budget = named_unit(unit, opened(schema), budget)
@@ -232,28 +247,42 @@ def fit(
         budget,
         minority,
         chosen_seed(seed),
-        holdout,
+        asked,
     )
     splitting, fitting = np.random.SeedSequence(task.seed).spawn(2)
     table = _read_to_fit(data, encoding or ENCODING, task, escape)
-    if budget is None:
-        train, aside = split(table, holdout, task.label, splitting)
-    else:
-        train, aside = split_privately(table, holdout, budget)
+    parts = set_aside(table, task, splitting)
     model = learn(
-        rows_to_learn(train, task),
+        rows_to_learn(parts.train, task),
         task,
         stream=fitting,
         spending_file=ledger,
         new_spending_file=new_ledger,
         progress=progress,
     )
+    if isinstance(asked, After):
+        of_time = about_time(asked.date, parts.dropped_rows, parts.dropped_units)
+        model = replace(model, cautions=(*model.cautions, *of_time))
     for caution in (*cautions(name, settings), *(text for _, text in model.cautions)):
         warn(caution)
-    if aside is not None and holdout_output is not None:
+    if parts.holdout is not None and holdout_output is not None:
+        aside = parts.holdout
         write(aside.to_arrow(), holdout_output, aside.formats, escape=escape)
     written = {"ledger": ledger, "holdout_output": holdout_output}
     return replace(model, sources=only_places({**sources, **written}))
+
+
+def _holdout(
+    share: float | None, after: str | date | None, column: str | None
+) -> float | After | None:
+    """Return how a holdout is to be set aside: by a share, by a date, or not at all."""
+    if (after is None) != (column is None):
+        raise UsageError("a holdout in time needs both a date and a column of dates; give both")
+    if after is None or column is None:
+        return share
+    if share is not None:
+        raise UsageError("a holdout is a share or all after a date; give one of them")
+    return After(str(after), column)
 
 
 def _fit_to_measurements(

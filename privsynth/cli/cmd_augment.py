@@ -185,7 +185,8 @@ def _configured(config: Path | None, assignments: tuple[str, ...], **given: Any)
 
     run = RunConfig() if config is None else RunConfig.from_yaml(config)
     run = run.override(dict(parse_setting(text) for text in assignments), **given)
-    if run.holdout is not None or run.holdout_output is not None:
+    holdout = (run.holdout, run.holdout_after, run.holdout_column, run.holdout_output)
+    if any(value is not None for value in holdout):
         raise UsageError(
             "the settings set a holdout aside, and augment learns every row that it is given; set "
             "rows aside with 'privsynth fit', or leave 'holdout' out"

@@ -7,15 +7,16 @@ other than the spending file.
 
 from __future__ import annotations
 
-from privsynth.fitting.cautions import Caution
+from privsynth.fitting.cautions import Caution, about_time
 from privsynth.fitting.checks import check_k, check_private, named_unit
 from privsynth.fitting.learn import learn, rows_to_learn
 from privsynth.fitting.refit import refit
 from privsynth.fitting.replay import replaying
-from privsynth.fitting.splitting import split, split_privately
+from privsynth.fitting.splitting import set_aside, unit_numbers
 
 __all__ = [
     "Caution",
+    "about_time",
     "check_k",
     "check_private",
     "learn",
@@ -23,6 +24,6 @@ __all__ = [
     "refit",
     "replaying",
     "rows_to_learn",
-    "split",
-    "split_privately",
+    "set_aside",
+    "unit_numbers",
 ]

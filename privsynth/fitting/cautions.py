@@ -16,7 +16,14 @@ from privsynth.privacy import Budget, Ledger
 from privsynth.schema import Kind, Role, Schema, names_persons
 from privsynth.table import Table, value_type
 
-__all__ = ["Caution", "about_copies", "about_losses", "about_noise"]
+__all__ = [
+    "Caution",
+    "about_copies",
+    "about_losses",
+    "about_noise",
+    "about_time",
+    "about_units",
+]
 
 ROWS_COMPARED = 200_000
 """Larger tables are not checked for copies."""
@@ -38,13 +45,13 @@ class Caution(NamedTuple):
 
     Parameters
     ----------
-    kind : {"pooled", "placeholder", "copies", "noise", "units"}
+    kind : {"pooled", "placeholder", "copies", "noise", "units", "holdout"}
         What it is about.
     text : str
         One line, without a cell's value.
     """
 
-    kind: Literal["pooled", "placeholder", "copies", "noise", "units"]
+    kind: Literal["pooled", "placeholder", "copies", "noise", "units", "holdout"]
     text: str
 
 
@@ -122,6 +129,33 @@ def about_copies(train: Table, schema: Schema, k: int) -> Iterator[Caution]:
             "copies",
             f"about {share:.0%} of the rows have an exact copy in the table: to disclosure control "
             f"{k} copies of one person's row are {k} persons; drop the copies, or raise --k",
+        )
+
+
+def about_time(date: str, dropped_rows: int, dropped_units: int) -> Iterator[Caution]:
+    """Yield what a holdout of later rows can and cannot judge, and what is in neither table.
+
+    Parameters
+    ----------
+    date : str
+        From which on rows were set aside.
+    dropped_rows, dropped_units : int
+        As in `privsynth.fitting.splitting.Parts`; 0 under a budget, which allows no such count.
+    """
+    yield Caution(
+        "holdout",
+        f"the holdout is the rows at or after {date}: it shows how useful synthetic rows are for "
+        "later ones, and how far the table has drifted; attacks that compare training rows with "
+        "later ones take drift for membership, so judge privacy by a holdout drawn at random "
+        "(--holdout)",
+    )
+    if dropped_rows:
+        rows = "1 row" if dropped_rows == 1 else f"{dropped_rows:,} rows"
+        units = "1 unit" if dropped_units == 1 else f"{dropped_units:,} units"
+        yield Caution(
+            "holdout",
+            f"{rows} at or after {date} of {units} with earlier rows were neither learnt nor set "
+            "aside; leave them out of the training table that 'evaluate' is given",
         )
 
 

@@ -11,56 +11,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth.coding import decoded, unit_texts
-from privsynth.errors import DataError, UsageError, did_you_mean
+from privsynth.errors import DataError
 from privsynth.fitting.cautions import Caution
+from privsynth.fitting.splitting import unit_numbers
 from privsynth.schema import Unit
 from privsynth.table import Table, kth_largest
 
-__all__ = ["at_most_the_kth", "unit_numbers", "with_units"]
+__all__ = ["at_most_the_kth", "with_units"]
 
 MAX_CLASSES = 50
 """A target of more values does not have classes."""
 LARGE = 0.01
 """Say that rows were left out if they are a larger share of the table than this."""
-
-
-def unit_numbers(table: Table, column: str, *, missing_alone: bool = True) -> npt.NDArray[np.int64]:
-    """Return the number of the unit of each row.
-
-    Parameters
-    ----------
-    table : Table
-    column : str
-        Names the unit.
-    missing_alone : bool
-        Whether each row without a value is a unit of its own; otherwise they are all one.
-
-    Returns
-    -------
-    ndarray of int64, shape (rows,)
-
-    Raises
-    ------
-    UsageError
-        There is no such column.
-    """
-    if column not in table.names:
-        raise UsageError(
-            f"the privacy unit is 'row' or the name of a column, and {column!r} is none"
-            f"{did_you_mean(column, table.names)}"
-        )
-    # A dictionary may list a value twice.
-    values = decoded(table.to_arrow([column]).column(0)).dictionary_encode()
-    texts = unit_texts(values.dictionary).dictionary_encode().indices.take(values.indices)
-    missing = np.asarray(texts.is_null())
-    numbers = np.asarray(pc.fill_null(texts, 0)).astype(np.int64)
-    alone = np.cumsum(missing) - 1 if missing_alone else 0
-    return np.where(missing, len(values.dictionary) + alone, numbers)
 
 
 def with_units(table: Table, unit: Unit | None) -> Table:

@@ -28,7 +28,7 @@ ROWS_OF_ORDER = 30_000
 ROWS_OF_TREE = 100_000
 """Most rows that decide a tree's splits."""
 LEAF_OF_UNITS = 2
-"""Units in a leaf for each row of the setting; a unit's rows give it away more than one row does."""
+"""Units in a leaf for each row of the setting: the rows of one say more together than one row."""
 
 
 @dataclass(frozen=True)
