@@ -47,11 +47,11 @@ def fit_exactly(
     if task.minority:
         ledger.charge(Event("target", "the most frequent class"))
     ledger.charge(Event("schema", "kinds, levels and bounds"))
+    (choosing,) = stream.spawn(1)
+    train, dominance = at_most_the_kth(train, task.label, task.k, np.random.default_rng(choosing))
     schema = infer(train, target=task.target, k=task.k, declared=task.declared, narrow=True)
     check_schema(schema)
     check_rows(train, task.k)
-    (choosing,) = stream.spawn(1)
-    train, dominance = at_most_the_kth(train, task.label, task.k, np.random.default_rng(choosing))
     ledger.charge(Event("codec", "cells of the continuous columns"))
     codec = learn_codec(train, schema, disclosure)
     check_target(train, schema, task.k, task.minority)

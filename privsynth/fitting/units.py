@@ -18,7 +18,7 @@ from privsynth.errors import DataError
 from privsynth.fitting.cautions import Caution
 from privsynth.fitting.splitting import unit_numbers
 from privsynth.schema import Unit
-from privsynth.table import Table, kth_largest
+from privsynth.table import Table, distinct, kth_largest
 
 __all__ = ["at_most_the_kth", "with_units"]
 
@@ -48,7 +48,7 @@ def with_units(table: Table, unit: Unit | None) -> Table:
         raise DataError(
             f"{place}: names the privacy unit, and holds fractions; name a column of ids"
         )
-    if len(np.unique(units)) < 2:
+    if len(distinct(units)) < 2:
         raise DataError(
             f"{place}: names the privacy unit, and every row has the same value; name a column "
             "that tells units apart"

@@ -10,7 +10,7 @@ import numpy as np
 
 from privsynth.errors import UsageError, did_you_mean
 from privsynth.table.storage import decoded, subschema, value_type
-from privsynth.table.support import Support, support_of_rows, support_of_units
+from privsynth.table.support import Support, distinct, support_of_rows, support_of_units
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +64,7 @@ class Table:
     formats: Mapping[str, str] = field(default_factory=dict)
     units: np.ndarray | None = None
     _counted: dict[str, ValueCounts] = field(default_factory=dict, init=False)
+    _supports: dict[str, Support] = field(default_factory=dict, init=False)
 
     def __repr__(self) -> str:
         return f"Table({self.name!r}, {self.n_rows} rows, {len(self.names)} columns)"
@@ -74,7 +75,7 @@ class Table:
                 f"{self.name}: is read from its file on demand and cannot be pickled; "
                 "pickle the path, or a frame of its rows"
             )
-        return {**self.__dict__, "_counted": {}}
+        return {**self.__dict__, "_counted": {}, "_supports": {}}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Table:
         return self  # neither it nor its rows can be changed
@@ -87,7 +88,7 @@ class Table:
     @property
     def n_units(self) -> int:
         """The number of privacy units."""
-        return self.n_rows if self.units is None else len(np.unique(self.units))
+        return self.n_rows if self.units is None else len(distinct(self.units))
 
     def batches(self, size: int = 65536) -> Iterator[pa.RecordBatch]:
         """Yield every row in order, at most `size` rows at a time."""
@@ -147,7 +148,12 @@ class Table:
         values, counts, nulls = self.value_counts(column)
         if self.units is None:
             return support_of_rows(counts, nulls)
-        return support_of_units(self.places(column), len(values), self.units)
+        if column not in self._supports:
+            support = support_of_units(self.places(column), len(values), self.units)
+            if (len(self._supports) + 1) * len(values) * 40 > MAX_KEPT_BYTES:
+                return support
+            self._supports[column] = support
+        return self._supports[column]
 
     def places(self, column: str) -> np.ndarray:
         """Return the position of each row's value in `value_counts`; -1 where it is missing.

@@ -13,6 +13,7 @@ from privsynth.arrays import Codes, Floats
 from privsynth.coding import Codec
 from privsynth.engines.cart.support import counts_of_units, units_of_leaves
 from privsynth.engines.cart.tree import Leaves, dyadic
+from privsynth.table import distinct
 
 __all__ = ["TreeLearner"]
 
@@ -99,7 +100,7 @@ class TreeLearner:
         ndarray of int32, shape (rows,)
             The leaf of each row.
         """
-        n = rows.stop - rows.start if units is None else len(np.unique(units))
+        n = rows.stop - rows.start if units is None else len(distinct(units))
         min_leaf = max(MIN_SAMPLE_LEAF, -(-self.leaf * len(sample) // n))
         tree = self._split(sample, min_leaf, ranks or {})
         return self.fill(tree, codes, rows, background, place, units)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.arrays import Floats
+from privsynth.table import distinct
 
 __all__ = ["counts_of_units", "units_of_leaves"]
 
@@ -16,7 +17,7 @@ Units = npt.NDArray[np.int64]
 def units_of_leaves(leaf: Ints, units: Units, leaves: int) -> npt.NDArray[np.int64]:
     """Return the number of units in each leaf."""
     n_units = int(units.max(initial=0)) + 1
-    pairs = np.unique(leaf * np.int64(n_units) + units)
+    pairs = distinct(leaf * np.int64(n_units) + units)
     return np.bincount(pairs // n_units, minlength=leaves)
 
 
@@ -36,6 +37,6 @@ def counts_of_units(leaf: Ints, drawn: Ints, units: Units, shape: tuple[int, int
     ndarray of float64, shape `shape`
     """
     n_units = int(units.max(initial=0)) + 1
-    cells = np.unique((leaf * np.int64(shape[1]) + drawn) * n_units + units) // n_units
+    cells = distinct((leaf * np.int64(shape[1]) + drawn) * n_units + units) // n_units
     counts = np.bincount(cells, minlength=shape[0] * shape[1])
     return counts.reshape(shape).astype(np.float64)
