@@ -41,10 +41,7 @@ def check_private(
         The engine needs a package that is not installed.
     """
     need(f"the engine {name}", *traits(name).needs)
-    if not isinstance(budget, Budget | None):
-        raise UsageError(
-            f"the budget is given as {type(budget).__name__}; expected one such as Budget(1.0)"
-        )
+    _check_budget(budget)
     if budget is not None:
         need("a privacy budget", "opendp")
     if budget is None and traits(name).budget == "required":
@@ -65,6 +62,13 @@ def check_private(
         raise UsageError("--new-ledger is given, and no ledger is named; name it with --ledger")
     if spending_file is not None:
         check_presence(spending_file, new_spending_file)
+
+
+def _check_budget(budget: object) -> None:
+    if not isinstance(budget, Budget | None):
+        raise UsageError(
+            f"the budget is given as {type(budget).__name__}; expected one such as Budget(1.0)"
+        )
 
 
 def check_k(k: int | None, engine: str, budget: Budget | None) -> None:
@@ -104,6 +108,7 @@ def named_unit(
         Two places disagree, or a budget is to protect rows although a declared column seems to
         name persons with several rows each.
     """
+    _check_budget(budget)
     given = {
         "--unit": None if unit is None else Unit.parse(unit, "--unit"),
         "the schema": None if declared is None else declared.unit,

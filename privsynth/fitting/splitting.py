@@ -33,7 +33,7 @@ __all__ = [
 ROW = "row"
 """The unit that is no column."""
 MAX_STRATA = 50
-"""A target of more values does not stratify a holdout."""
+"""A target with more values does not stratify the holdout."""
 
 
 class Parts(NamedTuple):
@@ -136,7 +136,7 @@ def split(
 def split_privately(
     table: Table, share: float | None, budget: Budget
 ) -> tuple[Table, Table | None]:
-    """Set each unit aside by a coin of its own, so that no unit decides on another.
+    """Set each unit aside by an independent coin, so that no unit affects another.
 
     Parameters
     ----------
@@ -241,9 +241,9 @@ def split_after_privately(
 
 
 def at_most_per_unit(table: Table, budget: Budget) -> Table:
-    """Keep as many rows of each unit as the budget allows, chosen by chance that has no seed.
+    """Keep as many random rows of each unit as the budget allows; no seed governs the choice.
 
-    Rows without a value in the unit's column belong to one unit.
+    Rows with a null in the unit's column belong to one unit.
 
     Raises
     ------
@@ -306,7 +306,7 @@ def unit_numbers(
     """
     if column not in table.names:
         raise UsageError(
-            f"the privacy unit is 'row' or the name of a column, and {column!r} is none"
+            f"the privacy unit is {column!r}; expected 'row' or the name of a column"
             f"{did_you_mean(column, table.names)}"
         )
     # A dictionary may list a value twice.

@@ -255,7 +255,6 @@ def test_a_class_is_named_as_the_file_spells_it(
         (["--engine", "smote", "--fit-on", "all"], "--fit-on"),
         (["--engine", "random", "--selection", "classifiers"], "selection"),
         (["--delta", "1e-5"], "--epsilon"),
-        (["--unit", "age"], "--epsilon"),
         (["--set", "epochs=3"], "epochs"),
     ],
 )

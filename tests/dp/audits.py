@@ -46,7 +46,7 @@ _FOUND = Source.DISCOVERED
 NAMES = ("who", "job", "age", "ill", "paid", "out")
 SCHEMA = Schema(
     (
-        Column("who", Kind.ID, "string"),
+        Column("who", Kind.ID, "string", unique=True),
         Column("job", Kind.CATEGORICAL, "string", Levels(("clerk", "nurse", "smith")), _GIVEN),
         Column("age", Kind.INTEGER, "int64", Bounds(0, 9), _GIVEN),
         Column("ill", Kind.BOOLEAN, "bool", None, _GIVEN),
@@ -557,7 +557,9 @@ def mu_low(inside: Floats, outside: Floats, alpha: float) -> float:
 CANARY: Row = ("canary", "smith", "0", "true", "0", "yes")
 FEW = Schema(
     tuple(
-        column if column.name in ("job", "out") else Column(column.name, Kind.ID, "string")
+        column
+        if column.name in ("job", "out")
+        else Column(column.name, Kind.ID, "string", unique=True)
         for column in SCHEMA
     )
 )
@@ -638,4 +640,4 @@ def check_one_run(
 
 
 def _hidden(column: Column) -> Column:
-    return Column(column.name, Kind.ID, "string")
+    return Column(column.name, Kind.ID, "string", unique=True)

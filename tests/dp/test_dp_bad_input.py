@@ -143,9 +143,9 @@ def test_a_private_engine_without_a_budget(place: Path, name: str) -> None:
     refused(fit("--engine", name), name, "--epsilon")
 
 
-@pytest.mark.parametrize("option", ["--delta", "--unit", "--rows-per-unit", "--ledger"])
+@pytest.mark.parametrize("option", ["--delta", "--rows-per-unit", "--ledger"])
 def test_a_part_of_a_budget_without_a_budget(place: Path, option: str) -> None:
-    value = {"--delta": "1e-7", "--unit": "who", "--rows-per-unit": "2", "--ledger": "l.json"}
+    value = {"--delta": "1e-7", "--rows-per-unit": "2", "--ledger": "l.json"}
     refused(fit(option, value[option]), option, "--epsilon")
 
 

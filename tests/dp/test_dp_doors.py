@@ -47,7 +47,7 @@ def column(name: str, kind: Kind, dtype: str, domain: Any = None, **more: Any) -
 
 SCHEMA = Schema(
     (
-        column("who", Kind.ID, "string"),
+        column("who", Kind.ID, "string", unique=True),
         column("job", Kind.CATEGORICAL, "string", Levels(("clerk", "nurse"))),
         column("grade", Kind.ORDINAL, "int64", Levels((1, 2, 3))),
         column("age", Kind.INTEGER, "int64", Bounds(0, 9)),

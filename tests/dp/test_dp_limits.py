@@ -404,7 +404,7 @@ def test_a_minority_without_classes_is_refused_before_anything_is_spent(place: P
         tuple(
             Column(c.name, Kind.NUMERIC, "double", Bounds(0, 5), GIVEN, role=Role.TARGET)
             if c.name == "paid"
-            else Column(c.name, c.kind, c.dtype, c.domain, GIVEN)
+            else Column(c.name, c.kind, c.dtype, c.domain, GIVEN, unique=c.unique)
             for c in SCHEMA
         )
     )

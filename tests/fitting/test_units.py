@@ -311,7 +311,11 @@ def few(frame: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("change", "options", "says"),
     [
-        (None, ["--unit", "patent"], "'patent' is none; did you mean 'patient'"),
+        (
+            None,
+            ["--unit", "patent"],
+            "the privacy unit is 'patent'; expected 'row' or the name of a column; did you mean 'patient'",
+        ),
         (constant, ["--unit", "patient"], "every row has the same value"),
         (fractions, ["--unit", "patient"], "holds fractions"),
         (few, ["--unit", "patient"], "has 19 privacy units to train on, and at least 20"),
