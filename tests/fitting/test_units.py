@@ -314,7 +314,7 @@ def few(frame: pd.DataFrame) -> pd.DataFrame:
         (
             None,
             ["--unit", "patent"],
-            "the privacy unit is 'patent'; expected 'row' or the name of a column; did you mean 'patient'",
+            "expected 'row' or the name of a column; did you mean 'patient'",
         ),
         (constant, ["--unit", "patient"], "every row has the same value"),
         (fractions, ["--unit", "patient"], "holds fractions"),
