@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from privsynth.artefact import FittedModel, load
+from privsynth.coding import unit_codes
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, Progress, cautions, recipe
 from privsynth.errors import (
     DataError,
@@ -23,6 +25,7 @@ from privsynth.errors import (
     PrivsynthWarning,
     SamplingError,
     UsageError,
+    did_you_mean,
     warn,
 )
 from privsynth.evaluation import Evaluation, Score
@@ -480,6 +483,7 @@ def minority_gain(
     folds: int = 5,
     repeats: int = 3,
     seed: int = 0,
+    groups: Any = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge by repeated cross-validation whether augmentation helps on real rows.
@@ -495,6 +499,12 @@ def minority_gain(
         training fold; test folds are real rows alone.
     seed : int
         Of folds, engines and models.
+    groups : str or array-like of shape (rows,), optional
+        The unit, such as a person, that each row belongs to: a column's name, or one label per
+        row. No unit is then on both sides of a fold, the column is no feature, and engines count
+        units where they count rows of a class (see `privsynth.MinoritySampler`). A row without a
+        label is a unit of its own. Without it, rows of one person may lie on both sides of a
+        fold, and every figure is then too good.
     progress : callable, optional
 
     Returns
@@ -502,6 +512,14 @@ def minority_gain(
     Report
         Beside doing nothing, class weights, moving the threshold, random over-sampling, SMOTE and
         ADASYN: PR-AUC, ROC-AUC, recall, F1, Brier score, and paired differences with intervals.
+
+    Raises
+    ------
+    UsageError
+        An option cannot be used, or the table has no column of the name given as `groups`.
+    DataError
+        The target holds no classes; or `groups` names a single unit, holds numbers that are not
+        whole, or leaves fewer units than folds to the table or to a class.
     """
     from privsynth.evaluation.minority import minority_gain as cross_validated
     from privsynth.minority import by_label
@@ -515,11 +533,13 @@ def minority_gain(
     declared = opened(schema)
     table = read(data, encoding=encoding or ENCODING, escape=escape)
     full = infer(table, target=target, declared=declared)
+    units = None if groups is None else _units(table, groups, target)
+    unit = groups if isinstance(groups, str) else None
     if isinstance(sampling_strategy, Mapping):
         labels = table.value_counts(target)[0].to_pylist()
         sampling_strategy = by_label(sampling_strategy, labels, table.formats.get(target))
 
-    def resample(name: str, X: Any, y: Any, chosen: int) -> tuple[Any, Any]:
+    def resample(name: str, X: Any, y: Any, chosen: int, groups: Any = None) -> tuple[Any, Any]:
         sampler = MinoritySampler(
             name,
             sampling_strategy=sampling_strategy,
@@ -531,7 +551,7 @@ def minority_gain(
             random_state=chosen,
         )
         try:
-            grown: tuple[Any, Any] = sampler.fit_resample(X, y)
+            grown: tuple[Any, Any] = sampler.fit_resample(X, y, groups=groups)
         except PrivsynthError:
             raise
         except ValueError:  # imbalanced-learn's own checks of the classes and the strategy
@@ -551,9 +571,29 @@ def minority_gain(
             repeats=repeats,
             seed=chosen_seed(seed),
             progress=progress,
+            groups=units,
+            unit=unit,
         ),
         sources=only_places({"data": data, "schema": schema}),
     )
+
+
+def _units(table: Table, groups: Any, target: str) -> npt.NDArray[np.int64]:
+    """Return the unit of each row of a table, which a column or an array-like names."""
+    if not isinstance(groups, str):
+        units = unit_codes(groups, "groups")
+        if len(units) != table.n_rows:
+            raise DataError(
+                f"groups name the units of {len(units)} rows, and {table.name} has {table.n_rows}"
+            )
+        return units
+    if groups not in table.names:
+        raise UsageError(
+            f"{table.name}: no column {groups!r} to name units{did_you_mean(groups, table.names)}"
+        )
+    if groups == target:
+        raise UsageError(f"column {groups!r} is the target, and cannot name the units as well")
+    return unit_codes(table.to_arrow([groups]).column(0), f"{table.name}, column {groups!r}")
 
 
 def evaluate(
