@@ -535,6 +535,8 @@ def minority_gain(
     full = infer(table, target=target, declared=declared)
     units = None if groups is None else _units(table, groups, target)
     unit = groups if isinstance(groups, str) else None
+    if declared is not None and unit in declared.names:  # the engines do not see that column
+        declared = Schema(tuple(column for column in declared if column.name != unit))
     if isinstance(sampling_strategy, Mapping):
         labels = table.value_counts(target)[0].to_pylist()
         sampling_strategy = by_label(sampling_strategy, labels, table.formats.get(target))

@@ -180,6 +180,12 @@ def test_what_tells_a_person_is_no_skill_once_persons_are_kept_whole(
     assert mean(by_persons, "pr_auc") == pytest.approx(0.3, abs=0.1)
 
 
+def test_a_schema_may_declare_the_column_of_the_units() -> None:
+    schema = Schema((Column("person", Kind.INTEGER, "int64"), Column("a", Kind.NUMERIC, "double")))
+    report = gain(visits(), engine="cart", schema=schema)
+    assert report.evaluation.about["methods"] == ["cart"]
+
+
 def test_an_array_says_what_a_column_says() -> None:
     frame = visits()
     by_column = gain(frame)
