@@ -1,9 +1,9 @@
-"""Fitted models, and the file that one is saved in.
+"""Fitted models, and the file that a model is saved in.
 
 The file is a zip of JSON and safetensors members: parameters alone, nothing that executes. Its
-manifest carries the sha256 of every other member, and the archive's comment the sha256 of all
-that stands before it, so that a single flipped byte is found. It carries no timestamp: same
-model, same bytes.
+manifest has the sha256 of every other member, and the archive's comment has the sha256 of all bytes
+before it, so that a single flipped byte is detected. The file has no timestamp: the same model
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -58,15 +58,17 @@ LARGEST: Mapping[str, int] = {
     "model.json": 2**24,
     ARRAYS: 2**31,
 }
-"""The members of a model file, and the most bytes that each may hold."""
+"""The members of a model file, and the maximum size of each in bytes."""
 DIGEST = 64
+"""Length of a sha256 in hexadecimal."""
 MAX_RATIO = 500
-"""How many times its packed size a member may have: a codec of columns all alike has 270."""
+"""Maximum ratio of a member's size to its packed size; a codec of equal columns has 270."""
 MIN_CAP = 2**20
+"""A member may always unpack to this many bytes."""
 MAX_EMPTY = 2**16
-"""The most entries along an axis of an array that holds nothing, whose size no file bounds."""
+"""Maximum length of an axis of an empty array, which no file size bounds."""
 _DAMAGED = (LookupError, NotImplementedError, OverflowError, RuntimeError, ValueError)
-"""What `zipfile` raises on a damaged directory, beside its own error."""
+"""What `zipfile` raises on a damaged directory, besides its own error."""
 _FOREIGN = (
     ArithmeticError,
     AttributeError,
@@ -76,12 +78,12 @@ _FOREIGN = (
     TypeError,
     ValueError,
 )
-"""What numpy and Arrow raise on values that do not fit a type: most of Arrow's errors are these."""
+"""What numpy and Arrow raise on values of a wrong type; most Arrow errors derive from them."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """A fitted model, with all that is needed to draw rows and to account for them.
+    """A fitted model, with everything needed to draw rows and to account for the fit.
 
     Parameters
     ----------
@@ -90,13 +92,13 @@ class FittedModel:
     model : Model
         The engine's own model, in codes.
     ledger : Ledger
-        What was asked of the training rows.
+        The answers about the training rows, and their prices.
     card : Card
-        What was fitted, to how many rows, by which versions, under which disclosure control.
+        What was fitted: to how many rows, by which versions, under which disclosure control.
     cautions : tuple of (kind, text)
-        What a user should know of the fit; the verbs warn of it. They are not saved.
+        What a user should know about the fit; verbs warn of them. Not saved.
     sources : mapping of str to Any
-        What `fit` was given; nothing is written over a file among them. They are not saved.
+        The inputs of `fit`; files among them are never overwritten. Not saved.
     """
 
     schema: Schema
@@ -114,7 +116,7 @@ class FittedModel:
         return f"FittedModel({engine}, {columns} columns{aim}, {guarantee})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The same bytes as a file's: every engine's model can be pickled if it can be saved.
+        # The bytes of a file, so that every model that can be saved can be pickled.
         return _restored, (packed(self), only_places(self.sources))
 
     def sample(
@@ -130,13 +132,13 @@ class FittedModel:
         Parameters
         ----------
         n : int
-            How many.
+            Number of rows.
         seed : int, optional
-            Same seed, same rows; without one every call gives others.
+            The same seed gives the same rows; by default rows differ in every call.
         where : mapping of str to value, optional
-            Conditions that every row is to meet, such as ``{"Class": "bad"}``.
+            Conditions that every row must meet, such as ``{"Class": "bad"}``.
         balance : float, optional
-            The least rows of each class for each row of the most frequent one; see `balanced`.
+            Minimum ratio of each class to the most frequent one; see `balanced`.
 
         Returns
         -------
@@ -182,12 +184,12 @@ class FittedModel:
 
     @property
     def task(self) -> FitTask:
-        """Return the task that made the model, so that it can be replayed.
+        """Return the task of the fit, so that it can be replayed.
 
         Raises
         ------
         UsageError
-            The model was saved by a version that did not keep all of the task.
+            The model was saved by a version that did not save the whole task.
         """
         return self.card.task(self.schema, self.ledger.budget)
 
@@ -196,7 +198,8 @@ class FittedModel:
     ) -> dict[int, float] | None:
         """Return the weight of each class to draw, by code; None for the model's own shares.
 
-        A model of the minority that was fitted under a budget knows all classes.
+        A model of the minority that was fitted under a budget has all classes, so weights are
+        needed to draw the minority alone.
 
         Raises
         ------
@@ -206,8 +209,8 @@ class FittedModel:
         if balance is not None:
             if self.card.target in (where or {}):
                 raise UsageError(
-                    f"a balance sets the shares of all classes, and a condition on "
-                    f"{self.card.target!r} asks for one class; leave one of them out"
+                    f"a balance and a condition on the target {self.card.target!r} are given, and "
+                    "both set the shares of classes; leave one of them out"
                 )
             return self.balanced(balance)
         shares = self.card.class_shares
@@ -220,13 +223,13 @@ class FittedModel:
         return rare
 
     def balanced(self, ratio: float) -> dict[int, float]:
-        """Return for each class the weight that balances it against the most frequent one.
+        """Return the weight of each class that balances it against the most frequent one.
 
         Parameters
         ----------
         ratio : float
-            The least rows of each class for each row of the most frequent one: above 0, and 1
-            for equally many.
+            Minimum ratio of each class to the most frequent one; above 0, and 1 for equal
+            classes.
 
         Returns
         -------
@@ -236,16 +239,16 @@ class FittedModel:
         Raises
         ------
         UsageError
-            `ratio` is out of range, or the model has no classes to be balanced.
+            `ratio` is out of range, or the model has no classes to balance.
         """
         if not 0 < ratio <= 1:
-            raise UsageError(f"a balance of {ratio} was given; give one above 0, and at most 1")
+            raise UsageError(f"the balance is {ratio}; expected a number above 0 and at most 1")
         shares = self.card.class_shares
         if not shares or self.card.minority:
             what = "minority classes alone" if shares else "no target of few classes"
             raise UsageError(f"the model has {what}, so there is nothing to balance")
-        most = max(shares)
-        return {c: max(share, ratio * most) for c, share in enumerate(shares) if share > 0}
+        max_share = max(shares)
+        return {c: max(share, ratio * max_share) for c, share in enumerate(shares) if share > 0}
 
     def save(self, path: str | Path, *, allow_rows: bool = False) -> None:
         """Save the model; see `privsynth.artefact.save`."""
@@ -259,15 +262,15 @@ def save(model: FittedModel, path: str | Path, *, allow_rows: bool = False) -> N
     ----------
     model : FittedModel
     path : str or Path
-        Usually ending in ``.psyn``. An old file is replaced when the new one is whole.
+        Usually ends in ``.psyn``. An existing file is replaced once the new one is complete.
     allow_rows : bool
-        Whether a model that *is* training rows may be saved.
+        Whether a model that holds training rows may be saved.
 
     Raises
     ------
     UsageError
-        The model holds training rows and `allow_rows` is not given; or `path` is a file that the
-        model was fitted on, or that the fit wrote.
+        The model holds training rows and `allow_rows` is false; or `path` is an input or another
+        output of the fit.
     StorageError
         The file cannot be written.
     """
@@ -283,7 +286,7 @@ def save(model: FittedModel, path: str | Path, *, allow_rows: bool = False) -> N
 
 
 def check_schema(schema: Schema) -> None:
-    """Refuse, before a fit, a schema that a model file could not hold.
+    """Refuse a schema that is too large for a model file; called before a fit.
 
     Raises
     ------
@@ -293,8 +296,8 @@ def check_schema(schema: Schema) -> None:
     limit = min(LARGEST["schema.json"], max(MAX_RATIO * len(zlib.compress(data)), MIN_CAP))
     if len(data) > limit:
         raise UsageError(
-            f"the schema takes {len(data) / 2**20:.1f} MiB, and a model file holds "
-            f"{limit / 2**20:.1f} MiB of such text; shorten its levels and its 'why'"
+            f"the schema takes {len(data) / 2**20:.1f} MiB, and a model file allows "
+            f"{limit / 2**20:.1f} MiB for it; shorten its levels and its 'why'"
         )
 
 
@@ -306,7 +309,7 @@ def load(path: str | Path) -> FittedModel:
     StorageError
         The file cannot be read.
     ArtefactError
-        It is no model, is damaged or altered, or was saved by a newer privsynth.
+        The file is no model, is damaged or altered, or was saved by a newer privsynth.
     """
     try:
         if not Path(path).is_file() and Path(path).exists():
@@ -357,7 +360,7 @@ def packed(model: FittedModel) -> bytes:
 
 
 def _restored(packed: bytes, sources: Mapping[str, Any]) -> FittedModel:
-    """Rebuild a model that was pickled or copied; nothing is written over what it was made from."""
+    """Rebuild a pickled or copied model; it keeps `sources`, so its inputs stay protected."""
     return replace(_unpack(packed), sources=sources)
 
 
@@ -365,7 +368,7 @@ def _unpack(packed: bytes) -> FittedModel:
     members = _members(packed)
     manifest = read_json(members[MANIFEST], MANIFEST, ArtefactError)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ArtefactError("is a zip file, but no privsynth model; give the file 'fit' wrote")
+        raise ArtefactError("is a zip file, but no privsynth model; give the file that 'fit' wrote")
     version = manifest.get("version")
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         shown = version if isinstance(version, int) else type(version).__name__
@@ -375,7 +378,7 @@ def _unpack(packed: bytes) -> FittedModel:
         )
     digests = manifest["sha256"]
     if not isinstance(digests, dict) or digests.keys() != members.keys() - {MANIFEST}:
-        raise ArtefactError("does not give the hash of each member; fit the model anew")
+        raise ArtefactError("lacks the hash of a member; fit the model anew")
     for name, digest in digests.items():
         if hashlib.sha256(members[name]).hexdigest() != digest:
             raise ArtefactError(f"member {name} is damaged; copy the file again or fit anew")
@@ -395,28 +398,32 @@ def _unpack(packed: bytes) -> FittedModel:
 
 
 def _members(packed: bytes) -> dict[str, bytes]:
-    """Read the archive's members, after checking their names and sizes."""
+    """Read the archive's members; check their names and sizes first."""
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             entries = archive.infolist()
             names = [entry.filename for entry in entries]
             for name in names:
                 if name not in LARGEST:
-                    raise ArtefactError("holds a member that no model has; do not trust this file")
+                    raise ArtefactError("has a member that no model has; do not trust this file")
             if sorted(names) != sorted(LARGEST):
                 raise ArtefactError("lacks a member or has one twice; fit the model anew")
             for entry in entries:
                 stored = entry.compress_type == zipfile.ZIP_STORED
                 packed_as = stored or entry.compress_type == zipfile.ZIP_DEFLATED
-                # Arrays are stored as they are, so that they cannot be larger than the file.
+                # Arrays are stored uncompressed, so they cannot be larger than the file.
                 if (
                     entry.flag_bits & 1
                     or not packed_as
                     or (entry.filename == ARRAYS and not stored)
                 ):
-                    raise ArtefactError("holds a member packed in a way that no model is")
+                    raise ArtefactError(
+                        "has a member with a compression that no model has; do not trust this file"
+                    )
                 if entry.file_size > min(LARGEST[entry.filename], _unpacked(entry)):
-                    raise ArtefactError(f"member {entry.filename} is larger than a model's may be")
+                    raise ArtefactError(
+                        f"member {entry.filename} is larger than any model's; do not trust it"
+                    )
             return {entry.filename: _bounded(archive, entry) for entry in entries}
     except ArtefactError:
         raise
@@ -432,7 +439,7 @@ def _unpacked(entry: zipfile.ZipInfo) -> int:
 
 
 def _bounded(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Read a member, and at most as many bytes as the archive states."""
+    """Read a member, up to the size that the archive states."""
     with archive.open(entry) as member:
         return member.read(entry.file_size)
 
@@ -443,7 +450,7 @@ def _arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
 
     try:
         arrays = unpack_arrays(data)
-    except (SafetensorError, KeyError):  # the key is a type that numpy does not have
+    except (SafetensorError, KeyError):  # KeyError: a type that numpy lacks
         raise ArtefactError("its parameters are damaged; copy the file again or fit anew") from None
     if any(array.size == 0 and max(array.shape) > MAX_EMPTY for array in arrays.values()):
         raise ArtefactError("its parameters have a shape that no model has; fit the model anew")

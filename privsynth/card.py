@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from privsynth.engines import REGISTRY, recipe
 from privsynth.errors import ArtefactError, UsageError
-from privsynth.files.documents import flag, number, text, whole
+from privsynth.files.documents import flag, number, only, text, whole
 from privsynth.privacy import Budget, Disclosure
 from privsynth.schema import Column, Kind, Schema
 from privsynth.table import FRAMES
-from privsynth.task import FitTask
+from privsynth.task import After, FitTask
 
 __all__ = ["Card"]
 
@@ -60,7 +60,7 @@ class Card(Mapping[str, Any]):
     declared: Mapping[str, tuple[str, ...]] | None
     class_shares: tuple[float, ...] | None
     minority: bool
-    holdout: float | None
+    holdout: float | After | None
     frame: str
     disclosure: Disclosure
     rules: tuple[str, ...]
@@ -124,7 +124,7 @@ class Card(Mapping[str, Any]):
             for column in schema
             if column.name in self.declared
         )
-        return Schema(columns) if columns else None
+        return Schema(columns, schema.unit) if columns or schema.unit else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON values; entries without a meaning for the model are left out."""
@@ -136,9 +136,10 @@ class Card(Mapping[str, Any]):
             "target": self.target,
             "class_shares": self.class_shares and list(self.class_shares),
             "minority": self.minority,
-            "holdout": self.holdout,
+            "holdout": _holdout_state(self.holdout),
             "frame": self.frame,
             "disclosure": {"k": self.disclosure.k, "rules": list(self.rules)},
+            **({} if self.disclosure.unit is None else {"unit": self.disclosure.unit}),
             "holds_rows": self.holds_rows,
             "versions": dict(self.versions),
             **self.others,
@@ -180,7 +181,8 @@ class Card(Mapping[str, Any]):
             | {
                 "class_shares": None if shares is None else tuple(shares),
                 "declared": declared and {name: tuple(of) for name, of in declared.items()},
-                "disclosure": Disclosure(state["disclosure"]["k"]),
+                "holdout": _set_aside(state["holdout"]),
+                "disclosure": Disclosure(state["disclosure"]["k"], state.get("unit")),
                 "rules": tuple(state["disclosure"]["rules"]),
                 "cautions": tuple(state["cautions"]) if "cautions" in state else None,
                 "measured_by": first and (first["engine"], first["settings"]),
@@ -207,6 +209,18 @@ def _stated(column: Column, given: frozenset[str]) -> Column:
         stated["source"] = column.source
     unstated = {"name": column.name, "kind": Kind.CATEGORICAL, "dtype": "string"}
     return Column(**{**unstated, **stated, "given": given})
+
+
+def _holdout_state(holdout: float | After | None) -> Any:
+    """Return how the holdout was set aside as a JSON value: a share, or a date and a column."""
+    if isinstance(holdout, After):
+        return {"after": holdout.date, "column": holdout.column}
+    return holdout
+
+
+def _set_aside(state: Any) -> Any:
+    """Rebuild how the holdout was set aside."""
+    return After(state["after"], state["column"]) if isinstance(state, Mapping) else state
 
 
 def _engine(value: Any, what: str) -> None:
@@ -255,6 +269,14 @@ def _share(value: Any, what: str) -> None:
     number(value, what, 0.0, 1.0 + 1e-6)
 
 
+def _holdout(value: Any, what: str) -> None:
+    if not isinstance(value, Mapping):
+        _optional(number)(value, what)
+        return
+    for key in only(value, {"after": True, "column": True}, what):
+        text(value[key], what)
+
+
 def _stated_fields(value: Any, what: str) -> None:
     _list_of(text, empty=True)(value, what)
     if not _FIELDS.issuperset(value):
@@ -282,7 +304,7 @@ _ENTRIES: Mapping[str, Callable[[Any, str], Any]] = {
     "target": _optional(text),
     "class_shares": _optional(_list_of(_share, empty=False)),
     "minority": flag,
-    "holdout": _optional(number),
+    "holdout": _holdout,
     "frame": _frame,
     "disclosure": _disclosure,
     "holds_rows": flag,
@@ -290,6 +312,7 @@ _ENTRIES: Mapping[str, Callable[[Any, str], Any]] = {
 }
 """The entries of every card."""
 _OPTIONAL_ENTRIES: Mapping[str, Callable[[Any, str], Any]] = {
+    "unit": text,
     "declared": _mapping_of(_stated_fields),
     "cautions": _list_of(text, empty=True),
     "measured_by": _measurer,

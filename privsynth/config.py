@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,10 @@ class RunConfig:
         The seed of the fit; drawn at random by default.
     holdout : float, optional
         The share of rows set aside before anything is learnt; above 0, below 1.
+    holdout_after : str or datetime.date, optional
+        Instead of a share: the date at or after which rows are set aside.
+    holdout_column : str, optional
+        The column of dates or times that is compared with it.
     holdout_output : str or pathlib.Path, optional
         Where the holdout rows are written.
     encoding : str, optional
@@ -51,7 +56,7 @@ class RunConfig:
         The epsilon of differential privacy; if set, the fit has a privacy budget.
     delta : float, default=1e-6
         The delta of differential privacy.
-    unit : str, default="row"
+    unit : str or mapping, optional
         The privacy unit: ``row``, or a column whose values each stand for one unit.
     rows_per_unit : int, default=1
         The maximum number of rows of one unit to learn from.
@@ -74,6 +79,8 @@ class RunConfig:
     k: int | None = None
     seed: int | None = None
     holdout: float | None = None
+    holdout_after: str | date | None = None
+    holdout_column: str | None = None
     holdout_output: str | Path | None = field(default=None, repr=False)  # a URL may hold a password
     encoding: str | None = None
     escape: bool = True
@@ -83,7 +90,7 @@ class RunConfig:
     selection: str = "auto"
     epsilon: float | None = None
     delta: float = 1e-6
-    unit: str = "row"
+    unit: str | Mapping[str, str] | None = None
     rows_per_unit: int = 1
     ledger: Path | None = None
     new_ledger: bool = False
@@ -125,9 +132,14 @@ class RunConfig:
         settings : mapping of str to value
             Hyper-parameters, each replacing the one of the same name.
         **given
-            Fields by name; None leaves a field unchanged.
+            Fields by name; None leaves a field unchanged. A holdout by a share replaces one by a
+            date, and the other way round.
         """
         changes = {key: value for key, value in given.items() if value is not None}
+        if "holdout" in changes and not _IN_TIME & changes.keys():
+            changes |= dict.fromkeys(_IN_TIME)
+        elif _IN_TIME & changes.keys() and "holdout" not in changes:
+            changes["holdout"] = None
         return replace(self, settings={**self.settings, **settings}, **changes)
 
     @classmethod
@@ -202,6 +214,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return key, read_yaml(value, f"--set {key}", ConfigError, exponents=True)
 
 
+_IN_TIME = {"holdout_after", "holdout_column"}
 _TEXT = ((str,), "a text")
 _PATH = ((str, Path), "a path")
 _EXPECTED: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -211,6 +224,8 @@ _EXPECTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "k": ((int,), "a whole number"),
     "seed": ((int,), "a whole number"),
     "holdout": ((int, float), "a share between 0 and 1"),
+    "holdout_after": ((str, date), "a date such as 2024-01-31"),
+    "holdout_column": _TEXT,
     "holdout_output": _PATH,
     "encoding": _TEXT,
     "escape": ((bool,), "true or false"),
@@ -220,7 +235,7 @@ _EXPECTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "selection": _TEXT,
     "epsilon": ((int, float), "a number above 0"),
     "delta": ((int, float), "a number between 0 and 0.001"),
-    "unit": _TEXT,
+    "unit": ((str, Mapping), "row, or the name of a column"),
     "rows_per_unit": ((int,), "a whole number"),
     "ledger": _PATH,
     "new_ledger": ((bool,), "true or false"),

@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +31,15 @@ from privsynth.errors import (
 )
 from privsynth.evaluation import Evaluation, Score
 from privsynth.fitting import (
+    about_time,
     check_k,
     check_private,
     learn,
+    named_unit,
     refit,
     replaying,
     rows_to_learn,
-    split,
-    split_privately,
+    set_aside,
 )
 from privsynth.privacy import Budget, Disclosure
 from privsynth.report import Report
@@ -54,7 +56,7 @@ from privsynth.table import (
     to_frame,
     write,
 )
-from privsynth.task import FitTask
+from privsynth.task import After, FitTask
 
 if TYPE_CHECKING:
     from privsynth.evaluation import Policy, Tables
@@ -73,6 +75,9 @@ __all__ = [
     "release",
     "sample",
 ]
+
+UnitName: TypeAlias = "str | Mapping[str, str]"
+"""``"row"``, the name of a column, or ``{"column": "row"}``."""
 
 K = 10
 ENCODING = "utf-8"
@@ -117,12 +122,15 @@ def fit(
     engine: str | None = None,
     target: str | None = None,
     schema: Schema | str | Path | None = None,
+    unit: UnitName | None = None,
     k: int | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
     encoding: str | None = None,
     escape: bool = True,
     holdout: float | None = None,
+    holdout_after: str | date | None = None,
+    holdout_column: str | None = None,
     holdout_output: str | Path | None = None,
     minority: bool = False,
     budget: Budget | None = None,
@@ -144,6 +152,10 @@ def fit(
         The column to be predicted; its classes can then be asked for exactly.
     schema : Schema or path, optional
         What is declared of the columns; the rest is inferred.
+    unit : str or mapping, optional
+        Whose privacy is kept: ``"row"``, or the column whose values name persons, each with
+        several rows; ``{"column": "row"}`` for a column of that name. The schema and the budget
+        may name it instead.
     k : int, optional
         Disclosure control: nothing in the model rests on fewer rows than this; 10 by default.
         Under a budget noise takes its place, and it cannot be given.
@@ -159,8 +171,14 @@ def fit(
         formula, and put one before such cells of `holdout_output`.
     holdout : float, optional
         The share of rows to set aside, stratified by a discrete target, before anything is learnt.
+    holdout_after : str or date, optional
+        Instead of a share: set the rows at or after this date aside, such as ``"2024-01-31"`` or
+        ``"2024-01-31T12:00"``. Without an offset it is local time in the column's zone. Needs
+        `holdout_column`.
+    holdout_column : str, optional
+        The column of dates or times that is compared with it. Rows without one are learnt.
     holdout_output : str or Path, optional
-        Where to write them; wanted with `holdout`.
+        Where to write the rows set aside; wanted with `holdout` or `holdout_after`.
     minority : bool
         Whether to learn only the rows of the classes below the most frequent one. Under a budget
         all rows are learnt, and those of these classes drawn.
@@ -193,10 +211,13 @@ def fit(
         unused = {
             "target": target,
             "schema": schema,
+            "unit": unit,
             "k": k,
             "seed": seed,
             "encoding": encoding,
             "holdout": holdout,
+            "holdout_after": holdout_after,
+            "holdout_column": holdout_column,
             "escape": None if escape else escape,
             "holdout_output": holdout_output,
             "minority": minority or None,
@@ -211,41 +232,60 @@ def fit(
     check_private(name, recipe(name, settings), budget, ledger, new_ledger)
     if budget is not None:
         check_k(k, name, budget)
-    if (holdout is None) != (holdout_output is None):
-        raise UsageError("a holdout needs both its share and where to write it; give both")
+    asked = _holdout(holdout, holdout_after, holdout_column)
+    if (asked is None) != (holdout_output is None):
+        raise UsageError(
+            "a holdout needs both its share, or a date and a column, and where to write it; give "
+            "both"
+        )
     if holdout_output is not None:
         check_output(holdout_output)
+    declared, budget = named_unit(unit, opened(schema), budget)
     task = FitTask(
         name,
         settings or {},
-        opened(schema),
+        declared,
         target,
         _min_rows(k),
         budget,
         minority,
         chosen_seed(seed),
-        holdout,
+        asked,
     )
     splitting, fitting = np.random.SeedSequence(task.seed).spawn(2)
     table = _read_to_fit(data, encoding or ENCODING, task, escape)
-    if budget is None:
-        train, aside = split(table, holdout, task.label, splitting)
-    else:
-        train, aside = split_privately(table, holdout, budget)
+    parts = set_aside(table, task, splitting)
     model = learn(
-        rows_to_learn(train, task),
+        rows_to_learn(parts.train, task),
         task,
         stream=fitting,
         spending_file=ledger,
         new_spending_file=new_ledger,
         progress=progress,
     )
+    if isinstance(asked, After):
+        of_time = about_time(asked.date, parts.dropped_rows, parts.dropped_units)
+        model = replace(model, cautions=(*model.cautions, *of_time))
     for caution in (*cautions(name, settings), *(text for _, text in model.cautions)):
         warn(caution)
-    if aside is not None and holdout_output is not None:
+    if parts.holdout is not None and holdout_output is not None:
+        aside = parts.holdout
         write(aside.to_arrow(), holdout_output, aside.formats, escape=escape)
     written = {"ledger": ledger, "holdout_output": holdout_output}
     return replace(model, sources=only_places({**sources, **written}))
+
+
+def _holdout(
+    share: float | None, after: str | date | None, column: str | None
+) -> float | After | None:
+    """Return how a holdout is to be set aside: by a share, by a date, or not at all."""
+    if (after is None) != (column is None):
+        raise UsageError("a holdout in time needs both a date and a column of dates; give both")
+    if after is None or column is None:
+        return share
+    if share is not None:
+        raise UsageError("a holdout is a share or all after a date; give one of them")
+    return After(str(after), column)
 
 
 def _fit_to_measurements(
@@ -332,6 +372,7 @@ def augmented(
     fit_on: FitOn = "auto",
     selection: Selection = "auto",
     schema: Schema | str | Path | None = None,
+    unit: UnitName | None = None,
     k: int | None = None,
     settings: Mapping[str, Any] | None = None,
     encoding: str | None = None,
@@ -353,7 +394,7 @@ def augmented(
     from privsynth.minority import Plan, augment_table
 
     check_distinct({"data": data, "schema": schema}, {"ledger": ledger})
-    declared = opened(schema)
+    declared, budget = named_unit(unit, opened(schema), budget)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     plan = Plan(
         name, settings, fit_on, selection, _min_rows(k), declared, budget, ledger, new_ledger
@@ -420,9 +461,9 @@ def augment(
     flag : bool
         Whether a column ``synthetic`` tells the added rows from the real ones.
     **options
-        ``fit_on``, ``selection``, ``schema``, ``k``, ``settings``, ``encoding``, ``escape``,
-        ``budget``, ``ledger``, ``new_ledger`` and ``progress``, as in `privsynth.MinoritySampler`
-        and `privsynth.fit`.
+        ``fit_on``, ``selection``, ``schema``, ``unit``, ``k``, ``settings``, ``encoding``,
+        ``escape``, ``budget``, ``ledger``, ``new_ledger`` and ``progress``, as in
+        `privsynth.MinoritySampler` and `privsynth.fit`.
 
     Returns
     -------
@@ -503,8 +544,8 @@ def minority_gain(
         The unit, such as a person, that each row belongs to: a column's name, or one label per
         row. No unit is then on both sides of a fold, the column is no feature, and engines count
         units where they count rows of a class (see `privsynth.MinoritySampler`). A row without a
-        label is a unit of its own. Without it, rows of one person may lie on both sides of a
-        fold, and every figure is then too good.
+        label is a unit of its own. By default the unit of the schema; without any, rows of one
+        person may lie on both sides of a fold, and every figure is then too good.
     progress : callable, optional
 
     Returns
@@ -533,10 +574,9 @@ def minority_gain(
     declared = opened(schema)
     table = read(data, encoding=encoding or ENCODING, escape=escape)
     full = infer(table, target=target, declared=declared)
+    if groups is None and declared is not None and declared.unit is not None:
+        groups = declared.unit.column
     units = None if groups is None else _units(table, groups, target)
-    unit = groups if isinstance(groups, str) else None
-    if declared is not None and unit in declared.names:  # the engines do not see that column
-        declared = Schema(tuple(column for column in declared if column.name != unit))
     if isinstance(sampling_strategy, Mapping):
         labels = table.value_counts(target)[0].to_pylist()
         sampling_strategy = by_label(sampling_strategy, labels, table.formats.get(target))
@@ -549,7 +589,7 @@ def minority_gain(
             selection=selection,
             settings=settings,
             k=_min_rows(k),
-            schema=declared,
+            schema=None if declared is None else _declared_of(declared, list(X.columns)),
             random_state=chosen,
         )
         try:
@@ -574,9 +614,21 @@ def minority_gain(
             seed=chosen_seed(seed),
             progress=progress,
             groups=units,
-            unit=unit,
+            unit=groups if isinstance(groups, str) else None,
         ),
         sources=only_places({"data": data, "schema": schema}),
+    )
+
+
+def _declared_of(declared: Schema, features: Sequence[str]) -> Schema:
+    """Return what is declared of some features, and of nothing that determines them from without.
+
+    The unit stays, though its column may be none of them.
+    """
+    return declared.with_columns(
+        column
+        for column in declared
+        if column.name in features and column.determined_by in (None, *features)
     )
 
 

@@ -4,13 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from privsynth.engines import Synthesizer, recipe
+from privsynth.errors import UsageError
 from privsynth.privacy import Budget
-from privsynth.schema import Schema
+from privsynth.schema import Schema, Unit
 
-__all__ = ["FitTask"]
+__all__ = ["After", "FitTask"]
+
+
+@dataclass(frozen=True)
+class After:
+    """A holdout of the rows at or after a moment.
+
+    Parameters
+    ----------
+    date : str
+        In ISO 8601; a date without a time is its midnight. Without an offset it is local time in
+        the column's zone.
+    column : str
+        The column of dates or times that is compared with it.
+
+    Examples
+    --------
+    >>> After("2024-01-31", "opened").moment
+    datetime.datetime(2024, 1, 31, 0, 0)
+
+    Raises
+    ------
+    UsageError
+        The date cannot be read, or the column is not named by a text.
+    """
+
+    date: str
+    column: str
+
+    def __post_init__(self) -> None:
+        _ = self.moment
+        if not isinstance(self.column, str):
+            raise UsageError(f"the holdout's column is given as {self.column!r}; give its name")
+
+    @property
+    def moment(self) -> datetime:
+        """The date as a moment, with a zone only if it has an offset."""
+        try:
+            if self.date.isprintable():  # any character may stand before the time
+                return datetime.fromisoformat(self.date)
+        except (AttributeError, ValueError):
+            pass
+        raise UsageError(
+            f"the holdout's date is given as {self.date!r}; give one such as 2024-01-31 or "
+            "2024-01-31T12:00"
+        )
 
 
 @dataclass(frozen=True)
@@ -35,8 +82,8 @@ class FitTask:
         Whether the model draws the classes below the most frequent one alone.
     seed : int, optional
         Governs the engine's chance; the noise of a budget has no seed.
-    holdout : float, optional
-        The share of rows that was set aside before the fit; kept in the card.
+    holdout : float or After, optional
+        What was set aside before the fit: a share, or all after a date. It is kept in the card.
     measured_by : tuple of (engine, settings), optional
         The engine whose noisy measurements `engine` is fitted to, if it is another one.
     """
@@ -49,7 +96,7 @@ class FitTask:
     budget: Budget | None = None
     minority: bool = False
     seed: int | None = None
-    holdout: float | None = None
+    holdout: float | After | None = None
     measured_by: tuple[str, Mapping[str, Any]] | None = None
 
     @property
@@ -62,6 +109,11 @@ class FitTask:
             No such engine or setting, or a value of the wrong type.
         """
         return recipe(self.engine, self.settings)
+
+    @property
+    def unit(self) -> Unit | None:
+        """Return the privacy unit that the schema names."""
+        return None if self.declared is None else self.declared.unit
 
     @property
     def label(self) -> str | None:

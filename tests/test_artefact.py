@@ -70,7 +70,7 @@ def test_a_holdout_that_is_no_share_is_refused(
     model: FittedModel, share: Any, tmp_path: Path
 ) -> None:
     frame, output = model.sample(50, seed=1), tmp_path / "aside.csv"
-    with pytest.raises(UsageError, match="give a number between 0 and 1"):
+    with pytest.raises(UsageError, match="expected a number between 0 and 1"):
         privsynth.fit(frame, holdout=share, holdout_output=output)
     assert not output.exists()
 
@@ -173,7 +173,7 @@ def test_a_member_that_says_it_is_huge_is_refused(saved: Path) -> None:
             size = LARGEST["manifest.json"] + 1
             archive.writestr(name, b" " * size if name == "manifest.json" else data)
     saved.write_bytes(buffer.getvalue())
-    with pytest.raises(ArtefactError, match="larger than a model's may be"):
+    with pytest.raises(ArtefactError, match="larger than any model's"):
         privsynth.load(saved)
 
 

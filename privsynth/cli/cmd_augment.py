@@ -157,6 +157,7 @@ def augment(
             data,
             seed=run.seed,
             flag=not no_flag,
+            unit=run.unit,
             budget=budget,
             ledger=run.ledger,
             new_ledger=run.new_ledger,
@@ -165,7 +166,11 @@ def augment(
         )
         if judge:
             gain = pipeline.minority_gain(
-                augmented.real, seed=augmented.seed, progress=progress, **options
+                augmented.real,
+                seed=augmented.seed,
+                groups=_unit_column(run),
+                progress=progress,
+                **options,
             )
         outputs.write_rows(augmented, escape=run.escape)
     for line in augmented.summary():
@@ -184,7 +189,8 @@ def _configured(config: Path | None, assignments: tuple[str, ...], **given: Any)
 
     run = RunConfig() if config is None else RunConfig.from_yaml(config)
     run = run.override(dict(parse_setting(text) for text in assignments), **given)
-    if run.holdout is not None or run.holdout_output is not None:
+    holdout = (run.holdout, run.holdout_after, run.holdout_column, run.holdout_output)
+    if any(value is not None for value in holdout):
         raise UsageError(
             "the settings set a holdout aside, and augment learns every row that it is given; set "
             "rows aside with 'privsynth fit', or leave 'holdout' out"
@@ -192,6 +198,13 @@ def _configured(config: Path | None, assignments: tuple[str, ...], **given: Any)
     if run.target is None:
         raise UsageError("the classes are a column of the table; name it with --target")
     return run
+
+
+def _unit_column(run: RunConfig) -> str | None:
+    """Return the column that names the units, if the command line or its file names one."""
+    from privsynth.schema import Unit
+
+    return None if run.unit is None else Unit.parse(run.unit, "--unit").column
 
 
 @dataclass(frozen=True)

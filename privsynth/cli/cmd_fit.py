@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,9 @@ from privsynth.cli.results import model_lines
 from privsynth.cli.terminal import Command, Voice
 from privsynth.errors import UsageError
 from privsynth.files import check_writable
+
+if TYPE_CHECKING:
+    from privsynth.config import RunConfig
 
 
 @click.command(cls=Command)
@@ -48,6 +51,17 @@ from privsynth.files import check_writable
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
     help="Share of the rows to set aside before anything is learnt; needs --holdout-output.",
+)
+@click.option(
+    "--holdout-after",
+    metavar="DATE",
+    help="Instead of a share: set the rows at or after this date aside, such as 2024-01-31; needs "
+    "--holdout-column and --holdout-output.",
+)
+@click.option(
+    "--holdout-column",
+    metavar="COL",
+    help="Column of dates or times that is compared with it.",
 )
 @click.option(
     "--holdout-output",
@@ -90,8 +104,7 @@ def fit(
 
     run = RunConfig() if config is None else RunConfig.from_yaml(config)
     run = run.override(dict(parse_setting(text) for text in assignments), **given)
-    if (run.holdout is None) != (run.holdout_output is None):
-        raise UsageError("--holdout and --holdout-output belong together; give both or neither")
+    _check_holdout(run)
     for key in ("sampling_strategy", "fit_on", "selection"):
         if getattr(run, key) != "auto":
             raise UsageError(
@@ -114,12 +127,15 @@ def fit(
             engine=run.engine,
             target=run.target,
             schema=run.schema,
+            unit=run.unit,
             k=run.k,
             seed=run.seed,
             settings=run.settings,
             encoding=run.encoding,
             escape=run.escape,
             holdout=run.holdout,
+            holdout_after=run.holdout_after,
+            holdout_column=run.holdout_column,
             holdout_output=run.holdout_output,
             minority=run.minority,
             budget=budget,
@@ -133,3 +149,20 @@ def fit(
     if run.seed is None and model.ledger.budget is None and model.card.seed is not None:
         voice.say_seed(model.card.seed)
     voice.say(f"{output}: saved")
+
+
+def _check_holdout(run: RunConfig) -> None:
+    """Refuse a part of a holdout without the others, and two ways to set one aside."""
+    if (run.holdout_after is None) != (run.holdout_column is None):
+        raise UsageError(
+            "--holdout-after and --holdout-column belong together; give both or neither"
+        )
+    if run.holdout is not None and run.holdout_after is not None:
+        raise UsageError("--holdout and --holdout-after exclude each other; give one of them")
+    if run.holdout_after is not None and run.holdout_output is None:
+        raise UsageError("--holdout-after needs --holdout-output, where the rows are written")
+    if run.holdout_after is None and (run.holdout is None) != (run.holdout_output is None):
+        raise UsageError(
+            "--holdout or --holdout-after, and --holdout-output belong together; give both or "
+            "neither"
+        )

@@ -44,8 +44,8 @@ delta_option = click.option("--delta", type=float, metavar="D", help="Its delta.
 unit_option = click.option(
     "--unit",
     metavar="COL",
-    help="Protect all rows that share a value of this column together, not each row alone; 'row' "
-    "always means a row, never a column of that name.  [default: row]",
+    help="Column that names persons with several rows: all rows of one are protected together, "
+    "with and without --epsilon; 'row' means each row alone.  [default: row]",
 )
 rows_per_unit_option = click.option(
     "--rows-per-unit",
@@ -147,10 +147,9 @@ def budget_of(run: RunConfig) -> Budget | None:
     from privsynth.privacy import Budget
 
     if run.epsilon is not None:
-        return Budget(run.epsilon, run.delta, run.unit, run.rows_per_unit)
+        return Budget(run.epsilon, run.delta, rows_per_unit=run.rows_per_unit)
     for option, value, default in (
         ("--delta", run.delta, 1e-6),
-        ("--unit", run.unit, "row"),
         ("--rows-per-unit", run.rows_per_unit, 1),
         ("--ledger", run.ledger, None),
         ("--new-ledger", run.new_ledger, False),

@@ -21,7 +21,8 @@ def model_lines(model: FittedModel) -> Iterator[str]:
     if invented:
         yield f"invented, not learnt: {', '.join(map(repr, invented))}"
     if model.ledger.budget is None:
-        yield f"disclosure control: nothing rests on fewer than {card.disclosure.k} rows"
+        counted = card.disclosure.counted
+        yield f"disclosure control: nothing rests on fewer than {card.disclosure.k} {counted}"
     yield f"guarantee: {model.ledger.guarantee()}"
 
 

@@ -15,7 +15,7 @@ from privsynth.coding.learning import learn
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.reading import as_declared, comparable, numbers_in, unit_texts
 from privsynth.coding.surrogate import SurrogateCodes
-from privsynth.coding.units import unit_codes
+from privsynth.coding.units import unit_codes, unit_indices
 from privsynth.coding.values import as_type, decoded, numbers_of, typed
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "spare",
     "typed",
     "unit_codes",
+    "unit_indices",
     "unit_texts",
     "units_of",
 ]

@@ -90,7 +90,7 @@ def check_declared(schema: Schema | None, names: Sequence[str], where: str) -> S
     columns = tuple(_with_type(column) for column in schema)
     for column in columns:
         _check_column(column)
-    return Schema(columns)
+    return schema.with_columns(columns)
 
 
 def declared_codec(schema: Schema, frequent: Mapping[str, Sequence[int]] | None = None) -> Codec:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +29,13 @@ from privsynth.schema import (
     level_values,
     round_numbers,
 )
-from privsynth.table import Table, arrow_type
+from privsynth.table import Support, Table, arrow_type
 
 __all__ = ["learn"]
 
 
 def learn(table: Table, schema: Schema, disclosure: Disclosure) -> Codec:
-    """Learn the codec of a table: each cell and level is held by at least k rows.
+    """Learn the codec of a table: each cell and level is held by at least k units.
 
     Parameters
     ----------
@@ -83,9 +83,10 @@ def _warn_of_contradictions(table: Table, coding: DeterminedCodes) -> None:
 
 
 def _learn_column(table: Table, column: Column, k: int) -> Coding:
-    values, counts, nulls = table.value_counts(column.name)
-    nullable = bool(nulls >= k)
-    if counts.sum() < k:
+    values, counts, _ = table.value_counts(column.name)
+    support = table.support(column.name)
+    nullable = bool(support.nulls >= k)
+    if support.total < k:
         return LevelCodes(column, (), nullable=True)
     if column.kind.surrogate:
         distinct = None if column.unique else len(values)
@@ -105,8 +106,8 @@ def _learn_column(table: Table, column: Column, k: int) -> Coding:
                 f"{table.name}, column {column.name!r}: holds an infinite value; "
                 "replace it by a number or leave it empty"
             )
-        return _cells(column, numbers, counts, k, nullable)
-    return _levels(column, values, counts, k, nullable)
+        return _cells(column, numbers, counts, support, k, nullable)
+    return _levels(column, values, counts, support, k, nullable)
 
 
 def _id_offset(column: Column, values: pa.Array) -> int:
@@ -118,69 +119,136 @@ def _id_offset(column: Column, values: pa.Array) -> int:
 
 
 def _levels(
-    column: Column, values: pa.Array, counts: npt.NDArray[np.int64], k: int, nullable: bool
+    column: Column,
+    values: pa.Array,
+    counts: npt.NDArray[np.int64],
+    support: Support,
+    k: int,
+    nullable: bool,
 ) -> LevelCodes:
     plain = decoded(values)
+    kept = support.units >= k
     if isinstance(column.domain, Levels):
         listed = as_type(list(column.domain.values), plain.type)
         places = pc.index_in(listed, value_set=plain)
-        level_counts = np.where(
-            np.asarray(places.is_valid()), counts[np.asarray(pc.fill_null(places, 0))], 0
-        )
-        levels = [v for v, c in zip(column.domain.values, level_counts, strict=True) if c >= k]
+        there, at = np.asarray(places.is_valid()), np.asarray(pc.fill_null(places, 0))
+        held = there & kept[at]
+        levels = [v for v, is_held in zip(column.domain.values, held, strict=True) if is_held]
+        named = np.zeros(len(kept), dtype=bool)
+        named[at[held]] = True
     else:
-        kept = np.flatnonzero(counts >= k)
-        order = kept[np.argsort(-counts[kept], kind="stable")]
-        level_counts = counts[order]
+        order = np.flatnonzero(kept)
+        order = order[np.argsort(-counts[order], kind="stable")]
         levels = level_values(plain.take(pa.array(order)))
-    rest = int(counts.sum() - level_counts[level_counts >= k].sum())
+        named = kept
     texts = pa.types.is_string(plain.type)
-    pooled = texts and rest >= k and OTHER not in levels
+    pooled = texts and bool(support.shares[~named].sum() >= k) and OTHER not in levels
     if not levels and not pooled:
         return LevelCodes(column, (), nullable=True)
     return LevelCodes(column, tuple(levels), pooled, nullable)
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """The distinct numbers of a column, ascending, with what holds each.
+
+    Parameters
+    ----------
+    values : ndarray of int64 or float64
+    rows : ndarray of int64
+        The rows that hold each, or a value beyond the bound that it is.
+    inner_rows, units : ndarray
+        The rows and the units that hold exactly this value.
+    shares, inner_shares : ndarray
+        See `Support`; with, and without, values beyond the bounds.
+    """
+
+    values: npt.NDArray[Any]
+    rows: npt.NDArray[np.int64]
+    inner_rows: npt.NDArray[np.int64]
+    units: npt.NDArray[np.int64]
+    shares: npt.NDArray[Any]
+    inner_shares: npt.NDArray[Any]
+
+    @classmethod
+    def clipped(
+        cls,
+        numbers: npt.NDArray[Any],
+        counts: npt.NDArray[np.int64],
+        support: Support,
+        low: Any,
+        high: Any,
+    ) -> Self:
+        """Move numbers beyond the bounds to them.
+
+        Rows clipped to a bound fall in the cell at the bound, but do not make the bound an atom.
+        """
+        inner = (low <= numbers) & (numbers <= high)
+        within = np.clip(numbers, low, high)
+        first = np.flatnonzero(np.concatenate([[True], within[1:] != within[:-1]]))
+        rows, inner_rows, units, shares, inner_shares = (
+            np.add.reduceat(of_value, first)
+            for of_value in (
+                counts,
+                counts * inner,
+                support.units * inner,
+                support.shares,
+                support.shares * inner,
+            )
+        )
+        return cls(within[first], rows, inner_rows, units, shares, inner_shares)
+
+    def units_of(self, codes: npt.NDArray[np.integer], cells: int) -> npt.NDArray[Any]:
+        """Return a lower bound of the units that hold the values of each cell."""
+        return self._at_least(codes, cells, self.shares)
+
+    def inner_units_of(self, codes: npt.NDArray[np.integer], cells: int) -> npt.NDArray[Any]:
+        """Return the same without values beyond the bounds."""
+        return self._at_least(codes, cells, self.inner_shares)
+
+    def _at_least(
+        self, codes: npt.NDArray[np.integer], cells: int, shares: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        together = np.bincount(codes, weights=shares, minlength=cells)
+        single = np.zeros(cells)
+        np.maximum.at(single, codes, self.units)
+        return np.asarray(np.maximum(together, single))
 
 
 def _cells(
     column: Column,
     numbers: npt.NDArray[Any],
     counts: npt.NDArray[np.int64],
+    support: Support,
     k: int,
     nullable: bool,
 ) -> Cells:
-    """Cut the line into atoms of at least k rows and intervals of at least k rows between them.
+    """Cut the line into atoms of at least k units and intervals of at least k units between them.
 
     `numbers` are the distinct values, ascending, and `counts` the number of rows of each.
     """
-    step = _step(column, numbers, counts, k)
-    if counts.sum() < 2 * k:
-        at = _atoms_of_few(numbers, counts, k)
+    step = _step(column, numbers, support, k)
+    if support.total < 2 * k:
+        at = _atoms_of_few(numbers, counts, support, k)
         return Cells(column, at, at, at.astype(float), step, nullable)
-    low, high = _limits(column, numbers, counts, k)
-    inner = (low <= numbers) & (numbers <= high)
-    within = np.clip(numbers, low, high)
-    first = np.flatnonzero(np.concatenate([[True], within[1:] != within[:-1]]))
-    values, value_counts = within[first], np.add.reduceat(counts, first)
-    # Rows clipped to a bound fall in the cell at the bound, but do not make the bound an atom.
-    inner_counts = np.add.reduceat(counts * inner, first)
-    per = max(k, -(-int(value_counts.sum()) // MAX_CELLS))
-    atom = inner_counts >= (k if len(values) <= MAX_CELLS else per)
-    starts, ends = _runs(atom, value_counts, k, per)
-    single = (starts == ends) & (inner_counts[starts] >= k)
+    line = _Line.clipped(numbers, counts, support, *_limits(column, numbers, support, k))
+    values = line.values
+    per = max(k, -(-int(line.rows.sum()) // MAX_CELLS))
+    atom = (line.units >= k) & (line.inner_rows >= (k if len(values) <= MAX_CELLS else per))
+    starts, ends = _runs(atom, line, k, per)
+    single = (starts == ends) & (line.units[starts] >= k)
     lows, highs = _edges(values, starts, ends, single)
     lows, highs = _on_grid(lows, highs, single, step, column.decimals)
-    cells = _without_small(
-        Cells(column, lows, highs, lows.astype(float), step), values, value_counts, k
-    )
-    return replace(cells, mid=_balance(cells, values, inner_counts, k), nullable=nullable)
+    cells = _without_small(Cells(column, lows, highs, lows.astype(float), step), line, k)
+    return replace(cells, mid=_balance(cells, line, k), nullable=nullable)
 
 
 def _atoms_of_few(
-    numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int
+    numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], support: Support, k: int
 ) -> npt.NDArray[Any]:
-    """Return the atoms of fewer than 2k rows; if there are none, a round number near the median."""
-    if (counts >= k).any():
-        return numbers[counts >= k]
+    """Return the atoms of fewer than 2k units; without any, a round number near the median."""
+    if (support.units >= k).any():
+        return numbers[support.units >= k]
     first, middle, last = np.repeat(numbers, counts)[
         [counts.sum() // 4, counts.sum() // 2, 3 * counts.sum() // 4]
     ]
@@ -188,11 +256,9 @@ def _atoms_of_few(
     return np.asarray([round(float(middle) / grid) * grid]).astype(numbers.dtype)
 
 
-def _limits(
-    column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int
-) -> tuple[Any, Any]:
-    """Return the bounds to clip to: the schema's, narrowed to the k-th value from each end."""
-    low, high = clipped(numbers, counts, k, round_numbers)
+def _limits(column: Column, numbers: npt.NDArray[Any], support: Support, k: int) -> tuple[Any, Any]:
+    """Return the bounds to clip to: the schema's, narrowed to the k-th unit from each end."""
+    low, high = clipped(numbers, support, k, round_numbers)
     if not isinstance(column.domain, Bounds):
         return low, high
     stated_low, stated_high = (
@@ -204,16 +270,18 @@ def _limits(
 
 
 def _runs(
-    atom: npt.NDArray[np.bool_], value_counts: npt.NDArray[np.int64], k: int, per: int
+    atom: npt.NDArray[np.bool_], line: _Line, k: int, per: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the first and last value of each cell; runs of fewer than k rows get none."""
-    rows = [0, *np.cumsum(value_counts).tolist()]
+    """Return the first and last value of each cell; runs of fewer than k units get none."""
+    rows = [0, *np.cumsum(line.rows).tolist()]
+    units = [0, *np.cumsum(line.shares).tolist()]
     cells: list[tuple[int, int]] = []
     start = 0
     for stop in [*np.flatnonzero(atom).tolist(), len(atom)]:
-        while start < stop and rows[stop] - rows[start] >= k:
-            end = min(bisect_left(rows, rows[start] + per), stop)
-            if rows[stop] - rows[end] < per:
+        while start < stop and units[stop] - units[start] >= k:
+            end = max(bisect_left(rows, rows[start] + per), bisect_left(units, units[start] + k))
+            end = min(end, stop)
+            if rows[stop] - rows[end] < per or units[stop] - units[end] < k:
                 end = stop
             cells.append((start, end - 1))
             start = end
@@ -269,34 +337,28 @@ def _on_grid(
     return np.where(fits, up, low), np.where(fits, down, high)
 
 
-def _without_small(
-    cells: Cells, values: npt.NDArray[Any], value_counts: npt.NDArray[np.int64], k: int
-) -> Cells:
-    """Drop cells that hold fewer than k rows once each value goes to its nearest cell."""
+def _without_small(cells: Cells, line: _Line, k: int) -> Cells:
+    """Drop cells that hold fewer than k units once each value goes to its nearest cell."""
     while True:
-        codes = cells._spans(values)
-        rows = np.bincount(codes, weights=value_counts, minlength=len(cells.low))
-        if (rows >= k).all():
+        units = line.units_of(cells._spans(line.values), len(cells.low))
+        if (units >= k).all():
             return cells
         # One at a time, the smallest first: its rows may bring a neighbour to k.
-        kept = np.arange(len(rows)) != int(rows.argmin())
+        kept = np.arange(len(units)) != int(units.argmin())
         cells = replace(cells, low=cells.low[kept], high=cells.high[kept], mid=cells.mid[kept])
 
 
-def _balance(
-    cells: Cells, values: npt.NDArray[Any], inner_counts: npt.NDArray[np.int64], k: int
-) -> npt.NDArray[np.float64]:
+def _balance(cells: Cells, line: _Line, k: int) -> npt.NDArray[np.float64]:
     """Return each cell's mean, rounded to a hundredth of its width so that it reveals no row.
 
-    `inner_counts` leaves out rows clipped to a bound: where they lie is unknown.
+    Rows clipped to a bound are left out: where they lie is unknown.
     """
-    codes = cells._spans(values)
-    rows = np.bincount(codes, weights=inner_counts, minlength=len(cells.low))
-    total = np.bincount(
-        codes, weights=values.astype(float) * inner_counts, minlength=len(cells.low)
-    )
+    codes, size = cells._spans(line.values), len(cells.low)
+    rows = np.bincount(codes, weights=line.inner_rows, minlength=size)
+    total = np.bincount(codes, weights=line.values.astype(float) * line.inner_rows, minlength=size)
+    few = line.inner_units_of(codes, size) < k
     low, high = cells.low.astype(float), cells.high.astype(float)
-    means = np.where(rows < k, low / 2 + high / 2, total / np.maximum(rows, 1))
+    means = np.where(few, low / 2 + high / 2, total / np.maximum(rows, 1))
     width = np.where(high > low, high - low, 1.0)
     mid = low + np.round((np.clip(means, low, high) - low) / width, 2) * width
     return np.asarray(np.clip(mid, low, high))
@@ -320,8 +382,8 @@ def _round_between(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArr
     return np.asarray(np.take_along_axis(coarse, coarsest[None], axis=0)[0])
 
 
-def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int64], k: int) -> int:
-    """Return the coarsest usual step that divides all but fewer than k integers or datetimes."""
+def _step(column: Column, numbers: npt.NDArray[Any], support: Support, k: int) -> int:
+    """Return the coarsest usual step that all but fewer than k units' integers or dates have."""
     if numbers.dtype != np.int64:
         return 1
     steps: tuple[int, ...] = (1000, 500, 100, 50, 25, 10, 5)
@@ -332,4 +394,4 @@ def _step(column: Column, numbers: npt.NDArray[Any], counts: npt.NDArray[np.int6
         steps = tuple(tick for tick in grid if tick > 1)
     elif column.kind is Kind.DATETIME:
         return 1
-    return next((step for step in steps if counts[numbers % step != 0].sum() < k), 1)
+    return next((step for step in steps if support.shares[numbers % step != 0].sum() < k), 1)

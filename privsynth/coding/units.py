@@ -13,7 +13,7 @@ from privsynth.coding.reading import unit_texts
 from privsynth.coding.values import decoded
 from privsynth.errors import DataError, warn
 
-__all__ = ["unit_codes"]
+__all__ = ["unit_codes", "unit_indices"]
 
 UNREADABLE = (
     "labels of units are of several types, or of one that cannot be read; give all of them as text "
@@ -47,18 +47,42 @@ def unit_codes(labels: Any, place: str) -> npt.NDArray[np.int64]:
     >>> unit_codes(["ann", "bob", "ann"], "groups").tolist()
     [0, 1, 0]
     """
-    encoded = _column(labels, place).dictionary_encode()
-    texts = unit_texts(encoded.dictionary)
-    if texts.null_count:
+    column = _column(labels, place)
+    codes, missing = unit_indices(column)
+    n = int(missing.sum())
+    if n > column.null_count:
         raise DataError(f"{place}: {UNREADABLE}")
-    texts = texts.dictionary_encode()
-    codes = np.array(pc.fill_null(texts.indices.take(encoded.indices), -1), dtype=np.int64)
-    unlabelled = codes < 0
-    n = int(unlabelled.sum())
     if n:
-        codes[unlabelled] = len(texts.dictionary) + np.arange(n)
         warn(f"{place}: {n:,} rows name no unit; each of them counts as a unit of its own")
     return codes
+
+
+def unit_indices(
+    values: pa.Array, *, missing_together: bool = False
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Encode the unit of each row as an integer, whatever the rows hold; see `unit_codes`.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        Without a dictionary.
+    missing_together : bool
+        Whether the rows without a unit are one, and not each a unit of its own.
+
+    Returns
+    -------
+    codes : ndarray of int64, shape (rows,)
+    missing : ndarray of bool, shape (rows,)
+        Which rows name no unit.
+    """
+    encoded = values.dictionary_encode()
+    texts = unit_texts(encoded.dictionary).dictionary_encode()
+    units = texts.indices.take(encoded.indices)
+    missing = np.asarray(units.is_null())
+    codes = np.array(pc.fill_null(units, len(texts.dictionary)), dtype=np.int64)
+    if not missing_together:
+        codes[missing] += np.arange(missing.sum())
+    return codes, missing
 
 
 def _column(labels: Any, place: str) -> pa.Array:

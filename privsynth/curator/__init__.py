@@ -1,7 +1,7 @@
-"""The one door from an engine to the private rows.
+"""The curators: engines learn about the private rows through them alone.
 
-Every answer is charged before it is given: exact ones as not private, noisy ones by the
-accountant. No engine holds the table.
+Import the curators, their values and the discovery of domains from here. No answer is returned
+before it is charged, exact ones as not private, and no engine ever holds the table.
 """
 
 from __future__ import annotations

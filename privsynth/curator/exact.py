@@ -1,8 +1,8 @@
-"""The one door from an engine to the private rows; every answer is charged before it is given.
+"""The curator of exact answers: the only way from an engine to the private rows without a budget.
 
-The name is differential privacy's *trusted curator* (Dwork & Roth, 2014, section 2). Engines
-never hold the table: they ask here, in codes. Exact answers are charged as not private, and
-refused under a budget; noisy ones come from an accountant, which holds the table then.
+The name is differential privacy's *trusted curator* (Dwork & Roth, 2014, section 2). Engines never
+hold the table; they ask the curator, in codes. Every answer is charged as not private before it is
+returned, and the ledger refuses it under a budget.
 """
 
 from __future__ import annotations
@@ -25,27 +25,29 @@ __all__ = ["CodeScores", "Curator"]
 Clique: TypeAlias = tuple[int, ...]
 
 CodeScores: TypeAlias = tuple[int, Floats]
-"""A column's position and a value for each of its codes, shape (classes, codes); one row where
-the target is not discrete."""
+"""A column's position and a value for each of its codes, shape (classes, codes); one row if the
+target is not discrete."""
 
 MAX_KEPT = 2**28
+"""Bytes of codes that are kept in memory for the next question."""
 ROWS_AT_ONCE = 4_096
 FEW_CODES = 48
+"""Up to this many codes, a matrix product sums faster than a count per score."""
 
 
 class Curator:
-    """Answers questions about one table and charges them to a ledger.
+    """Answers questions about one table exactly, and charges them to a ledger.
 
     Parameters
     ----------
     table : Table
         The private rows.
     codec : Codec
-        How they become codes.
+        Encodes rows.
     ledger : Ledger
-        Where answers are charged.
+        Answers are charged to it.
     disclosure : Disclosure
-        The disclosure control that engines obey: nothing may rest on fewer than k rows.
+        The disclosure control that engines must apply: nothing may rest on fewer than k rows.
     """
 
     def __init__(self, table: Table, codec: Codec, ledger: Ledger, disclosure: Disclosure) -> None:
@@ -60,8 +62,13 @@ class Curator:
         """The number of rows."""
         return self._table.n_rows
 
+    @property
+    def units(self) -> npt.NDArray[np.int64] | None:
+        """The number of each row's privacy unit, shape (rows,); None where each row is one."""
+        return self._table.units
+
     def codes(self) -> Codes:
-        """Return every row in codes: an exact answer, which leaves no guarantee.
+        """Return every row in codes: an exact answer, without any guarantee.
 
         Returns
         -------
@@ -77,12 +84,12 @@ class Curator:
         return codes
 
     def rows(self) -> pa.Table:
-        """Return every row with its values, for a model that declares that it holds rows."""
+        """Return every row with its values, for models that declare that they hold rows."""
         self._ledger.charge(Event("rows", "every row, with its values"))
         return self._table.to_arrow()
 
     def exact_marginals(self, cliques: Sequence[tuple[int, ...]]) -> list[npt.NDArray[np.int64]]:
-        """Count the rows in each cell of each clique, in one pass and without holding the rows.
+        """Count the rows in each cell of each clique, in one pass over batches of rows.
 
         Parameters
         ----------
@@ -92,7 +99,7 @@ class Curator:
         Returns
         -------
         list of ndarray of int64
-            One a clique, with one axis a column of it, as long as the column has codes.
+            One per clique, with one axis per column, whose length is the column's number of codes.
         """
         self._ledger.charge(Event("marginals", f"{len(cliques)} exact"))
         sizes = self.codec.sizes
@@ -103,44 +110,44 @@ class Curator:
         return totals
 
     def sums(self, scores: Sequence[CodeScores], by: Sequence[int]) -> list[Floats]:
-        """Sum scores over the rows of each code, in one pass and without holding the rows.
+        """Sum scores over the rows of each code, in one pass over batches of rows.
 
         Parameters
         ----------
         scores : sequence of CodeScores
         by : sequence of int
-            Positions of the columns by whose codes the rows are divided.
+            Positions of the columns whose codes divide the rows.
 
         Returns
         -------
         list of ndarray, shape (codes, scores)
-            One a column of `by`.
+            One per column of `by`.
         """
         self._ledger.charge(Event("sums", f"{len(scores)} scores by {len(by)} columns, exact"))
         sizes = self.codec.sizes
         totals = {j: np.zeros((sizes[j], len(scores))) for j in by}
         few = [j for j in totals if sizes[j] <= FEW_CODES]
         ends = np.cumsum([0, *[sizes[j] for j in few]])
-        holds = np.empty((ends[-1], ROWS_AT_ONCE), dtype=np.float32)
+        indicators = np.empty((ends[-1], ROWS_AT_ONCE), dtype=np.float32)
         for codes in self._batches():
             for start in range(0, len(codes), ROWS_AT_ONCE):
-                block = codes[start : start + ROWS_AT_ONCE]
-                told = self._values(scores, block)
+                rows = codes[start : start + ROWS_AT_ONCE]
+                score_values = self._values(scores, rows)
                 if few:
-                    held = [
-                        block[:, j] == np.arange(sizes[j], dtype=block.dtype)[:, None] for j in few
+                    matches = [
+                        rows[:, j] == np.arange(sizes[j], dtype=rows.dtype)[:, None] for j in few
                     ]
-                    coded = np.concatenate(held, out=holds[:, : len(block)])
-                    added = coded @ told.T.astype(np.float32)
+                    level_indicators = np.concatenate(matches, out=indicators[:, : len(rows)])
+                    level_sums = level_indicators @ score_values.T.astype(np.float32)
                     for j, first, end in zip(few, ends[:-1], ends[1:], strict=True):
-                        totals[j] += added[first:end]
+                        totals[j] += level_sums[first:end]
                 for j in totals.keys() - few:
-                    for total, values in zip(totals[j].T, told, strict=True):
-                        total += np.bincount(block[:, j], values, minlength=sizes[j])
+                    for total, values in zip(totals[j].T, score_values, strict=True):
+                        total += np.bincount(rows[:, j], values, minlength=sizes[j])
         return [totals[j] for j in by]
 
     def products(self, scores: Sequence[CodeScores]) -> Floats:
-        """Sum the products of all pairs of scores in each class, without holding the rows.
+        """Sum the products of all pairs of scores in each class, in one pass over batches of rows.
 
         Parameters
         ----------
@@ -149,7 +156,7 @@ class Curator:
         Returns
         -------
         ndarray, shape (classes, 1 + scores, 1 + scores)
-            The constant 1 stands before the scores, so that their sums and the rows are told too.
+            A constant score of 1 comes first, so the sums of scores and of rows are included.
         """
         self._ledger.charge(Event("products", f"all pairs of {len(scores)} scores, exact"))
         target = self.codec.label
@@ -174,20 +181,20 @@ class Curator:
         return total
 
     def _values(self, scores: Sequence[CodeScores], codes: npt.NDArray[np.integer]) -> Floats:
-        """Return the scores of some rows, shape (scores, rows)."""
+        """Look up the scores of some rows; shape (scores, rows)."""
         sizes = self.codec.sizes
-        told = np.empty((len(scores), len(codes)))
+        score_values = np.empty((len(scores), len(codes)))
         label = np.zeros(len(codes), dtype=np.intp)
         if self.codec.label is not None:
             label += codes[:, self.codec.label]
-        for row, (j, values) in zip(told, scores, strict=True):
+        for row, (j, values) in zip(score_values, scores, strict=True):
             values.ravel().take(label * sizes[j] + codes[:, j], out=row, mode="clip")
-        return told
+        return score_values
 
     def _batches(self) -> Iterator[npt.NDArray[np.integer]]:
-        """Yield the rows in codes, in batches and as narrow as their sizes allow.
+        """Yield the rows in codes, in batches, in the narrowest type that their sizes allow.
 
-        Those of a table of which that takes little are kept for the next question.
+        The codes of a table are kept for the next question if they take at most `MAX_KEPT` bytes.
         """
         if self._kept:
             yield from self._kept

@@ -1,8 +1,7 @@
-"""The one door from an engine to the private rows; every answer is charged before it is given.
+"""The curator under a privacy budget: noisy answers alone.
 
-The name is differential privacy's *trusted curator* (Dwork & Roth, 2014, section 2). Engines
-never hold the table: they ask here, in codes. Exact answers are charged as not private, and
-refused under a budget; noisy ones come from an accountant, which holds the table then.
+It asks an accountant, which holds the table, charges every answer and adds the noise. Engines ask
+the curator in codes, or in groups of codes.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from privsynth.table import Table, count
 
 __all__ = ["MAX_CELLS", "SCORE_PARTS", "Measurement", "PrivateCurator"]
 RESOLUTION = 1_000
-"""Into how many parts a row is cut where an answer compares counts with fractions of rows."""
+"""Parts of a row: expected counts are rounded to them, since answers are integers."""
 MAX_CELLS = 2**26
-"""Of all cliques that one answer counts; their counts take half a gigabyte."""
+"""Cells of all cliques of one answer; their counts take half a gigabyte."""
 SCORE_PARTS = 64
-"""Into how many parts a score is cut where products of scores are summed with noise."""
+"""Parts of a score: scores are rounded to them, since answers are integers."""
 MAX_OF_A_ROW = 1.5
-"""A row's squared scores add up to at most so much a score; they are mostly below 1 each."""
+"""Clipping bound: a row's squared scores sum to at most this times the number of scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +48,9 @@ class Measurement:
     clique : tuple of int
         Column positions.
     values : ndarray
-        One axis a column: int64 as measured, float64 once codes have been grouped.
+        One axis per column; int64 as measured, float64 once codes are grouped.
     scale : float or ndarray
-        The standard deviation of the noise: of every cell, or of each.
+        The standard deviation of the noise: one for all cells, or one for each.
     """
 
     clique: Clique
@@ -65,15 +64,15 @@ class PrivateCurator:
     Parameters
     ----------
     accountant : Accountant
-        Holds the table, adds the noise and keeps to the budget.
+        Holds the table, adds the noise and enforces the budget.
     codec : Codec
-        How rows become codes: declared, or discovered by charged queries.
+        Encodes rows; declared, or discovered by charged queries.
 
     Notes
     -----
-    What is counted follows from what was answered, and each clique is counted once. A row counts
-    in one cell of a clique, so that a clique's counts have a sensitivity of 1 in the Euclidean
-    norm, and those of m cliques together of sqrt(m).
+    Queries depend on the rows through earlier answers alone. A row counts in one cell of a clique,
+    so the counts of one clique have a sensitivity of 1 in the Euclidean norm, and those of m
+    cliques together of sqrt(m).
     """
 
     def __init__(self, accountant: Accountant, codec: Codec) -> None:
@@ -107,7 +106,7 @@ class PrivateCurator:
         Parameters
         ----------
         groups : sequence of ndarray
-            For each column, the group of each code. They may rest on answers alone.
+            For each column, the group of each code. They may depend on earlier answers alone.
         """
         self._counts = _Counts(self.codec, groups)
 
@@ -121,9 +120,9 @@ class PrivateCurator:
         cliques : sequence of tuple of int
             Column positions; a clique of one column is counted in codes until `group` is called.
         rho : float
-            What all of them cost together.
+            The cost of all cliques together.
         weights : sequence of float, optional
-            In which proportion it is shared among them; equally by default.
+            Proportions in which the cliques share it; equal by default.
 
         Returns
         -------
@@ -148,7 +147,7 @@ class PrivateCurator:
         costs = rho * shares / shares.sum()
         measurements: dict[int, Measurement] = {}
         for cost in np.unique(costs).tolist():
-            # Those of one price are one answer: OpenDP goes through all answers before each.
+            # Cliques of one price are one answer: OpenDP reviews all earlier ones for each.
             alike = np.flatnonzero(costs == cost).tolist()
             group_cliques = [cliques[i] for i in alike]
             sensitivity = counts_sensitivity(len(group_cliques))
@@ -173,22 +172,22 @@ class PrivateCurator:
             widest = max(cells, key=cells.__getitem__)
             raise UsageError(
                 f"{len(cells)} marginals have {sum(cells.values()):,} cells, of which "
-                f"{self._words(widest)} has {cells[widest]:,}, and {MAX_CELLS:,} are the most; "
-                "merge levels in the schema, leave columns out, or lower 'most_groups'"
+                f"{self._words(widest)} has {cells[widest]:,}, and at most {MAX_CELLS:,} are "
+                "allowed; merge levels in the schema, leave columns out, or lower 'most_groups'"
             )
 
     def _words(self, clique: Clique) -> str:
         return " x ".join(self.codec.codings[j].name for j in clique) or "rows"
 
     def errors(self, estimates: Mapping[Any, Floats], rho: float) -> tuple[Floats, float]:
-        """Return the noisy distances between expected and exact counts, in one joint answer.
+        """Return the noisy L1 distances between expected and exact counts, in one joint answer.
 
         Parameters
         ----------
         estimates : mapping of tuple of int to ndarray
             Expected counts of each cell.
         rho : float
-            What all of them cost together.
+            The cost of all cliques together.
 
         Returns
         -------
@@ -217,26 +216,26 @@ class PrivateCurator:
         Parameters
         ----------
         scores : sequence of CodeScores
-            Two or more. They are cut into `SCORE_PARTS` whole parts, and a row whose squared
-            scores add up to more than `MAX_OF_A_ROW` a score is drawn in.
+            Two or more. They are rounded to `SCORE_PARTS`, and a row's scores are scaled down if
+            their squares sum to more than `MAX_OF_A_ROW` times their number.
         rho : float
-            What the answer costs.
+            The cost of the answer.
 
         Returns
         -------
         Measurement
-            Of no clique; its values have shape (classes, pairs), the pairs as
-            `numpy.triu_indices` gives them, in squared parts.
+            Its clique is empty; its values, in squared parts, have shape (classes, pairs), with
+            pairs in the order of `numpy.triu_indices`.
         """
         width = len(scores)
-        most = int(MAX_OF_A_ROW * width * SCORE_PARTS**2)
-        parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
-        sensitivity = products_sensitivity(width, most)
+        max_squares = int(MAX_OF_A_ROW * width * SCORE_PARTS**2)
+        score_parts = [(j, np.rint(values * SCORE_PARTS).astype(np.int64)) for j, values in scores]
+        sensitivity = products_sensitivity(width, max_squares)
         scale = self._accountant.scale(sensitivity, rho)
         answer = self._accountant.gaussian(
             "products",
             f"all pairs of {width} scores",
-            lambda table: self._counts.products(parts, most, table),
+            lambda table: self._counts.products(score_parts, max_squares, table),
             sensitivity,
             scale,
         )
@@ -245,16 +244,16 @@ class PrivateCurator:
     def worst(
         self, estimates: Mapping[Any, Floats], weights: Floats, penalties: Floats, rho: float
     ) -> int:
-        """Choose the clique whose weighted error, less a penalty, is (nearly) the greatest.
+        """Select the clique with (nearly) the greatest weighted error, less a penalty.
 
         Parameters
         ----------
         estimates : mapping of tuple of int to ndarray
             Expected counts of each cell.
         weights, penalties : ndarray, shape (cliques,)
-            The choice is by weight * (sum of absolute differences - penalty).
+            The score of a clique is weight * (sum of absolute differences - penalty).
         rho : float
-            What the answer costs.
+            The cost of the answer.
 
         Returns
         -------
@@ -263,46 +262,46 @@ class PrivateCurator:
         """
         rounded = {clique: _parts(expected) for clique, expected in estimates.items()}
         whole = np.maximum(np.rint(weights / weights.max() * RESOLUTION), 1).astype(np.int64)
-        less = whole * _parts(penalties)
+        scaled_penalties = whole * _parts(penalties)
         sensitivity = choice_sensitivity(whole, RESOLUTION)
         counts = self._counts
         return self._accountant.greatest(
             "selection",
             f"one of {len(rounded)} marginals",
-            lambda table: whole * _distances(counts, table, rounded) - less,
+            lambda table: whole * _distances(counts, table, rounded) - scaled_penalties,
             sensitivity,
             self._accountant.scale(sensitivity, rho),
         )
 
 
 class _Counts:
-    """Exact counts of one table, cached."""
+    """Exact counts of one table, cached by clique."""
 
     def __init__(
         self, codec: Codec, groups: Sequence[npt.NDArray[np.integer]] | None = None
     ) -> None:
         self._codec = codec
         self._groups = groups
-        self._taken: dict[Clique, npt.NDArray[np.int64]] = {}
-        self._narrow: npt.NDArray[np.integer] | None = None
+        self._cache: dict[Clique, npt.NDArray[np.int64]] = {}
+        self._rows: npt.NDArray[np.integer] | None = None
         self.sizes = codec.sizes if groups is None else tuple(int(g.max()) + 1 for g in groups)
 
     def shape(self, clique: Clique) -> tuple[int, ...]:
-        """Return how many cells a clique has along each column."""
+        """Return the number of codes, or groups, of each column of a clique."""
         return tuple(self.sizes[j] for j in clique)
 
     def of(self, clique: Clique, table: Table) -> npt.NDArray[np.int64]:
         """Return the counts of a clique."""
-        if clique not in self._taken:
-            self._taken[clique] = count(self._codes(table), self.sizes, clique)
-        return self._taken[clique]
+        if clique not in self._cache:
+            self._cache[clique] = count(self._codes(table), self.sizes, clique)
+        return self._cache[clique]
 
     def joint(self, cliques: Sequence[Clique], table: Table) -> npt.NDArray[np.int64]:
         """Return the counts of several cliques in one vector."""
         return np.concatenate([self.of(clique, table).ravel() for clique in cliques])
 
     def products(
-        self, scores: Sequence[tuple[int, npt.NDArray[np.int64]]], most: int, table: Table
+        self, scores: Sequence[tuple[int, npt.NDArray[np.int64]]], max_squares: int, table: Table
     ) -> npt.NDArray[np.int64]:
         """Sum the products of all pairs of scores, class by class, in one vector."""
         codes, width = self._codes(table), len(scores)
@@ -310,53 +309,53 @@ class _Counts:
         target = self._codec.target if classes > 1 else None
         total = np.zeros((classes, width, width), dtype=np.int64)
         for start in range(0, len(codes), ROWS_AT_ONCE):
-            block = codes[start : start + ROWS_AT_ONCE]
-            label = np.zeros(len(block), np.intp) if target is None else block[:, target]
-            told = np.stack([values[label, block[:, j]] for j, values in scores]).astype(float)
-            told = _clipped(told, most)
+            rows = codes[start : start + ROWS_AT_ONCE]
+            label = np.zeros(len(rows), np.intp) if target is None else rows[:, target]
+            row_scores = np.stack([values[label, rows[:, j]] for j, values in scores]).astype(float)
+            row_scores = _clipped(row_scores, max_squares)
             for c in range(classes):
-                # Whole numbers below 2**53, which floats add without loss.
-                held = told if target is None else told[:, label == c]
-                total[c] += np.rint(held @ held.T).astype(np.int64)
+                # Integers below 2**53, which floats sum exactly.
+                class_scores = row_scores if target is None else row_scores[:, label == c]
+                total[c] += np.rint(class_scores @ class_scores.T).astype(np.int64)
         return np.ascontiguousarray(total[:, *np.triu_indices(width, 1)]).ravel()
 
     def _codes(self, table: Table) -> npt.NDArray[np.integer]:
-        """Return every row in groups, as narrow as their sizes allow."""
-        if self._narrow is None:
+        """Return every row in codes or groups, in the narrowest type that their sizes allow."""
+        if self._rows is None:
             fine = np.min_scalar_type(max(self._codec.sizes, default=1) - 1)
             narrow = np.min_scalar_type(max(self.sizes, default=1) - 1)
             codes = np.empty((table.n_rows, len(self.sizes)), dtype=narrow, order="F")
             start = 0
             for batch in table.batches():
-                told = self._codec.encode(batch, fine)
+                batch_codes = self._codec.encode(batch, fine)
                 block = codes[start : start + batch.num_rows]
                 for j in range(len(self.sizes)):
-                    column = told[:, j]
+                    column = batch_codes[:, j]
                     block[:, j] = column if self._groups is None else self._groups[j].take(column)
                 start += batch.num_rows
-            self._narrow = codes
-        return self._narrow
+            self._rows = codes
+        return self._rows
 
 
-def _clipped(scores: Floats, most: int) -> Floats:
-    """Scale the scores of a row down where their squares add up to more than `most`.
+def _clipped(scores: Floats, max_squares: int) -> Floats:
+    """Scale down the scores, shape (scores, rows), of rows whose squares exceed `max_squares`.
 
-    Rows are columns here. Scores are cut to whole numbers: rounded up, they could exceed `most`.
+    Scores are truncated to integers: rounded up, they could exceed the bound.
     """
     squares = (scores**2).sum(axis=0)
-    scaled: Floats = scores * np.sqrt(np.minimum(1, most / np.maximum(squares, 1)))
+    scaled: Floats = scores * np.sqrt(np.minimum(1, max_squares / np.maximum(squares, 1)))
     return np.trunc(scaled)
 
 
 def _parts(rows: Floats) -> npt.NDArray[np.int64]:
-    """Convert fractions of rows to integer parts."""
+    """Round rows to integer parts of a row."""
     return np.asarray(np.rint(rows * RESOLUTION)).astype(np.int64)
 
 
 def _distances(
     counts: _Counts, table: Any, expected: Mapping[Clique, npt.NDArray[np.int64]]
 ) -> npt.NDArray[np.int64]:
-    """Sum the absolute differences of exact and expected counts, in parts of rows."""
+    """Sum the absolute differences between exact and expected counts, in parts of a row."""
     return np.array(
         [
             np.abs(RESOLUTION * counts.of(clique, table) - parts).sum()

@@ -1,8 +1,7 @@
-"""How much one row can change each exact answer; the noise is scaled to that.
+"""Sensitivities: how much one row can change each exact answer; noise is scaled to them.
 
-Each sensitivity follows from how many things are asked for and into how many parts they are cut,
-never from a row. It is in the norm of the mechanism that answers: Euclidean for Gaussian noise,
-the maximum for a choice.
+A sensitivity follows from the shape and the resolution of the question, never from a row. Its norm
+is that of the mechanism that answers: Euclidean for Gaussian noise, the maximum for a selection.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ __all__ = [
 
 
 def counts_sensitivity(cliques: int) -> float:
-    """Return how far one row moves the counts of so many cliques, or columns, together.
+    """Return how far one row moves the counts of that many cliques, or columns, together.
 
     A row counts in one cell of each.
     """
@@ -29,9 +28,9 @@ def counts_sensitivity(cliques: int) -> float:
 
 
 def errors_sensitivity(cliques: int, resolution: int) -> float:
-    """Return how far one row moves the distances of so many cliques together.
+    """Return how far one row moves the L1 distances of that many cliques together.
 
-    A row moves each distance by one row at most, which is `resolution` parts.
+    A row moves each distance by at most one row, which is `resolution` parts.
     """
     return resolution * math.sqrt(cliques)
 
@@ -39,24 +38,24 @@ def errors_sensitivity(cliques: int, resolution: int) -> float:
 def choice_sensitivity(weights: npt.NDArray[np.integer], resolution: int) -> int:
     """Return how far one row moves any of several weighted distances, in the maximum norm.
 
-    A row moves a distance by `resolution` parts at most, before it is weighted.
+    A row moves a distance by at most `resolution` parts, before it is weighted.
     """
     return resolution * int(weights.max())
 
 
-def products_sensitivity(width: int, most: int) -> float:
+def products_sensitivity(width: int, max_squares: int) -> float:
     """Return how far one row moves the sums of all products of two of its scores.
 
     Parameters
     ----------
     width : int
-        How many scores a row has.
-    most : int
-        What its squared scores add up to at most.
+        Number of scores of a row.
+    max_squares : int
+        Upper bound on the sum of a row's squared scores.
 
     Notes
     -----
-    The squared products of a row's scores s add up to (sum(s**2)**2 - sum(s**4)) / 2, and
-    sum(s**4) is at least sum(s**2)**2 / width.
+    The squared products of a row's scores s sum to (sum(s**2)**2 - sum(s**4)) / 2, and sum(s**4)
+    is at least sum(s**2)**2 / width.
     """
-    return most * math.sqrt((1 - 1 / width) / 2) * (1 + 1e-9)
+    return max_squares * math.sqrt((1 - 1 / width) / 2) * (1 + 1e-9)

@@ -1,6 +1,7 @@
 """Scores of a synthetic table against real ones: fidelity, utility, minority gain, attacks, policy.
 
-Each evaluator takes the three tables and yields `Score` values. It knows no engine.
+Import the names below from here; `minority`, `attacks.audit` and `attacks.scan`, which load more,
+are imported by module. Nothing here fits or samples a model, and no engine is known by name.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from privsynth.evaluation.policy import (
     Policy,
     Verdict,
     apply_policy,
-    found,
+    findings_of,
     overall,
     passed,
     policy_file,
@@ -45,7 +46,7 @@ __all__ = [
     "conclusion",
     "declared_frame",
     "evaluate_tables",
-    "found",
+    "findings_of",
     "modelled",
     "overall",
     "passed",

@@ -1,8 +1,8 @@
-"""Read the tables of one evaluation alike, whatever each of them holds.
+"""Read the tables of one evaluation with the same column types.
 
-A file's columns have types that its own cells decide: one odd cell keeps a column of numbers as
-text. Equal cells of two tables must stay equal, so the training table decides for all, or the
-schema where that is declared.
+The cells of a file decide the types of its columns: one odd cell turns a column of numbers into
+text. Equal cells of two tables must stay equal, so the training table decides the types of all
+three tables, or the schema if it is declared.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def texts_of(table: Table) -> tuple[str, ...]:
 
 
 def alike(table: Table, like: Table, schema: Schema) -> Framed:
-    """Return a table whose text is read as what another table stores in its place.
+    """Return a table with its text read as the types that another table has there.
 
     Parameters
     ----------
     table : Table
-        Was read with the text columns of `like` as text.
+        Its columns that are text in `like` were read as text.
     like : Table
         The training table.
     schema : Schema
@@ -43,34 +43,34 @@ def alike(table: Table, like: Table, schema: Schema) -> Framed:
     Returns
     -------
     frame : pandas.DataFrame
-        A text that is no value of its column is missing.
+        Text that is not a value of its column is missing.
     lost : dict of str to int
-        How many such there are, by column.
+        The number of such cells, by column.
     """
-    odd = [
+    text_columns = [
         entry.name
         for entry in like.schema
         if entry.name in table.names
         and _is_text(table.schema.field(entry.name).type)
         and not _is_text(entry.type)
     ]
-    return _read_by(table, schema, odd)
+    return _read_as_declared(table, schema, text_columns)
 
 
 def declared_frame(table: Table, schema: Schema) -> Framed:
     """Return a table with each column read as the schema declares; see `alike`."""
-    return _read_by(table, schema, [name for name in schema.names if name in table.names])
+    return _read_as_declared(table, schema, [name for name in schema.names if name in table.names])
 
 
-def _read_by(table: Table, schema: Schema, names: list[str]) -> Framed:
+def _read_as_declared(table: Table, schema: Schema, names: list[str]) -> Framed:
     rows = table.to_arrow()
     lost = {}
     for name in names:
         column = schema[name]
         if not column.kind.surrogate and column.determined_by is None:
-            read = as_declared(column, rows.column(name))
-            lost[name] = read.null_count - rows.column(name).null_count
-            rows = rows.set_column(rows.schema.get_field_index(name), name, read)
+            values = as_declared(column, rows.column(name))
+            lost[name] = values.null_count - rows.column(name).null_count
+            rows = rows.set_column(rows.schema.get_field_index(name), name, values)
     return to_frame(rows, "pandas"), {name: cells for name, cells in lost.items() if cells > 0}
 
 

@@ -1,4 +1,4 @@
-"""The over-samplers that an augmentation has to beat: imbalanced-learn's, on canonical frames."""
+"""The over-samplers of imbalanced-learn, on canonical frames: what an augmentation has to beat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from privsynth.errors import DataError
 from privsynth.evaluation.frames import Note
-from privsynth.evaluation.learners import LARGEST
+from privsynth.evaluation.learners import MAX_VALUE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +38,7 @@ def at_random(
     strategy : str, float or mapping of int to int
     seed : int
     _ : callable
-        A note, in the over-samplers that look at neighbours: told where there are fewer than
-        five.
+        Unused; the other over-samplers note here that a class has fewer than five neighbours.
 
     Returns
     -------
@@ -56,68 +55,68 @@ def at_random(
     from imblearn.over_sampling import RandomOverSampler
 
     sampler = RandomOverSampler(sampling_strategy=strategy, random_state=seed)
-    places, classes = _behind(sampler, np.arange(len(frame))[:, None], truth)
+    places, classes = _added_rows(sampler, np.arange(len(frame))[:, None], truth)
     return frame.iloc[places[:, 0]], classes
 
 
 def smote(
     frame: pd.DataFrame, truth: np.ndarray, strategy: Strategy, seed: int, note: Note
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Draw points between neighbours, numbers being standardised; as `at_random` otherwise."""
+    """Draw points between neighbours, on standardised numbers; otherwise as `at_random`."""
     from imblearn.over_sampling import SMOTE
 
-    filled = _Filled.of(frame)
-    near = _neighbours("smote", truth, note)
-    sampler = SMOTE(sampling_strategy=strategy, random_state=seed, k_neighbors=near)
-    numbers, classes = _behind(sampler, filled.numbers, truth)
-    return filled.restored(numbers, filled.codes[: len(numbers)]), classes
+    complete = _Complete.of(frame)
+    neighbours = _neighbours("smote", truth, note)
+    sampler = SMOTE(sampling_strategy=strategy, random_state=seed, k_neighbors=neighbours)
+    numbers, classes = _added_rows(sampler, complete.numbers, truth)
+    return complete.restored(numbers, complete.codes[: len(numbers)]), classes
 
 
 def smotenc(
     frame: pd.DataFrame, truth: np.ndarray, strategy: Strategy, seed: int, note: Note
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Draw points between neighbours and their most frequent levels; as `smote` otherwise."""
+    """Draw points between neighbours, with their most frequent levels; otherwise as `smote`."""
     from imblearn.over_sampling import SMOTENC
 
-    filled = _Filled.of(frame)
-    width = filled.numbers.shape[1]
+    complete = _Complete.of(frame)
+    width = complete.numbers.shape[1]
     if not width:
         raise DataError("it needs a numeric column, and there is none")
-    cells = np.column_stack([filled.numbers, filled.codes])
+    cells = np.column_stack([complete.numbers, complete.codes])
     sampler = SMOTENC(
         list(range(width, cells.shape[1])),
         sampling_strategy=strategy,
         random_state=seed,
         k_neighbors=_neighbours("smotenc", truth, note),
     )
-    rows, classes = _behind(sampler, cells, truth)
-    return filled.restored(rows[:, :width], rows[:, width:].astype(np.int64)), classes
+    rows, classes = _added_rows(sampler, cells, truth)
+    return complete.restored(rows[:, :width], rows[:, width:].astype(np.int64)), classes
 
 
 def adasyn(
     frame: pd.DataFrame, truth: np.ndarray, strategy: Strategy, seed: int, note: Note
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Draw most points where the other classes are near; as `smote` otherwise.
+    """Draw more points where other classes are near; otherwise as `smote`.
 
-    Each level is a column of 0 and 1 while points are drawn; a point takes the level whose
-    column is highest.
+    Levels are one-hot encoded while points are drawn; a point takes the level whose column is
+    highest.
     """
     from imblearn.over_sampling import ADASYN
     from scipy.sparse import csr_matrix, hstack
     from sklearn.preprocessing import OneHotEncoder
 
-    filled = _Filled.of(frame)
-    width = filled.numbers.shape[1]
-    near = _neighbours("adasyn", truth, note)
-    sampler = ADASYN(sampling_strategy=strategy, random_state=seed, n_neighbors=near)
-    if not filled.labels:
-        numbers, classes = _behind(sampler, filled.numbers, truth)
-        return filled.restored(numbers, filled.codes[: len(numbers)]), classes
-    encoder = OneHotEncoder().fit(filled.codes)
-    cells = hstack([csr_matrix(filled.numbers), encoder.transform(filled.codes)], format="csr")
-    rows, classes = _behind(sampler, cells, truth)
+    complete = _Complete.of(frame)
+    width = complete.numbers.shape[1]
+    neighbours = _neighbours("adasyn", truth, note)
+    sampler = ADASYN(sampling_strategy=strategy, random_state=seed, n_neighbors=neighbours)
+    if not complete.labels:
+        numbers, classes = _added_rows(sampler, complete.numbers, truth)
+        return complete.restored(numbers, complete.codes[: len(numbers)]), classes
+    encoder = OneHotEncoder().fit(complete.codes)
+    cells = hstack([csr_matrix(complete.numbers), encoder.transform(complete.codes)], format="csr")
+    rows, classes = _added_rows(sampler, cells, truth)
     codes = encoder.inverse_transform(rows[:, width:])
-    return filled.restored(rows[:, :width].toarray(), codes), classes
+    return complete.restored(rows[:, :width].toarray(), codes), classes
 
 
 OverSampler = Callable[
@@ -133,11 +132,11 @@ OVER_SAMPLERS: Mapping[str, OverSampler] = {
 
 
 @dataclass(frozen=True)
-class _Filled:
+class _Complete:
     """A canonical frame without gaps: standardised numbers, and codes of levels.
 
-    A missing number is the median, a missing level the most frequent one. A column without
-    any value has nothing to fill it with; it is left out, and empty in what is restored.
+    A missing number becomes the median, a missing level the most frequent one. A column without
+    any value is left out, and is empty in a restored frame.
     """
 
     numbers: np.ndarray
@@ -148,16 +147,17 @@ class _Filled:
     dtypes: pd.Series[Any]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> _Filled:
-        numbers = frame.select_dtypes("float64").dropna(axis=1, how="all").clip(-LARGEST, LARGEST)
+    def of(cls, frame: pd.DataFrame) -> _Complete:
+        numbers = frame.select_dtypes("float64").dropna(axis=1, how="all")
+        numbers = numbers.clip(-MAX_VALUE, MAX_VALUE)
         numbers = numbers.fillna(numbers.median())
         mean, scale = numbers.mean(), numbers.std(ddof=0).replace(0.0, 1.0)
         levels = frame.select_dtypes("category").dropna(axis=1, how="all")
         codes = np.empty((len(frame), levels.shape[1]), dtype=np.int64)
         for place, name in enumerate(levels.columns):
             column = levels[name].cat.codes.to_numpy()
-            frequent = np.bincount(column[column >= 0]).argmax()
-            codes[:, place] = np.where(column < 0, frequent, column)
+            mode = np.bincount(column[column >= 0]).argmax()
+            codes[:, place] = np.where(column < 0, mode, column)
         standard = ((numbers - mean) / scale).to_numpy()
         return cls(standard, codes, mean, scale, tuple(levels.columns), frame.dtypes)
 
@@ -172,12 +172,12 @@ class _Filled:
         return rows.reindex(columns=self.dtypes.index).astype(self.dtypes.to_dict())
 
 
-def _behind(sampler: Any, cells: Any, truth: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Return the rows that a sampler adds, which it puts behind those that it is given."""
+def _added_rows(sampler: Any, cells: Any, truth: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Return the rows that a sampler adds; it appends them to the rows that it was given."""
     from threadpoolctl import threadpool_limits
 
     try:
-        # one thread: distances, and so neighbours, may depend on their last digits
+        # one thread: the last digits of a distance, and so neighbours, depend on the threads
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")
             rows, classes = sampler.fit_resample(cells, truth)

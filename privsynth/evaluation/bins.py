@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Cuts", "TopLevels", "learn", "learn_cuts", "learn_levels"]
 
 BINS = 10
-LEVELS = 50
+MAX_LEVELS = 50
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Cuts:
 
     @property
     def size(self) -> int:
-        """How many codes there are; the last is for missing cells."""
+        """The number of codes; the last is for missing cells."""
         return len(self.points) + 2
 
     def codes(self, values: pd.Series[float]) -> np.ndarray:
@@ -47,9 +47,9 @@ class TopLevels:
     Parameters
     ----------
     names : tuple of str
-        All levels seen, most frequent first.
+        All levels in the data learnt from, most frequent first.
     top : int
-        How many of them have a bin of their own.
+        The number of them that have a bin of their own.
     """
 
     names: tuple[str, ...]
@@ -57,7 +57,7 @@ class TopLevels:
 
     @property
     def size(self) -> int:
-        """How many codes there are; the last three are other, unseen and missing."""
+        """The number of codes; the last three are other, unseen and missing."""
         return self.top + 3
 
     def codes(self, labels: pd.Series[Any]) -> np.ndarray:
@@ -66,7 +66,7 @@ class TopLevels:
 
         rank = pd.Index(self.names, dtype=object).get_indexer(labels.cat.categories)
         bins = np.where(rank < 0, self.top + 1, np.minimum(rank, self.top))
-        bins = np.append(bins, self.size - 1)  # code -1, a missing cell, reads the last
+        bins = np.append(bins, self.size - 1)  # code -1, a missing cell, indexes the last
         return bins[labels.cat.codes.to_numpy()]
 
 
@@ -84,7 +84,7 @@ def learn_cuts(values: pd.Series[float], bins: int = BINS) -> Cuts:
     ----------
     values : pandas.Series of float64
     bins : int
-        How many quantiles. A value that spans more than one of them (an atom) gets a bin of
+        Number of quantiles. A value that spans more than one of them (an atom) gets a bin of
         its own, and the quantiles that it covers collapse.
 
     Returns
@@ -95,21 +95,21 @@ def learn_cuts(values: pd.Series[float], bins: int = BINS) -> Cuts:
     if not len(known):
         return Cuts(np.empty(0))
     edges = np.quantile(known, np.linspace(0, 1, bins + 1), method="inverted_cdf")
-    edges, times = np.unique(edges, return_counts=True)
-    atoms = edges[times > 1]
+    edges, repeats = np.unique(edges, return_counts=True)
+    atoms = edges[repeats > 1]
     with np.errstate(over="ignore"):  # nothing lies above the largest float
         above = np.nextafter(atoms, np.inf)
     return Cuts(np.unique(np.concatenate([edges[1:-1], atoms, above])))
 
 
-def learn_levels(labels: pd.Series[Any], top: int = LEVELS) -> TopLevels:
-    """Learn the levels of a categorical series and how many of them stand alone.
+def learn_levels(labels: pd.Series[Any], top: int = MAX_LEVELS) -> TopLevels:
+    """Learn the levels of a categorical series and how many of them get their own bin.
 
     Parameters
     ----------
     labels : pandas.Series of category
     top : int
-        The most levels that have a bin of their own; ties go by name.
+        Maximum number of levels with a bin of their own; ties are broken by name.
 
     Returns
     -------
@@ -119,5 +119,5 @@ def learn_levels(labels: pd.Series[Any], top: int = LEVELS) -> TopLevels:
     codes = labels.cat.codes.to_numpy()
     counts = np.bincount(codes[codes >= 0], minlength=len(names))
     order = np.argsort(-counts, kind="stable")
-    seen = tuple(names[i] for i in order if counts[i])
-    return TopLevels(seen, min(len(seen), top))
+    by_frequency = tuple(names[i] for i in order if counts[i])
+    return TopLevels(by_frequency, min(len(by_frequency), top))

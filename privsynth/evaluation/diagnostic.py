@@ -1,4 +1,4 @@
-"""Diagnostics: counts that a reader should know, and that prove nothing by themselves."""
+"""Diagnostics: counts that a reader should know and that prove nothing by themselves."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def exact_copies(
         All rows are read.
     schema : Schema
     note : callable
-        Told how many holdout rows are in train too.
+        Called with the number of holdout rows that are in train too, if there are any.
 
     Returns
     -------
     tuple of Score
-        The share among the synthetic rows, beside that among the holdout's.
+        The share among the synthetic rows, beside that among the holdout rows.
     """
     columns = modelled(schema)
     real = row_hashes(train, columns)
@@ -49,14 +49,14 @@ def exact_copies(
 
     count = copies(synthetic)
     meaning = f"{count:,} of {len(synthetic):,} synthetic rows equal a training row"
-    share = None
+    real_share = None
     if holdout is not None:
-        there = copies(holdout)
-        share = there / len(holdout)
-        meaning += f", and {there:,} of {len(holdout):,} holdout rows do"
-        if there:
+        shared = copies(holdout)
+        real_share = shared / len(holdout)
+        meaning += f", and {shared:,} of {len(holdout):,} holdout rows do"
+        if shared:
             note(
-                f"{there:,} of {len(holdout):,} holdout rows are identical to a training row on "
+                f"{shared:,} of {len(holdout):,} holdout rows are identical to a training row on "
                 "the modelled columns, as is common in coded tables; they were kept"
             )
     return (
@@ -64,7 +64,7 @@ def exact_copies(
             "diagnostic",
             "exact_copies",
             count / len(synthetic),
-            real=share,
+            real=real_share,
             better="neither",
             meaning=f"{meaning}, on all {len(columns)} modelled columns; a count, and no measure "
             "of privacy",

@@ -1,7 +1,7 @@
-"""Evaluators: each yields scores about a synthetic table.
+"""Evaluators: functions that score a synthetic table.
 
-An evaluator is a function of (train, holdout or None, synthetic, schema) and gives a tuple of
-scores. What it must tell the reader besides, it says through `note`.
+An evaluator is a function of (train, holdout or None, synthetic, schema) and returns a tuple of
+scores. Anything else that a reader must know is passed to `note`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Evaluator(Protocol):
         progress: Progress = silent,
         note: Note = silent,
     ) -> tuple[Score, ...]:
-        """Return the scores; `note` takes what a reader of them must know."""
+        """Return the scores; call `note` with what a reader of them must know."""
         ...
 
 
@@ -60,7 +60,7 @@ ATTACKS: tuple[Evaluator, ...] = (
     linkability,
     singling_out,
 )
-"""What an attacker could find out; most of it needs a holdout."""
+"""Attacks on a synthetic table; most of them need a holdout."""
 
 OUTSIDE = (
     "the figures here were read from the real rows: they lie outside any guarantee that the "
@@ -90,9 +90,9 @@ def evaluate_frames(
     schema : Schema
         The columns of all three; its target is what utility predicts.
     seed : int
-        Same seed, same tables, same versions: same scores.
+        The same seed, tables and versions give the same scores.
     attacks : bool
-        Whether the table is attacked, too.
+        Whether to attack the table, too.
     progress : callable, optional
         Called with a phase, the steps done and the steps in all.
 
@@ -134,11 +134,11 @@ def evaluate_tables(
 
 
 def _about(tables: Tables, schema: Schema, seed: int) -> dict[str, Any]:
-    compared = [column.name for column in modelled(schema)]
+    columns = [column.name for column in modelled(schema)]
     return {
         "rows": {table: len(frame) for table, frame in tables.named.items()},
-        "columns": compared,
-        "left_out": [name for name in schema.names if name not in compared],
+        "columns": columns,
+        "left_out": [name for name in schema.names if name not in columns],
         "target": None if schema.target is None else schema.target.name,
         "seed": seed,
         "versions": {

@@ -1,4 +1,4 @@
-"""Fidelity: how near the synthetic table's distributions are to the real ones."""
+"""Fidelity: how close the synthetic table's distributions are to the real ones."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["agreements", "marginal_agreement", "sdmetrics_reports"]
 
-ROWS = 50_000
-PAIRS = 20_000
-TRIPLES = 1_000
+MAX_ROWS = 50_000
+MAX_PAIRS = 20_000
+MAX_TRIPLES = 1_000
 WORST = 10
 GROUPS = 10
 T_QUANTILE = 2.262  # Student's t, 97.5%, GROUPS - 1 degrees of freedom
-QUALITY_COLUMNS = 60
-QUALITY_WORK = 3_000_000  # rows x pairs of columns that SDMetrics gets through in about 5 s
+MAX_QUALITY_COLUMNS = 60
+QUALITY_WORK = 3_000_000  # rows x pairs of columns that SDMetrics processes in about 5 s
 
 Clique = tuple[int, ...]
-Codes = Sequence[np.ndarray]  # one int64 array a column
+Codes = Sequence[np.ndarray]  # one int64 array per column
 
 _SETS = {1: "columns", 2: "pairs of columns", 3: "triples of columns"}
 
@@ -62,37 +62,37 @@ def marginal_agreement(
     train, holdout, synthetic : pandas.DataFrame
         Tables of one schema; at most 50,000 rows of each are read, drawn at random.
     schema : Schema
-        Says which columns are compared, and of which kind they are.
+        Says which columns are compared, and their kinds.
     seed : int
-        Governs which rows and triples are drawn, the shuffle and the jackknife's groups.
+        Determines the rows and triples drawn, the shuffle and the groups of the jackknife.
     progress, note : callable
 
     Returns
     -------
     tuple of Score
         1 - total variation distance (between 0 and 1), averaged over all columns, all pairs
-        and all triples (20,000 and 1,000 at random where there are more), beside the same for the
-        holdout; and the 2-way figure of the training table with each column shuffled by
-        itself. Intervals are 95%, by a delete-a-group jackknife over the rows of both tables
+        and all triples (20,000 and 1,000 at random if there are more), beside the same for the
+        holdout; and the 2-way figure of the training table with each column shuffled
+        independently. Intervals are 95%, by a delete-a-group jackknife over the rows of both tables
         (Kott, *Journal of Official Statistics* 17, 2001).
 
     Notes
     -----
-    Continuous columns are cut at ten quantiles of the training table; a missing cell, a level
-    unseen in training, and all levels beyond the 50 most frequent are each a bin. The fewer
-    rows a table has, the less it agrees, by chance alone: so the synthetic table, the holdout
-    and the shuffled table are read at the same number of rows, the least that one of them has.
+    Continuous columns are cut at ten quantiles of the training table. Missing cells, levels
+    unseen in training, and levels beyond the 50 most frequent have a bin each. The fewer rows
+    a table has, the less it agrees, by chance alone; so the synthetic table, the holdout and
+    the shuffled table are read at the same number of rows, that of the smallest.
     """
     columns = modelled(schema)
     names = [column.name for column in columns]
     rng = np.random.default_rng(seed)
 
-    def rows(frame: pd.DataFrame, most: int, table: str) -> pd.DataFrame:
-        drawn = subsample(frame, most, seed, f"marginal agreement: {table}", note)
-        return canonical(drawn, columns)
+    def sample(frame: pd.DataFrame, max_rows: int, table: str) -> pd.DataFrame:
+        rows = subsample(frame, max_rows, seed, f"marginal agreement: {table}", note)
+        return canonical(rows, columns)
 
-    alike = _alike(holdout, synthetic, ROWS)
-    real = rows(train, ROWS, "train")
+    n_rows = _compared_rows(holdout, synthetic, MAX_ROWS)
+    real = sample(train, MAX_ROWS, "train")
     bins = [learn(real[name]) for name in names]
     sizes = [column.size for column in bins]
 
@@ -100,10 +100,10 @@ def marginal_agreement(
         return [column.codes(frame[name]) for column, name in zip(bins, names, strict=True)]
 
     codes = encode(real)
-    other = encode(rows(synthetic, alike, "synthetic"))
-    holdout_codes = None if holdout is None else encode(rows(holdout, alike, "holdout"))
-    shuffled = [rng.permutation(column)[:alike] for column in codes]
-    groups = _groups(codes, rng), _groups(other, rng)
+    synthetic_codes = encode(sample(synthetic, n_rows, "synthetic"))
+    holdout_codes = None if holdout is None else encode(sample(holdout, n_rows, "holdout"))
+    shuffled = [rng.permutation(column)[:n_rows] for column in codes]
+    groups = _groups(codes, rng), _groups(synthetic_codes, rng)
 
     scores = []
     for order, sets in _SETS.items():
@@ -112,9 +112,9 @@ def marginal_agreement(
         if not cliques:
             scores.append(_impossible(order, len(names)))
             continue
-        each = agreements(codes, other, sizes, cliques)
-        value = float(each.mean())
-        margin = _margin(codes, other, sizes, cliques, groups)
+        agreement = agreements(codes, synthetic_codes, sizes, cliques)
+        value = float(agreement.mean())
+        margin = _margin(codes, synthetic_codes, sizes, cliques, groups)
         meaning = f"1 - total variation distance, mean over {len(cliques):,} {sets}"
         if len(cliques) < comb(len(names), order):
             meaning += f" drawn at random from {comb(len(names), order):,}"
@@ -133,7 +133,7 @@ def marginal_agreement(
                 if holdout_codes is None
                 else float(agreements(codes, holdout_codes, sizes, cliques).mean()),
                 meaning=meaning if order == 1 else f"{meaning}; the worst are listed",
-                detail=_detail(names, cliques, each, None if order == 1 else WORST),
+                detail=_detail(names, cliques, agreement, None if order == 1 else WORST),
             )
         )
         if order == 2:
@@ -142,9 +142,9 @@ def marginal_agreement(
     return tuple(scores)
 
 
-def _alike(holdout: pd.DataFrame | None, synthetic: pd.DataFrame, most: int) -> int:
+def _compared_rows(holdout: pd.DataFrame | None, synthetic: pd.DataFrame, max_rows: int) -> int:
     """Return the number of rows at which the synthetic table and the holdout are compared."""
-    return min(most, len(synthetic), most if holdout is None else len(holdout))
+    return min(max_rows, len(synthetic), max_rows if holdout is None else len(holdout))
 
 
 def agreements(
@@ -155,9 +155,9 @@ def agreements(
     Parameters
     ----------
     train, other : sequence of ndarray of int64
-        One array of codes a column.
+        One array of codes per column.
     sizes : sequence of int
-        How many codes each column may take.
+        Number of codes of each column.
     cliques : iterable of tuple of int
         Positions of the columns of each marginal.
 
@@ -194,7 +194,7 @@ def _margin(
     cliques: Sequence[Clique],
     groups: tuple[np.ndarray, np.ndarray],
 ) -> float | None:
-    """Half a 95% interval of the mean agreement; None where there are too few rows for one."""
+    """Return half the width of the mean's 95% interval; None if there are too few rows."""
     if min(len(group) for group in groups) < 2 * GROUPS:
         return None
 
@@ -202,35 +202,35 @@ def _margin(
         size = prod(sizes[i] for i in clique)
         cells = _cells(codes, sizes, clique) + size * group
         counts = np.bincount(cells, minlength=GROUPS * size).reshape(GROUPS, size)
-        left = counts.sum(axis=0) - counts
-        shares: np.ndarray = left / left.sum(axis=1, keepdims=True)
+        remaining = counts.sum(axis=0) - counts
+        shares: np.ndarray = remaining / remaining.sum(axis=1, keepdims=True)
         return shares
 
     replicates = np.zeros(GROUPS)
     for clique in cliques:
-        apart = shares_without(train, groups[0], clique)
-        apart -= shares_without(other, groups[1], clique)
-        replicates += 1 - np.abs(apart).sum(axis=1) / 2
+        differences = shares_without(train, groups[0], clique)
+        differences -= shares_without(other, groups[1], clique)
+        replicates += 1 - np.abs(differences).sum(axis=1) / 2
     replicates /= len(cliques)
     return T_QUANTILE * float(replicates.std() * np.sqrt(GROUPS - 1))
 
 
 def _cliques(columns: int, order: int, rng: np.random.Generator) -> list[Clique]:
-    """All sets of columns; where there are very many pairs or triples, some at random."""
-    most = {2: PAIRS, 3: TRIPLES}.get(order, columns)
-    if comb(columns, order) <= most:
+    """Return all sets of columns, or some of them at random if there are very many."""
+    limit = {2: MAX_PAIRS, 3: MAX_TRIPLES}.get(order, columns)
+    if comb(columns, order) <= limit:
         return list(itertools.combinations(range(columns), order))
-    drawn: set[Clique] = set()
-    while len(drawn) < most:
-        drawn.add(tuple(sorted(rng.choice(columns, order, replace=False).tolist())))
-    return sorted(drawn)
+    sample: set[Clique] = set()
+    while len(sample) < limit:
+        sample.add(tuple(sorted(rng.choice(columns, order, replace=False).tolist())))
+    return sorted(sample)
 
 
 def _detail(
-    names: Sequence[str], cliques: Sequence[Clique], each: np.ndarray, worst: int | None
+    names: Sequence[str], cliques: Sequence[Clique], agreement: np.ndarray, worst: int | None
 ) -> dict[str, float]:
-    shown = range(len(cliques)) if worst is None else np.argsort(each, kind="stable")[:worst]
-    return {" × ".join(names[c] for c in cliques[i]): float(each[i]) for i in shown}
+    listed = range(len(cliques)) if worst is None else np.argsort(agreement, kind="stable")[:worst]
+    return {" × ".join(names[c] for c in cliques[i]): float(agreement[i]) for i in listed}
 
 
 def _impossible(order: int, columns: int) -> Score:
@@ -268,24 +268,24 @@ def sdmetrics_reports(
     Parameters
     ----------
     train, holdout, synthetic : pandas.DataFrame
-        Tables of one schema. The quality report reads as many rows, drawn at random, as it
-        gets through in seconds, as many of the synthetic table as of the holdout, and at most 60
-        columns, the target and others at random; the diagnostic report reads all.
+        Tables of one schema. The quality report reads as many random rows as it can process in
+        a few seconds, as many of the synthetic table as of the holdout, and at most 60 columns,
+        the target and others at random; the diagnostic report reads everything.
     schema : Schema
     seed : int
-        Governs which rows are drawn. SDMetrics' own, unseeded, subsampling is turned off.
+        Determines the rows drawn. SDMetrics' own, unseeded subsampling is turned off.
     progress, note : callable
 
     Returns
     -------
     tuple of Score
-        Both overall scores and those of their properties, between 0 and 1, by column where a
-        property is. A property that no column has is None.
+        Both overall scores and those of their properties, between 0 and 1, with details by
+        column if a property has them. A property that applies to no column is None.
 
     Notes
     -----
-    Datetimes are given as numbers of seconds: the metrics depend on their order alone, or
-    are linear in them. Personal and text columns are left out; ids count for their uniqueness.
+    Datetimes are passed as seconds: the metrics depend only on their order, or are linear in
+    them. Personal and text columns are left out; of ids, only the uniqueness is scored.
     """
     try:
         need("SDMetrics' part of fidelity", "sdmetrics")
@@ -293,22 +293,22 @@ def sdmetrics_reports(
         note(f"left out: {error}")
         return ()
     columns = modelled(schema)
-    some = _some_columns(columns, seed, note)
+    compared_columns = _quality_columns(columns, seed, note)
     ids = [column for column in schema if column.kind is Kind.ID]
-    pairs = max(1, comb(len(some), 2))
-    rows = min(ROWS, max(1_000, QUALITY_WORK // pairs))
-    quality = _metadata(some)
-    alike = _alike(holdout, synthetic, rows)
+    pairs = max(1, comb(len(compared_columns), 2))
+    rows = min(MAX_ROWS, max(1_000, QUALITY_WORK // pairs))
+    quality = _metadata(compared_columns)
+    n_rows = _compared_rows(holdout, synthetic, rows)
     tables = {"train": train, "synthetic": synthetic}
     if holdout is not None:
         tables["holdout"] = holdout
 
     def draw(table: str) -> pd.DataFrame:
-        most = rows if table == "train" else alike
-        return subsample(tables[table], most, seed, f"SDMetrics quality: {table}", note)
+        max_rows = rows if table == "train" else n_rows
+        return subsample(tables[table], max_rows, seed, f"SDMetrics quality: {table}", note)
 
-    drawn = {table: canonical(draw(table), some) for table in tables}
-    whole = {table: plain(frame, [*columns, *ids]) for table, frame in tables.items()}
+    samples = {table: canonical(draw(table), compared_columns) for table in tables}
+    full = {table: plain(frame, [*columns, *ids]) for table, frame in tables.items()}
     keys = [c.name for c in ids if train[c.name].notna().all() and train[c.name].is_unique]
     diagnostic = _metadata([*columns, *ids], keys)
 
@@ -316,8 +316,8 @@ def sdmetrics_reports(
     for step, table in enumerate(name for name in tables if name != "train"):
         progress("SDMetrics", step, len(tables) - 1)
         scores[table] = {
-            **_report("QualityReport", *_numbered(drawn["train"], drawn[table]), quality),
-            **_report("DiagnosticReport", whole["train"], whole[table], diagnostic),
+            **_report("QualityReport", *_numbered(samples["train"], samples[table]), quality),
+            **_report("DiagnosticReport", full["train"], full[table], diagnostic),
         }
     progress("SDMetrics", len(tables) - 1, len(tables) - 1)
     real = scores.get("holdout", {})
@@ -334,17 +334,17 @@ def sdmetrics_reports(
     )
 
 
-def _some_columns(columns: Sequence[Column], seed: int, note: Note) -> Sequence[Column]:
-    """Return the columns whose pairs are compared: all, or the target and others at random."""
-    if len(columns) <= QUALITY_COLUMNS:
+def _quality_columns(columns: Sequence[Column], seed: int, note: Note) -> Sequence[Column]:
+    """Return the columns whose pairs are compared: all, or the target and a random sample."""
+    if len(columns) <= MAX_QUALITY_COLUMNS:
         return columns
     note(
-        f"SDMetrics quality: {QUALITY_COLUMNS} of {len(columns):,} columns were drawn at random "
-        f"(seed {seed})"
+        f"SDMetrics quality: {MAX_QUALITY_COLUMNS} of {len(columns):,} columns were drawn at "
+        f"random (seed {seed})"
     )
     order = np.random.default_rng(seed).permutation(len(columns))
-    drawn = sorted(order, key=lambda i: columns[i].role is not Role.TARGET)[:QUALITY_COLUMNS]
-    return [columns[i] for i in sorted(drawn)]
+    chosen = sorted(order, key=lambda i: columns[i].role is not Role.TARGET)[:MAX_QUALITY_COLUMNS]
+    return [columns[i] for i in sorted(chosen)]
 
 
 _Reading = tuple[float | None, dict[str, float]]
@@ -377,14 +377,14 @@ def _metadata(columns: Sequence[Column], keys: Sequence[str] = ()) -> dict[str, 
 
 
 def _numbered(train: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return both tables with levels as numbers, alike in both, which SDMetrics counts faster."""
+    """Return both tables with levels as shared numbers, which SDMetrics counts faster."""
     import pandas as pd
 
-    def column(mine: pd.Series[Any], levels: pd.Index[Any] | None) -> np.ndarray:
+    def column(series: pd.Series[Any], levels: pd.Index[Any] | None) -> np.ndarray:
         if levels is None:
-            return mine.to_numpy()
-        numbers = np.append(levels.get_indexer(mine.cat.categories), np.nan)
-        return numbers[mine.cat.codes.to_numpy()]
+            return series.to_numpy()
+        numbers = np.append(levels.get_indexer(series.cat.categories), np.nan)
+        return numbers[series.cat.codes.to_numpy()]
 
     levels = {
         name: None

@@ -1,4 +1,4 @@
-"""Repeated cross-validation of what is added to training rows; the rows tested on are real."""
+"""Repeated cross-validation of methods that add to the training rows; test rows are real."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = [
     "cross_validate",
 ]
 
-PARTS = 3  # one of them sets the threshold, the others train
+TUNING_FOLDS = 3  # one sets the threshold, the others train
 RECALLS = np.linspace(0, 1, 51)
 THRESHOLDS = np.linspace(0, 1, 51)
 
 
 @dataclass(frozen=True)
 class Added:
-    """What a method adds to the real rows that a model learns from: rows, or weights.
+    """What a method adds to real training rows: more rows, or weights.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Added:
     truth : ndarray of int, optional
         The classes of its rows.
     weights : ndarray of float, optional
-        How much each real row counts.
+        The weight of each real row.
     """
 
     features: pd.DataFrame | None = None
@@ -53,16 +53,16 @@ class Added:
 
 
 Method = Callable[[np.ndarray, int], Added]
-"""Positions of the real rows to learn from, seed -> what is added to them."""
+"""Positions of the real training rows, seed -> what is added to them."""
 
 
 class UnableError(Exception):
-    """A method cannot work with the rows of a fold; the text says why."""
+    """A method cannot work with the rows of a fold; the message says why."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured, one item a fold in the order of the folds.
+    """What was measured, one item per fold, in the order of the folds.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Figures:
     precision, f1 : mapping
         Learner, method -> list of curves, over `RECALLS` and over `THRESHOLDS`.
     unable : mapping of str to str
-        The methods that could not work in every fold, with the reason; none is measured.
+        The methods that failed in some fold, and why; they have no figures.
     """
 
     figures: dict[str, dict[str, dict[str, list[float]]]]
@@ -98,18 +98,18 @@ def cross_validate(
     note: Note,
     groups: np.ndarray | None = None,
 ) -> Figures:
-    """Train each classifier with what each method adds, and test it on the real rows set aside.
+    """Train each classifier with what each method adds, and test it on held-out real rows.
 
     Parameters
     ----------
     features : pandas.DataFrame
         A canonical frame.
     truth : ndarray of int, shape (rows,)
-        The class of each row, 0 and up; each has as many rows as there are folds, or more.
+        The class of each row, from 0 up; each class has at least as many rows as there are folds.
     rare : list of int
-        The classes that count as positive, one after the other; figures are means over them.
+        The classes that are positive in turn; figures are means over them.
     methods : mapping of str to callable
-        Those that raise `UnableError` in a fold are left out.
+        A method that raises `UnableError` in a fold is left out.
     folds, repeats, seed, precision, progress, note, groups
         As in `privsynth.evaluation.minority.minority_gain`.
 
@@ -122,25 +122,25 @@ def cross_validate(
     DataError
         Folds of whole units leave a class out.
     """
-    measured: dict[str, list[_Measured]] = {name: [] for name in methods}
+    by_method: dict[str, list[_ByLearner]] = {name: [] for name in methods}
     unable: dict[str, str] = {}
     steps = folds * repeats * len(methods)
     for fold, (rows, test) in enumerate(_splits(truth, groups, folds, repeats, seed)):
-        own = (seed + fold) % 2**32
+        fold_seed = (seed + fold) % 2**32
         split = _Split.of(features, truth, rows, test)
-        tuning = _tuning(features, truth, rows, own, note, groups)
+        tuning = _tuning(features, truth, rows, fold_seed, note, groups)
         for step, (name, method) in enumerate(methods.items(), fold * len(methods)):
             progress("minority gain", step, steps)
             if name in unable:
                 continue
             try:
-                tuned = None if tuning is None else tuning.chances(method, own)
-                chances = split.chances(method, own)
+                tuned = None if tuning is None else tuning.chances(method, fold_seed)
+                chances = split.chances(method, fold_seed)
             except UnableError as error:
                 unable[name] = str(error)
                 note(f"{name} is left out, for it cannot work with these rows: {error}")
                 continue
-            measured[name].append(
+            by_method[name].append(
                 {
                     learner: _measure(
                         truth[test],
@@ -155,7 +155,8 @@ def cross_validate(
                 }
             )
     progress("minority gain", steps, steps)
-    return _collected({name: by for name, by in measured.items() if name not in unable}, unable)
+    able = {name: per_fold for name, per_fold in by_method.items() if name not in unable}
+    return _figures(able, unable)
 
 
 def class_sizes(truth: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
@@ -171,7 +172,7 @@ _Parts = tuple[np.ndarray, np.ndarray]
 def _splits(
     truth: np.ndarray, groups: np.ndarray | None, folds: int, repeats: int, seed: int
 ) -> list[_Parts]:
-    """Return the rows to learn from and those to be tested on, fold by fold."""
+    """Return the rows to train on and those to test on, fold by fold."""
     from sklearn.model_selection import RepeatedStratifiedKFold
 
     if groups is None:
@@ -208,12 +209,12 @@ class _Measure:
     f1: np.ndarray
 
 
-_Measured = dict[str, _Measure]
+_ByLearner = dict[str, _Measure]
 
 
 @dataclass(frozen=True)
 class _Split:
-    """Real rows to learn from and real rows to be tested on, as the learners read them.
+    """Real rows to train on and to test on, encoded as the learners read them.
 
     Parameters
     ----------
@@ -222,9 +223,9 @@ class _Split:
     truth : ndarray of int
         The classes of all rows of the table.
     features : Features
-        Learnt on `rows`, so that methods differ by what they add to these and by nothing else.
+        Learnt from `rows`, so that methods differ only in what they add.
     train_as, test_as : mapping
-        The form of the features that a learner reads -> the encoded rows.
+        Form of the features -> the rows encoded in it.
     """
 
     rows: np.ndarray
@@ -238,7 +239,7 @@ class _Split:
     def of(
         cls, frame: pd.DataFrame, truth: np.ndarray, rows: np.ndarray, test: np.ndarray
     ) -> _Split:
-        train, tested = frame.iloc[rows], frame.iloc[test]
+        train, test_frame = frame.iloc[rows], frame.iloc[test]
         features = Features.learn(train)
         forms = {learner.features for learner in CLASSIFIERS.values()}
         return cls(
@@ -247,11 +248,11 @@ class _Split:
             truth,
             features,
             {form: form(features, train) for form in forms},
-            {form: form(features, tested) for form in forms},
+            {form: form(features, test_frame) for form in forms},
         )
 
     def chances(self, method: Method, seed: int) -> dict[str, np.ndarray]:
-        """Return the chances of the test rows, shape (rows, classes), by learner."""
+        """Return class probabilities of the test rows, shape (rows, classes), by learner."""
         added = method(self.rows, seed)
         truth, train_as = self.truth[self.rows], self.train_as
         if added.features is not None and added.truth is not None and len(added.truth):
@@ -287,30 +288,30 @@ def _tuning(
     note: Note,
     groups: np.ndarray | None,
 ) -> _Split | None:
-    """Set a third of the training rows aside, on which thresholds are tuned."""
+    """Split off a third of the training rows, on which thresholds are tuned."""
     parts = _thirds(truth[rows], None if groups is None else groups[rows], seed)
     if parts is None:
         counted = "rows" if groups is None else "units"
         note(
-            f"a class has fewer than {PARTS} {counted} in a training fold; no threshold can be "
-            "tuned there, and 0.5 is taken"
+            f"a class has fewer than {TUNING_FOLDS} {counted} in a training fold; no threshold can "
+            "be tuned there, and 0.5 is taken"
         )
         return None
-    kept, aside = parts
-    return _Split.of(features, truth, rows[kept], rows[aside])
+    train_part, tuning_part = parts
+    return _Split.of(features, truth, rows[train_part], rows[tuning_part])
 
 
 def _thirds(truth: np.ndarray, groups: np.ndarray | None, seed: int) -> _Parts | None:
     """Return two thirds and one third of some rows, with every class in both; None if too few."""
     from sklearn.model_selection import StratifiedKFold
 
-    if class_sizes(truth, groups).min() < PARTS:
+    if class_sizes(truth, groups).min() < TUNING_FOLDS:
         return None
     if groups is None:
-        splits = StratifiedKFold(PARTS, shuffle=True, random_state=seed)
-        kept, aside = next(splits.split(truth, truth))
-        return kept, aside
-    parts = _splits_of_units(truth, groups, PARTS, seed)
+        splits = StratifiedKFold(TUNING_FOLDS, shuffle=True, random_state=seed)
+        train_part, tuning_part = next(splits.split(truth, truth))
+        return train_part, tuning_part
+    parts = _splits_of_units(truth, groups, TUNING_FOLDS, seed)
     return next((p for p in parts if all(_all_classes(truth, rows) for rows in p)), None)
 
 
@@ -325,21 +326,21 @@ def _measure(
     thresholds: list[float],
     precision: float,
 ) -> _Measure:
-    """Measure each rare class against the rest, and give the means over them."""
-    once = np.ones((1, len(truth)))
-    called = chances.argmax(axis=1)
+    """Measure each rare class against the rest, and return the means over them."""
+    weights = np.ones((1, len(truth)))
+    predicted = chances.argmax(axis=1)
     figures, precisions, f1s = [], [], []
     for k, threshold in zip(rare, thresholds, strict=True):
         positive, chance = truth == k, chances[:, k]
         ranking = Ranking.of(positive, chance)
-        several = chances.shape[1] > 2
+        multiclass = chances.shape[1] > 2
         at_half, at_best = ranking.f1_at(np.array([0.5, threshold]))
         figures.append(
             {
-                "pr_auc": metrics.average_precision(once, positive, chance)[0],
-                "roc_auc": metrics.roc_auc(once, positive, chance)[0],
+                "pr_auc": metrics.average_precision(weights, positive, chance)[0],
+                "roc_auc": metrics.roc_auc(weights, positive, chance)[0],
                 "recall_at_precision": ranking.recall_at(precision),
-                "f1": metrics.f1(once, positive, called == k)[0] if several else at_half,
+                "f1": metrics.f1(weights, positive, predicted == k)[0] if multiclass else at_half,
                 "f1_tuned": at_best,
                 "brier": brier(positive, chance),
                 "calibration_error": calibration_error(positive, chance),
@@ -351,17 +352,20 @@ def _measure(
     return _Measure(means, np.mean(precisions, axis=0), np.mean(f1s, axis=0))
 
 
-def _collected(measured: Mapping[str, list[_Measured]], unable: dict[str, str]) -> Figures:
+def _figures(by_method: Mapping[str, list[_ByLearner]], unable: dict[str, str]) -> Figures:
     def of(pick: Callable[[_Measure], Any]) -> dict[str, dict[str, list[Any]]]:
         return {
-            learner: {name: [pick(fold[learner]) for fold in by] for name, by in measured.items()}
+            learner: {
+                name: [pick(fold[learner]) for fold in per_fold]
+                for name, per_fold in by_method.items()
+            }
             for learner in CLASSIFIERS
         }
 
-    names = next(iter(next(iter(measured.values()))[0].values())).figures
+    names = next(iter(next(iter(by_method.values()))[0].values())).figures
     return Figures(
-        {name: of(lambda one, name=name: one.figures[name]) for name in names},  # type: ignore[misc]
-        of(lambda one: one.precision),
-        of(lambda one: one.f1),
+        {name: of(lambda measure, name=name: measure.figures[name]) for name in names},  # type: ignore[misc]
+        of(lambda measure: measure.precision),
+        of(lambda measure: measure.f1),
         unable,
     )

@@ -1,4 +1,4 @@
-"""Frames as the evaluators read them: one plain dtype for each kind of column.
+"""Frames as the evaluators read them: one dtype for each kind of column.
 
 Two tables of one schema may store a column differently: integers become floats where a cell is
 missing, booleans become text in a file. The kind in the schema decides what is compared.
@@ -26,7 +26,7 @@ Note = Callable[[str], None]
 
 
 def silent(*_: object) -> None:
-    """Take a note or a step of progress, and say nothing."""
+    """Ignore a note or a step of progress."""
 
 
 def modelled(schema: Schema) -> tuple[Column, ...]:
@@ -47,13 +47,13 @@ def subsample(
     ----------
     frame : pandas.DataFrame
     rows : int
-        The most rows wanted.
+        Maximum number of rows to return.
     seed : int
-        Same seed, same rows.
+        The same seed gives the same rows.
     name : str
-        What the rows are called in the note, such as ``"fidelity: train"``.
+        What the note calls the rows, such as ``"fidelity: train"``.
     note : callable
-        Told how many rows were left out, where some were.
+        Called with the number of rows drawn, if some were left out.
 
     Returns
     -------
@@ -62,32 +62,32 @@ def subsample(
     if len(frame) <= rows:
         return frame
     note(f"{name} rows: {rows:,} of {len(frame):,} were drawn at random (seed {seed})")
-    chosen = np.random.default_rng(seed).choice(len(frame), rows, replace=False)
-    return frame.iloc[np.sort(chosen)]
+    positions = np.random.default_rng(seed).choice(len(frame), rows, replace=False)
+    return frame.iloc[np.sort(positions)]
 
 
 def canonical(frame: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
-    """Return the columns named, each in the one dtype of its kind.
+    """Return the given columns, each in the dtype of its kind.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Holds at least these columns, however stored.
+        Has at least these columns, however they are stored.
     columns : iterable of Column
-        None of them id, personal or text.
+        None of them is id, personal or text.
 
     Returns
     -------
     pandas.DataFrame
         Continuous columns as float64 (datetimes in seconds since 1970, UTC), all others as
-        categories of text. What cannot be read as its kind, and infinity, is missing.
+        categories of text. Infinity, and what cannot be read as its kind, is missing.
     """
     import pandas as pd
 
-    read = {Kind.NUMERIC: _numbers, Kind.INTEGER: _numbers, Kind.DATETIME: _seconds}
+    readers = {Kind.NUMERIC: _numbers, Kind.INTEGER: _numbers, Kind.DATETIME: _seconds}
     return pd.DataFrame(
         {
-            column.name: read[column.kind](frame[column.name])
+            column.name: readers[column.kind](frame[column.name])
             if column.kind.continuous
             else _labels(frame[column.name], column.kind)
             for column in columns
@@ -97,9 +97,9 @@ def canonical(frame: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
 
 
 def plain(frame: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
-    """Return the columns named by how they are stored: numbers as float64, all others as objects.
+    """Return the given columns as they are stored: numbers as float64, all others as objects.
 
-    Unlike `canonical` it leaves a number that is stored as text as text, so that a difference
+    Unlike `canonical`, it leaves a number that is stored as text as text, so that a difference
     in storage can be seen.
     """
     import pandas as pd
@@ -146,11 +146,11 @@ def _labels(series: pd.Series[Any], kind: Kind) -> pd.Categorical:
     codes, values = pd.factorize(series)
     labels = [_label(value) for value in values]
     if kind is Kind.BOOLEAN:
-        spelt = {"1": "true", "0": "false"}
-        labels = [spelt.get(label, label.casefold()) for label in labels]
-    names, position = np.unique(np.array(labels, dtype=object), return_inverse=True)
-    position = np.append(position, -1)  # code -1, a missing cell, reads the last
-    return pd.Categorical.from_codes(position[codes], categories=pd.Index(names, dtype=object))
+        spellings = {"1": "true", "0": "false"}
+        labels = [spellings.get(label, label.casefold()) for label in labels]
+    names, places = np.unique(np.array(labels, dtype=object), return_inverse=True)
+    places = np.append(places, -1)  # code -1, a missing cell, indexes the last
+    return pd.Categorical.from_codes(places[codes], categories=pd.Index(names, dtype=object))
 
 
 def _label(value: Any) -> str:

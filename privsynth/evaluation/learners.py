@@ -1,7 +1,7 @@
 """The models that utility is measured with, and the features that they read.
 
-Everything here is learnt on the table that a model is trained on; what the test table holds
-beyond that is unknown to it.
+Everything here is learnt from the table that a model is trained on; levels that only the test
+table has count as unseen.
 """
 
 from __future__ import annotations
@@ -19,10 +19,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
 
-__all__ = ["CLASSIFIERS", "LARGEST", "REGRESSORS", "Features", "Learner", "fit_predict", "predict"]
+__all__ = [
+    "CLASSIFIERS",
+    "MAX_VALUE",
+    "REGRESSORS",
+    "Features",
+    "Learner",
+    "fit_predict",
+    "predict",
+]
 
 TREES = 100
-LARGEST = 1e30  # squares and single precision still hold it
+MAX_VALUE = 1e30  # its square is finite in double precision, and it is in single precision
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,8 @@ class Features:
     Parameters
     ----------
     mean, scale : mapping of str to float
-        By continuous column; a missing cell is at the mean, and has a flag of its own. A
-        column without any number is left out.
+        By continuous column; a missing cell becomes the mean and sets a flag. A column without
+        any number is left out.
     levels : mapping of str to TopLevels
         By discrete column: the 50 most frequent levels, others, unseen, missing.
     """
@@ -44,8 +52,9 @@ class Features:
 
     @classmethod
     def learn(cls, frame: pd.DataFrame) -> Features:
-        """Learn from the training side."""
-        numbers = frame.select_dtypes("float64").dropna(axis=1, how="all").clip(-LARGEST, LARGEST)
+        """Learn from the training table."""
+        numbers = frame.select_dtypes("float64").dropna(axis=1, how="all")
+        numbers = numbers.clip(-MAX_VALUE, MAX_VALUE)
         labels = frame.select_dtypes("category")
         scale = numbers.std(ddof=0).replace(0.0, 1.0)
         return cls(
@@ -55,14 +64,14 @@ class Features:
         )
 
     def linear(self, frame: pd.DataFrame) -> csr_matrix:
-        """Return a constant, standardised numbers, flags of missing ones, and a column a level."""
+        """Return a constant, standardised numbers, flags of missing ones, one column per level."""
         import pandas as pd
         from scipy.sparse import csr_matrix, hstack
 
         rows = len(frame)
         blocks = [csr_matrix(np.ones((rows, 1)))]
         if self.mean:
-            numbers = frame[list(self.mean)].clip(-LARGEST, LARGEST)
+            numbers = frame[list(self.mean)].clip(-MAX_VALUE, MAX_VALUE)
             values = (numbers - pd.Series(self.mean)) / pd.Series(self.scale)
             blocks += [csr_matrix(values.fillna(0.0)), csr_matrix(values.isna().astype(float))]
         for name, levels in self.levels.items():
@@ -71,8 +80,8 @@ class Features:
         return hstack(blocks, format="csr")
 
     def coded(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return a constant, numbers as they are or NaN, then levels as codes by frequency."""
-        numbers = frame[list(self.mean)].to_numpy().clip(-LARGEST, LARGEST)
+        """Return a constant, numbers (missing ones as NaN), then levels as codes by frequency."""
+        numbers = frame[list(self.mean)].to_numpy().clip(-MAX_VALUE, MAX_VALUE)
         codes = [levels.codes(frame[name]) for name, levels in self.levels.items()]
         return np.column_stack([np.ones(len(frame)), numbers, *codes])
 
@@ -86,9 +95,9 @@ class Learner:
     words : str
         Its name in a sentence.
     features : callable
-        Which form of the features it reads.
+        The form of the features that it reads.
     build : callable
-        Makes the estimator from the features and a seed.
+        Builds the estimator from the features and a seed.
     """
 
     words: str
@@ -114,7 +123,7 @@ def predict(
     truth : ndarray, shape (train rows,)
         Codes of the target's classes, or its numbers.
     classes : int
-        How many classes there are; 0 for a continuous target.
+        Number of classes; 0 for a continuous target.
     seed : int
 
     Returns
@@ -141,14 +150,14 @@ def fit_predict(
     classes: int,
     weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Train an estimator on rows that are encoded already, and predict others.
+    """Train an estimator on encoded rows, and predict others.
 
     Parameters
     ----------
     estimator : scikit-learn estimator
     train, test : ndarray or csr_matrix
     truth, classes
-        As in `predict`, which says what is given back, too.
+        As in `predict`, as is the value returned.
     weights : ndarray of float, shape (train rows,), optional
         How much each row counts.
 
@@ -158,7 +167,7 @@ def fit_predict(
     """
     from threadpoolctl import threadpool_limits
 
-    # one thread: the last digits of a sum depend on how many threads have shared it
+    # one thread: the last digits of a sum depend on the number of threads
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         estimator.fit(train, truth, sample_weight=weights)

@@ -1,8 +1,8 @@
 """Metrics of predictions, over many bootstrap resamples at a time.
 
-Each takes weights of shape (resamples, rows), how often each row was drawn, and gives one
-figure a resample: weights of one row of ones give the plain figure. A figure that cannot be
-computed, for want of a class, is NaN.
+Each takes weights of shape (resamples, rows), how often each row was drawn, and returns one
+figure per resample; a single row of ones gives the plain figure. A figure that cannot be computed
+because a class is absent is NaN.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RESAMPLES = 200
 
 
 def draws(rows: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
-    """Draw rows with replacement, as often as there are rows, for each resample.
+    """Draw as many rows as there are, with replacement, for each resample.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def draws(rows: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> np
 
 
 def interval(replicates: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the 95% percentile interval of a bootstrap; None, None where it has no figures."""
+    """Return the 95% percentile interval of a bootstrap; None, None if it has no figures."""
     figures = replicates[np.isfinite(replicates)]
     if not len(figures):
         return None, None
@@ -52,9 +52,9 @@ def corrected_interval(figures: np.ndarray, folds: int) -> tuple[np.ndarray, np.
     Parameters
     ----------
     figures : ndarray of float, shape (folds * repeats, ...)
-        One figure a fold, such as the difference between two methods.
+        One figure per fold, such as the difference between two methods.
     folds : int
-        How many parts the rows were split into, 2 or more.
+        Number of parts that the rows were split into, 2 or more.
 
     Returns
     -------
@@ -63,17 +63,17 @@ def corrected_interval(figures: np.ndarray, folds: int) -> tuple[np.ndarray, np.
     Notes
     -----
     Folds share training rows, so their figures are less independent than they look. Nadeau and
-    Bengio, *Inference for the Generalization Error*, 2003, add the share of test rows to
-    training rows, here ``1 / (folds - 1)``, to the usual ``1 / len(figures)`` that the variance
-    is multiplied with; Student's t has ``len(figures) - 1`` degrees of freedom.
+    Bengio, *Inference for the Generalization Error*, 2003, multiply the variance with
+    ``1 / len(figures)`` plus the ratio of test rows to training rows, here ``1 / (folds - 1)``;
+    Student's t has ``len(figures) - 1`` degrees of freedom.
     """
     from scipy.special import stdtrit
 
-    times = len(figures)
-    error = np.sqrt(figures.var(axis=0, ddof=1) * (1 / times + 1 / (folds - 1)))
-    reach = stdtrit(times - 1, 0.975) * error
+    n_figures = len(figures)
+    error = np.sqrt(figures.var(axis=0, ddof=1) * (1 / n_figures + 1 / (folds - 1)))
+    margin = stdtrit(n_figures - 1, 0.975) * error
     mean = figures.mean(axis=0)
-    return mean - reach, mean + reach
+    return mean - margin, mean + margin
 
 
 def roc_auc(weights: np.ndarray, positive: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -91,17 +91,17 @@ def roc_auc(weights: np.ndarray, positive: np.ndarray, score: np.ndarray) -> np.
     """
     hits, misses = by_score(weights, positive, score)
     above = misses.cumsum(axis=1) - misses
-    lost = (hits * (above + misses / 2)).sum(axis=1)
-    return 1 - _ratio(lost, hits.sum(axis=1) * misses.sum(axis=1))
+    misordered = (hits * (above + misses / 2)).sum(axis=1)
+    return 1 - _ratio(misordered, hits.sum(axis=1) * misses.sum(axis=1))
 
 
 def average_precision(weights: np.ndarray, positive: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Area under the precision-recall curve, as a step function; shapes as in `roc_auc`."""
     hits, misses = by_score(weights, positive, score)
     true_positives = hits.cumsum(axis=1)
-    taken = true_positives + misses.cumsum(axis=1)
-    precision = _ratio(true_positives, taken)
-    precision[taken == 0] = 0
+    predicted_positives = true_positives + misses.cumsum(axis=1)
+    precision = _ratio(true_positives, predicted_positives)
+    precision[predicted_positives == 0] = 0
     return _ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
 
 
@@ -112,13 +112,13 @@ def by_score(
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    drawn = weights[:, order].astype(np.float64)
-    hits = np.add.reduceat(drawn * positive[order], starts, axis=1)
-    return hits, np.add.reduceat(drawn, starts, axis=1) - hits
+    counts = weights[:, order].astype(np.float64)
+    hits = np.add.reduceat(counts * positive[order], starts, axis=1)
+    return hits, np.add.reduceat(counts, starts, axis=1) - hits
 
 
 def f1(weights: np.ndarray, positive: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Harmonic mean of precision and recall; 0 where no positive is found.
+    """Harmonic mean of precision and recall; 0 if no positive is found.
 
     Parameters
     ----------
@@ -128,16 +128,16 @@ def f1(weights: np.ndarray, positive: np.ndarray, predicted: np.ndarray) -> np.n
     Returns
     -------
     ndarray of float64, shape (resamples,)
-        NaN where a resample has no positive row.
+        NaN if a resample has no positive row.
     """
-    both, there, said = (
+    hits, positives, predictions = (
         weights @ flag.astype(np.float64) for flag in (positive & predicted, positive, predicted)
     )
-    return np.where(there > 0, _ratio(2 * both, there + said), np.nan)
+    return np.where(positives > 0, _ratio(2 * hits, positives + predictions), np.nan)
 
 
 def r2(weights: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Share of the variance that is explained; NaN where the truth is constant.
+    """Share of the variance that is explained; NaN if the truth is constant.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def r2(weights: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndar
     ndarray of float64, shape (resamples,)
     """
     rows = weights.sum(axis=1, dtype=np.float64)
-    centred = truth - truth.mean()  # keeps the digits where the mean is large
+    centred = truth - truth.mean()  # centring keeps the digits if the mean is large
     spread = weights @ centred**2 - (weights @ centred) ** 2 / rows
     explained: np.ndarray = 1 - _ratio(weights @ (truth - predicted) ** 2, spread)
     return explained
@@ -162,7 +162,7 @@ def mae(weights: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.nda
     return means
 
 
-def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
-    ratio = np.full(np.shape(under), np.nan)
-    np.divide(over, under, out=ratio, where=under > 0)
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    ratio = np.full(np.shape(denominator), np.nan)
+    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
     return ratio

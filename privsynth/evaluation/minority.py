@@ -1,4 +1,4 @@
-"""Minority gain: whether augmenting the rare class helps a model that is tested on real rows."""
+"""Minority gain: whether augmenting the rare class helps models that are tested on real rows."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 __all__ = ["Resample", "conclusion", "minority_gain"]
 
 Resample = Callable[..., tuple["pd.DataFrame", "pd.Series[Any]"]]
-"""Features, target, seed -> the same with synthetic rows behind the unchanged real ones.
+"""Features, target, seed -> the same with synthetic rows appended to the unchanged real ones.
 
-Where rows belong to units, the unit of each row is handed on as the keyword `groups`.
+Where rows belong to units, the unit of each row is passed on as the keyword `groups`.
 """
 
 NOTHING = "nothing"
 WEIGHTS = "class weights"
 MOVING = "threshold moving"
 RANDOM = "random over-sampling"
-CLASSES = 20
-FEW = 20  # positives, or units of them, under which only large differences can be seen
+MAX_CLASSES = 20
+FEW_POSITIVES = 20  # rows or units; with fewer, only large differences can be seen
 
 METRICS: Mapping[str, tuple[str, Literal["higher", "lower"]]] = {
     "pr_auc": ("PR-AUC (average precision)", "higher"),
@@ -73,7 +73,7 @@ def minority_gain(
     groups: np.ndarray | None = None,
     unit: str | None = None,
 ) -> Evaluation:
-    """Judge augmentations by repeated cross-validation in which test rows are always real.
+    """Judge augmentations by repeated cross-validation on real test rows.
 
     Parameters
     ----------
@@ -82,24 +82,24 @@ def minority_gain(
     schema : Schema
         Names the target, whose values are taken as classes, and the columns that are modelled.
     resamplers : mapping of str to callable
-        The methods to judge. Each is handed the rows of a training fold: the modelled columns
-        as they are in `frame`, the target, and a seed. One that raises a `PrivsynthError` is
-        left out, and the notes say so. A baseline of the same name gives way to it.
+        The methods to judge. Each receives the rows of a training fold: the modelled columns as
+        they are in `frame`, the target, and a seed. One that raises a `PrivsynthError` is left
+        out, and the notes say so. It replaces a baseline of the same name.
     folds, repeats : int
         The splits are exactly ``RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats,
         random_state=seed)`` of scikit-learn over the rows in their order. There are fewer folds
-        where a class has fewer rows.
+        if a class has fewer rows.
     seed : int
-        0 or more, below 2**32. Fold `i`, from 0, gives its models and methods ``seed + i``.
+        0 or more, below 2**32. The models and methods of fold `i`, from 0, get ``seed + i``.
     precision : float
-        At which recall is read, above 0 and at most 1.
+        The precision at which recall is read, above 0 and at most 1.
     sampling_strategy : str, float or mapping
-        How far the over-sampling baselines go, in imbalanced-learn's terms; to balance.
+        imbalanced-learn's setting for the over-sampling baselines; by default they balance.
     progress : callable, optional
         Called with a phase, the steps done and the steps in all.
     groups : ndarray of int, shape (rows,), optional
         The unit, such as a person, of each row, from `privsynth.coding.unit_codes`. No unit is
-        then on both sides of a fold, and each resampler is handed the units of its rows as the
+        then on both sides of a fold, and each resampler receives the units of its rows as the
         keyword `groups`.
     unit : str, optional
         The column that names the units. It is no feature.
@@ -107,7 +107,7 @@ def minority_gain(
     Returns
     -------
     Evaluation
-        Family ``"minority gain"``. ``gain_pr_auc_METHOD`` is the headline: PR-AUC less that of
+        Family ``"minority gain"``. The headline is ``gain_pr_auc_METHOD``: PR-AUC less that of
         the same models without augmentation, mean over folds and models, with the verdict in
         words. `about` holds the figure of every fold under ``folds`` (metric, model, method),
         all differences under ``verdicts`` (metric, method, what it is compared with, model or
@@ -116,11 +116,11 @@ def minority_gain(
     Raises
     ------
     UsageError
-        An option, the name of a method, or what a resampler returns cannot be used.
+        An option, a method's name, or what a resampler returns cannot be used.
     DataError
-        The frame has no classes, too many, or one with a single row. All rows belong to one unit;
-        there are fewer units than folds, or fewer of a class; or a fold of whole units would have
-        no row of a class.
+        The frame has too few or too many classes, or one with a single row. All rows belong to one
+        unit; there are fewer units than folds, or fewer of a class; or a fold of whole units would
+        have no row of a class.
 
     Notes
     -----
@@ -129,25 +129,25 @@ def minority_gain(
     is the first test part with every class of ``StratifiedGroupKFold(3, shuffle=True,
     random_state=seed + i)``. There are never fewer folds than asked for.
 
-    The rare class is positive. With three or more classes each one below the majority is
-    positive in turn, and figures are means over them; F1 is read at the most probable class.
+    The rare class is positive. With three or more classes, each class below the majority is
+    positive in turn, and figures are means over them; F1 is then read at the most probable class.
 
-    Features are encoded as learnt on the real rows of the training fold. The tuned threshold is
-    set on a third of the training fold, the first test part of ``StratifiedKFold(3,
-    shuffle=True, random_state=seed + i)``, by a model that saw neither that third nor rows made
-    from it.
+    The encoding of features is learnt from the real rows of the training fold. The threshold is
+    tuned on a third of the training fold, the first test part of ``StratifiedKFold(3,
+    shuffle=True, random_state=seed + i)``, with a model that saw neither that third nor rows
+    made from it.
 
     Intervals are those of `privsynth.evaluation.metrics.corrected_interval`.
     """
     _check_options(resamplers, folds, repeats, seed, precision)
-    notes: dict[str, None] = {}  # each note once, in order
+    notes: dict[str, None] = {}  # an ordered set
 
     def note(sentence: str) -> None:
         notes.setdefault(sentence)
 
     task = _task(frame, schema, note, groups, unit)
     if task.groups is None:
-        folds = _possible(folds, task, note)
+        folds = _feasible_folds(folds, task, note)
     else:
         _check_units(task, task.groups, folds, note)
     figures = _with_moved_threshold(
@@ -168,8 +168,8 @@ def minority_gain(
     methods = list(figures.figures["pr_auc"][next(iter(CLASSIFIERS))])
     judged = [name for name in resamplers if name in methods]
     gains = _gains(figures, methods, folds)
-    if task.sizes.min() < FEW:
-        note(_few(task, folds, gains["pr_auc"], judged or [WEIGHTS]))
+    if task.sizes.min() < FEW_POSITIVES:
+        note(_few_positives(task, folds, gains["pr_auc"], judged or [WEIGHTS]))
     about = {
         "rows": {"real": len(task.truth)},
         "columns": [column.name for column in task.columns],
@@ -194,7 +194,7 @@ def minority_gain(
 
 
 def conclusion(evaluation: Evaluation, method: str) -> str:
-    """Return in one line whether a method helped, as `minority_gain` measured it.
+    """Return one line that says whether a method helped, as `minority_gain` measured it.
 
     Raises
     ------
@@ -207,18 +207,18 @@ def conclusion(evaluation: Evaluation, method: str) -> str:
     gains = evaluation.about.get("verdicts", {}).get("pr_auc", {})
     if method not in gains:
         raise UsageError(f"no method {method!r} was judged{did_you_mean(method, gains)}")
-    parts = [f"{_words(gain['mean'])} over {other}" for other, gain in gains[method].items()]
+    parts = [f"{_in_words(gain['mean'])} over {other}" for other, gain in gains[method].items()]
     return f"{method}: {'; '.join(parts)} (PR-AUC, mean over {len(CLASSIFIERS)} models)"
 
 
 @dataclass(frozen=True)
 class _Task:
-    """The real rows, and what is predicted of them.
+    """The real rows, and the target that is predicted.
 
     Parameters
     ----------
-    given, labels : pandas.DataFrame, pandas.Series
-        Features and target as they were given, which is how a resampler sees them.
+    raw, labels : pandas.DataFrame, pandas.Series
+        Features and target as the caller passed them, and as a resampler receives them.
     features : pandas.DataFrame
         The features as a canonical frame.
     truth : ndarray of int64
@@ -231,7 +231,7 @@ class _Task:
         The column that names the units.
     """
 
-    given: pd.DataFrame
+    raw: pd.DataFrame
     labels: pd.Series[Any]
     features: pd.DataFrame
     truth: np.ndarray
@@ -248,7 +248,7 @@ class _Task:
 
     @property
     def rare(self) -> list[int]:
-        """The classes below the majority; all but the first where none is."""
+        """The classes below the majority; all but the first if all are equal."""
         below = np.flatnonzero(self.counts < self.counts[0])
         return below.tolist() or list(range(1, len(self.counts)))
 
@@ -270,7 +270,7 @@ class _Task:
         return {"units": len(np.unique(self.groups)), "unit": self.unit or "groups"}
 
     def codes(self, labels: np.ndarray) -> np.ndarray:
-        """Return the classes of labels as they are given; above the last one if unknown."""
+        """Return the classes of raw labels; a code above the last class if unknown."""
         import pandas as pd
 
         column = pd.DataFrame({self.target.name: labels})
@@ -281,7 +281,7 @@ def _check_options(
     names: Mapping[str, object], folds: int, repeats: int, seed: int, precision: float
 ) -> None:
     if folds < 2 or repeats < 1:
-        raise UsageError("folds or repeats are too few; give 2 folds or more, 1 repeat or more")
+        raise UsageError("folds or repeats are too few; give 2 folds or more and 1 repeat or more")
     if not 0 <= seed < 2**32:
         raise UsageError(f"the seed is {seed}; expected 0 or more, and less than 2**32")
     if not 0 < precision <= 1:
@@ -306,7 +306,7 @@ def _task(
         raise UsageError("the schema has no target; name the column that holds the classes")
     target = schema.target
     if target.kind is not Kind.BOOLEAN:
-        target = replace(target, kind=Kind.CATEGORICAL)  # whole numbers may name classes, too
+        target = replace(target, kind=Kind.CATEGORICAL)  # whole numbers may stand for classes
     columns = tuple(column for column in modelled(schema) if column.name not in (target.name, unit))
     if not columns:
         raise DataError("the schema has no modelled column besides the target; expected one")
@@ -316,29 +316,29 @@ def _task(
                 f"the table has no column {column.name!r}{did_you_mean(column.name, frame.columns)}"
             )
     labels = canonical(frame, [target])[target.name]
-    there = labels.notna().to_numpy()
-    if not there.all():
-        note(f"{(~there).sum():,} rows without a known {target.name!r} are left out")
-    frame, labels = frame[there].reset_index(drop=True), labels[there]
-    groups = None if groups is None else groups[there]
+    known = labels.notna().to_numpy()
+    if not known.all():
+        note(f"{(~known).sum():,} rows without a known {target.name!r} are left out")
+    frame, labels = frame[known].reset_index(drop=True), labels[known]
+    groups = None if groups is None else groups[known]
     levels = learn_levels(labels)
-    if not 2 <= len(levels.names) <= CLASSES:
+    if not 2 <= len(levels.names) <= MAX_CLASSES:
         raise DataError(
-            f"the target {target.name!r} has {len(levels.names):,} distinct values; classes are "
-            f"wanted, 2 to {CLASSES}"
+            f"the target {target.name!r} has {len(levels.names):,} distinct values; expected "
+            f"2 to {MAX_CLASSES} classes"
         )
-    given = frame[[column.name for column in columns]]
-    features = canonical(given, columns)
+    raw = frame[[column.name for column in columns]]
+    features = canonical(raw, columns)
     truth = levels.codes(labels)
-    return _Task(given, frame[target.name], features, truth, levels, columns, target, groups, unit)
+    return _Task(raw, frame[target.name], features, truth, levels, columns, target, groups, unit)
 
 
-def _possible(folds: int, task: _Task, note: Note) -> int:
-    """Return as many folds as the smallest class has rows, or those asked for if it has enough."""
+def _feasible_folds(folds: int, task: _Task, note: Note) -> int:
+    """Return the number of folds: as requested, but at most the rows of the smallest class."""
     if task.positives < 2:
         raise DataError(
-            f"a class of {task.target.name!r} has 1 row; cross-validation wants 2 of each class, "
-            "so leave that row out or join its class to another"
+            f"a class of {task.target.name!r} has 1 row; cross-validation needs 2 of each class, "
+            "so leave that row out or merge its class with another"
         )
     if task.positives < folds:
         note(f"a class has {task.positives} rows: {task.positives} folds instead of {folds}")
@@ -362,7 +362,7 @@ def _check_units(task: _Task, groups: np.ndarray, folds: int, note: Note) -> Non
     if fewest < folds:
         raise DataError(
             f"{place}: {fewest} units have rows of a class of {task.target.name!r}, too few for "
-            f"{folds} folds; ask for fewer folds, or join that class to another"
+            f"{folds} folds; ask for fewer folds, or merge that class with another"
         )
     note(f"{place}: {len(rows):,} units, none of which is on both sides of a fold")
     if len(rows) == len(task.truth):
@@ -377,7 +377,7 @@ def _check_units(task: _Task, groups: np.ndarray, folds: int, note: Note) -> Non
 def _methods(
     task: _Task, resamplers: Mapping[str, Resample], strategy: Any, note: Note
 ) -> dict[str, Method]:
-    """Return the baselines, then what is to be judged."""
+    """Return the baselines, then the methods to be judged."""
     if isinstance(strategy, Mapping):
         classes = task.codes(np.array(list(strategy), dtype=object)).tolist()
         if any(code >= len(task.counts) for code in classes):
@@ -393,7 +393,7 @@ def _methods(
         elif name != ("smote" if levels else "smotenc"):
             methods[name] = partial(_baseline, task, over_sample, strategy, note)
     for name, resample in resamplers.items():
-        methods[name] = partial(_judged, task, name, resample)
+        methods[name] = partial(_resampled, task, name, resample)
     return methods
 
 
@@ -417,28 +417,28 @@ def _baseline(
         raise UnableError(str(error)) from error
 
 
-def _judged(task: _Task, name: str, resample: Resample, rows: np.ndarray, seed: int) -> Added:
-    features = task.given.iloc[rows].reset_index(drop=True)
+def _resampled(task: _Task, name: str, resample: Resample, rows: np.ndarray, seed: int) -> Added:
+    features = task.raw.iloc[rows].reset_index(drop=True)
     labels = task.labels.iloc[rows].reset_index(drop=True)
     units = {} if task.groups is None else {"groups": task.groups[rows]}
     try:
-        more, classes = resample(features.copy(), labels.copy(), seed, **units)
+        augmented, classes = resample(features.copy(), labels.copy(), seed, **units)
     except PrivsynthError as error:
         raise UnableError(str(error)) from error
-    real, truth = len(rows), task.codes(np.asarray(classes, dtype=object))
+    n_real, truth = len(rows), task.codes(np.asarray(classes, dtype=object))
     if not (
-        list(more.columns) == list(features.columns)
-        and len(more) == len(truth)
-        and np.array_equal(truth[:real], task.truth[rows])
-        and _same(canonical(more.iloc[:real], task.columns), task.features.iloc[rows])
+        list(augmented.columns) == list(features.columns)
+        and len(augmented) == len(truth)
+        and np.array_equal(truth[:n_real], task.truth[rows])
+        and _same(canonical(augmented.iloc[:n_real], task.columns), task.features.iloc[rows])
     ):
         raise UsageError(
             f"method {name!r} did not keep the rows that it was given; it must return them "
-            "first, unchanged and in their order, and the synthetic rows behind them"
+            "first, unchanged and in their order, and then the synthetic rows"
         )
     if (truth >= len(task.counts)).any():
         raise UsageError(f"method {name!r} returned rows of a class that it was not given")
-    return Added(canonical(more.iloc[real:], task.columns), truth[real:])
+    return Added(canonical(augmented.iloc[n_real:], task.columns), truth[n_real:])
 
 
 def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
@@ -449,16 +449,16 @@ def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     return plain(one).equals(plain(other))
 
 
-def _with_moved_threshold(measured: Figures) -> Figures:
-    """Add threshold moving: what nothing gives, its F1 read at the tuned threshold."""
-    figures = {}
-    for metric, by_learner in measured.figures.items():
-        source = measured.figures["f1_tuned" if metric == "f1" else metric]
-        figures[metric] = {
+def _with_moved_threshold(figures: Figures) -> Figures:
+    """Add threshold moving: the figures of no augmentation, with F1 at the tuned threshold."""
+    moved = {}
+    for metric, by_learner in figures.figures.items():
+        source = figures.figures["f1_tuned" if metric == "f1" else metric]
+        moved[metric] = {
             learner: {NOTHING: by[NOTHING], MOVING: source[learner][NOTHING], **by}
             for learner, by in by_learner.items()
         }
-    return replace(measured, figures=figures)
+    return replace(figures, figures=moved)
 
 
 _Gain = dict[str, Any]
@@ -466,7 +466,7 @@ _Gains = dict[str, dict[str, dict[str, dict[str, _Gain]]]]
 
 
 def _gains(figures: Figures, methods: Sequence[str], folds: int) -> _Gains:
-    """Compare each method with nothing and with random over-sampling, fold by fold."""
+    """Compare each method with no augmentation and with random over-sampling, fold by fold."""
     others = [name for name in (NOTHING, RANDOM) if name in methods]
     return {
         metric: {
@@ -483,7 +483,7 @@ def _gains(figures: Figures, methods: Sequence[str], folds: int) -> _Gains:
 
 
 def _gain(differences: np.ndarray, better: str, folds: int) -> dict[str, _Gain]:
-    """Judge differences, shape (folds, learners), by learner and for their mean."""
+    """Judge differences, shape (folds, learners), for each learner and for their mean."""
     upward = differences if better == "higher" else -differences
     columns = np.column_stack([upward, upward.mean(axis=1)])
     low, high = corrected_interval(columns, folds)
@@ -492,39 +492,39 @@ def _gain(differences: np.ndarray, better: str, folds: int) -> dict[str, _Gain]:
             "gain": float(columns[:, place].mean()),
             "low": float(low[place]),
             "high": float(high[place]),
-            "verdict": _judgement(low[place], high[place]),
+            "verdict": _verdict(low[place], high[place]),
         }
         for place, name in enumerate((*CLASSIFIERS, "mean"))
     }
 
 
-def _judgement(low: float, high: float) -> str:
+def _verdict(low: float, high: float) -> str:
     return "gain" if low > 0 else "loss" if high < 0 else "no gain shown"
 
 
-def _words(gain: _Gain) -> str:
+def _in_words(gain: _Gain) -> str:
     return (
         f"{gain['verdict']}, {gain['gain']:+.3f} "
         f"(95% interval {gain['low']:+.3f} to {gain['high']:+.3f})"
     )
 
 
-def _reach(gain: _Gain) -> float:
-    """Return the smallest gain that the interval could have shown."""
+def _detectable(gain: _Gain) -> float:
+    """Return the smallest gain that an interval of this width could have shown."""
     return float(gain["high"] - gain["low"]) / 2
 
 
-def _few(task: _Task, folds: int, gains: Mapping[str, Any], judged: Sequence[str]) -> str:
-    reaches = [f"{_reach(gains[name][NOTHING]['mean']):.3f} with {name}" for name in judged]
+def _few_positives(task: _Task, folds: int, gains: Mapping[str, Any], judged: Sequence[str]) -> str:
+    detectable = [f"{_detectable(gains[name][NOTHING]['mean']):.3f} with {name}" for name in judged]
     size = int(task.sizes.min())
-    fewest, most = size // folds, -(-size // folds)
-    each = f"{fewest}" if fewest == most else f"{fewest} or {most}"
+    low, high = size // folds, -(-size // folds)
+    each = f"{low}" if low == high else f"{low} or {high}"
     rows, beside = ("rows", f", {each} in a test fold") if task.groups is None else ("units", "")
     return (
         f"only {size} {rows} of the rarest class{beside}: what is measured here "
         f"hangs on those few {rows} and says little about others. 'No gain shown' does not mean "
         "that there is none: in these folds a mean difference in PR-AUC could be shown only from "
-        f"{', '.join(reaches)}. 'Gain' and 'loss' say no more than the intervals, which are "
+        f"{', '.join(detectable)}. 'Gain' and 'loss' say no more than the intervals, which are "
         f"themselves rough with so few {rows}"
     )
 
@@ -552,10 +552,10 @@ def _curves(figures: Figures, folds: int) -> dict[str, Any]:
 def _scores(
     figures: Figures, gains: _Gains, methods: Sequence[str], judged: Sequence[str], folds: int
 ) -> Iterator[Score]:
-    """Yield the headline first, then what it rests on."""
+    """Yield the headlines first, then what they rest on."""
     models = f"mean over {len(CLASSIFIERS)} models"
-    moved = [name for name in methods if name != MOVING]
-    for method in [*judged, *(name for name in moved if name not in (*judged, NOTHING))]:
+    ranking = [name for name in methods if name != MOVING]
+    for method in [*judged, *(name for name in ranking if name not in (*judged, NOTHING))]:
         yield _gain_score(gains, method, NOTHING, "mean", f"gain_pr_auc_{_slug(method)}", models)
     for method in judged:
         if RANDOM in methods:
@@ -566,7 +566,7 @@ def _scores(
             name = f"gain_pr_auc_{key}_{_slug(method)}"
             yield _gain_score(gains, method, NOTHING, key, name, learner.words)
     for place, (key, learner) in enumerate(CLASSIFIERS.items()):
-        for method in moved:
+        for method in ranking:
             name = f"pr_auc_{key}_{_slug(method)}"
             yield _figure_score(figures, "pr_auc", method, name, learner.words, [place], folds)
     for metric in [name for name in METRICS if name != "pr_auc"]:
@@ -581,7 +581,7 @@ def _gain_score(gains: _Gains, method: str, other: str, key: str, name: str, mod
     gain = by_model[key]
     words = (
         f"{gain['verdict']}: PR-AUC with {method} less PR-AUC with {other}, {models}, in the same "
-        f"folds; less than {_reach(gain):.3f} could not have been shown"
+        f"folds; less than {_detectable(gain):.3f} could not have been shown"
     )
     detail = {model: by_model[model]["gain"] for model in CLASSIFIERS} if key == "mean" else {}
     low, high = gain["low"], gain["high"]

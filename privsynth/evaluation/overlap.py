@@ -1,4 +1,4 @@
-"""Rows that two tables share: which they are, and how many."""
+"""Rows that two tables share: which and how many."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Overlap:
     count : int
         Holdout rows that equal some training row in every modelled column.
     expected : float
-        As many as would do so if the holdout had been drawn with the training rows: the share of
-        training rows that equal another one, times the rows of the holdout.
+        The count to expect if the holdout had been drawn together with the training rows: the
+        share of training rows that equal another one, times the rows of the holdout.
     excessive : bool
-        Whether dealing all rows out to the two tables anew would hardly ever make as many.
+        Whether a random split of all rows into the two tables would hardly ever share as many.
     wholly_inside : bool
-        Whether the training table holds each row of the holdout, as often as the holdout does.
+        Whether the training table has each row of the holdout at least as often as the holdout.
     """
 
     count: int
@@ -46,7 +46,7 @@ class Overlap:
 
 
 def row_hashes(frame: pd.DataFrame, columns: Sequence[Column]) -> npt.NDArray[np.uint64]:
-    """Return one number a row: equal rows, however stored, have equal numbers."""
+    """Return a hash of each row; equal rows have equal hashes, however they are stored."""
     import pandas as pd
 
     hashes = pd.util.hash_pandas_object(canonical(frame, columns), index=False)
@@ -56,11 +56,11 @@ def row_hashes(frame: pd.DataFrame, columns: Sequence[Column]) -> npt.NDArray[np
 def without_holdout(
     train: pd.DataFrame, holdout: pd.DataFrame | None, schema: Schema, note: Note = silent
 ) -> pd.DataFrame:
-    """Take the holdout out of a training table that holds all of it.
+    """Remove the holdout from a training table that contains all of it.
 
-    `fit --holdout` sets rows of the user's file aside, and the file that `evaluate` is then given
-    as the training table still holds them: without this the real rows would be tested on
-    themselves. A holdout of which some rows merely equal training rows changes nothing.
+    `fit --holdout` sets rows of the user's file aside, and `evaluate` is then given that whole
+    file as the training table. Without this, the real rows would be tested on themselves. If only
+    some rows of the holdout equal training rows, nothing changes.
 
     Parameters
     ----------
@@ -68,18 +68,18 @@ def without_holdout(
     holdout : pandas.DataFrame or None
     schema : Schema
     note : callable
-        Told how many rows were taken out.
+        Called with the number of rows removed, if there are any.
 
     Returns
     -------
     pandas.DataFrame
-        `train`, less one copy of each row of `holdout` where it holds them all and others.
+        `train`, less one copy of each row of `holdout` if it has all of them and others.
     """
     if holdout is None or len(holdout) >= len(train):
         return train
     columns = modelled(schema)
-    ours, theirs = _copies(train, columns), _copies(holdout, columns)
-    shared = ours.isin(theirs)
+    train_copies, holdout_copies = _copies(train, columns), _copies(holdout, columns)
+    shared = train_copies.isin(holdout_copies)
     if int(shared.sum()) < len(holdout):
         return train
     note(
@@ -95,7 +95,7 @@ def overlap(train: pd.DataFrame, holdout: pd.DataFrame, schema: Schema) -> Overl
     Parameters
     ----------
     train : pandas.DataFrame
-        Less the holdout, where the file held it; see `without_holdout`.
+        Without the holdout, if the file contained it; see `without_holdout`.
     holdout : pandas.DataFrame
     schema : Schema
 
@@ -105,28 +105,28 @@ def overlap(train: pd.DataFrame, holdout: pd.DataFrame, schema: Schema) -> Overl
     """
     columns = modelled(schema)
     hashes = row_hashes(train, columns), row_hashes(holdout, columns)
-    _, which = np.unique(np.concatenate(hashes), return_inverse=True)
-    ours, theirs = (
-        np.bincount(part, minlength=which.max() + 1) for part in np.split(which, [len(train)])
+    _, distinct = np.unique(np.concatenate(hashes), return_inverse=True)
+    train_counts, holdout_counts = (
+        np.bincount(rows, minlength=distinct.max() + 1) for rows in np.split(distinct, [len(train)])
     )
-    count = int(theirs[ours > 0].sum())
+    count = int(holdout_counts[train_counts > 0].sum())
     return Overlap(
         count,
-        expected=float(ours[ours > 1].sum()) / len(train) * len(holdout),
-        excessive=_excessive(count, ours + theirs, len(holdout) / len(which)),
-        wholly_inside=bool((ours >= theirs).all()),
+        expected=float(train_counts[train_counts > 1].sum()) / len(train) * len(holdout),
+        excessive=_excessive(count, train_counts + holdout_counts, len(holdout) / len(distinct)),
+        wholly_inside=bool((train_counts >= holdout_counts).all()),
     )
 
 
 def check_overlap(
     train: pd.DataFrame, holdout: pd.DataFrame | None, schema: Schema, note: Note = silent
 ) -> None:
-    """Refuse a holdout that holds training rows; tell of the rows that are equal by chance.
+    """Refuse a holdout that contains training rows; note rows that are equal by chance.
 
     Raises
     ------
     DataError
-        More rows of the holdout equal training rows than rows that come twice explain.
+        More rows of the holdout equal training rows than repeated rows explain.
     """
     if holdout is None:
         return
@@ -145,21 +145,21 @@ def check_overlap(
 
 
 def _excessive(count: int, sizes: npt.NDArray[np.intp], share: float) -> bool:
-    """Return whether so many holdout rows with an equal training row are too many for chance.
+    """Return whether more holdout rows have an equal training row than chance explains.
 
     Parameters
     ----------
     count : int
     sizes : ndarray of int
-        How often each different row comes, in both tables together.
+        How often each distinct row occurs, in both tables together.
     share : float
-        Of the rows, those of the holdout.
+        The holdout's share of all rows.
 
     Notes
     -----
-    Of g equal rows a random deal puts h ~ Binomial(g, share) into the holdout, and all of them
-    but the g that leave none for training count. Its mean and variance add up over the different
-    rows; that the holdout's rows are given in number takes off what the count owes to that.
+    Of g equal rows, a random split puts h ~ Binomial(g, share) into the holdout. They count,
+    unless h = g, which leaves none for training. Means and variances add up over the distinct
+    rows; the variance is then reduced, since the number of holdout rows is fixed.
     """
     none_left = share ** sizes.astype(float)
     rows = sizes * share
@@ -167,12 +167,12 @@ def _excessive(count: int, sizes: npt.NDArray[np.intp], share: float) -> bool:
     squares = rows * (1 - share) + rows**2 - sizes**2 * none_left
     variance = (squares - mean**2).sum()
     variance -= (squares - mean * rows).sum() ** 2 / (sizes.sum() * share * (1 - share))
-    most = float(mean.sum()) + DEVIATIONS * math.sqrt(max(float(variance), 0.0)) + 0.5
-    return count > most
+    limit = float(mean.sum()) + DEVIATIONS * math.sqrt(max(float(variance), 0.0)) + 0.5
+    return count > limit
 
 
 def _copies(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.MultiIndex:
-    """Name each row by its hash and by which copy of it this is, counted from 0."""
+    """Identify each row by its hash and by how many equal rows stand before it."""
     import pandas as pd
 
     hashes = pd.Series(row_hashes(frame, columns))

@@ -1,4 +1,4 @@
-"""The release gate: thresholds on what the attacks have shown, and a verdict for each."""
+"""The release gate: thresholds on what attacks have shown, and a verdict for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "Policy",
     "Verdict",
     "apply_policy",
-    "found",
+    "findings_of",
     "overall",
     "passed",
     "policy_file",
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 HOLDOUT_ROWS = 1_000
-"""The fewest holdout rows on which "no leak found" is said: of fewer, 0.1% is less than one."""
+"""Minimum holdout rows for the verdict "no leak found": 0.1% of fewer is less than one row."""
 SYNTHETIC_ROWS = 100
-"""The fewest synthetic rows of which it is said: fewer show an attacker hardly anything."""
+"""Minimum synthetic rows for that verdict: fewer show an attacker hardly anything."""
 
 
 class Verdict(StrEnum):
-    """What a policy concludes from a score. No verdict means that a table is without risk."""
+    """What a policy concludes from a score. None of the verdicts means a table without risk."""
 
     FAIL = "FAIL"
     WARN = "WARN"
@@ -44,16 +44,16 @@ class Verdict(StrEnum):
     MET = "floor met"
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Thresholds: the most that attacks may show, and the least that a table must be worth.
+    """Thresholds: how much attacks may show at most, and how good a table must be at least.
 
-    A threshold is held against the lower end of a score's 95% interval: what is missed was shown,
-    and is not a matter of chance.
+    A threshold is compared with the lower end of a score's 95% interval, so chance alone rarely
+    explains a threshold that is missed.
 
     Parameters
     ----------
@@ -61,21 +61,22 @@ class Policy:
     replication, near_replication : float
         Share of training rows replicated, exactly and nearly, above that of holdout rows.
     records_at_risk : float
-        How many training rows may be named as repeated.
+        Number of training rows that may be named as repeated.
     membership_tpr_at_1pct, membership_tpr_at_01pct : float
-        Members that are found at a false-positive rate of 1% and of 0.1%.
+        Share of members found at a false-positive rate of 1% and of 0.1%.
     membership_epsilon : float
-        Empirical epsilon, of replacing a row. What breaks the *claim* fails under every policy.
+        Empirical epsilon of replacing a row. Violating the *claim* fails under every policy.
     attribute_inference, linkability, singling_out : float
         Success on training rows beyond that on holdout rows.
     artefact_hits : float
-        What the scan of model, schema, report and log may find.
+        Number of hits that the scan of model, schema, report and log may have.
     floors : mapping of str to float
-        A fidelity or utility score's name -> the least that the lower end of its interval may be.
+        Name of a fidelity or utility score -> minimum of the lower end of its interval.
     inconclusive : {"warn", "fail"}
-        What a question is that could not be answered.
+        The verdict on a question that could not be answered.
     missed : {"fail", "warn"}
-        What a missed threshold is. Replication and records at risk fail even under "warn".
+        The verdict on a missed threshold. Replication and records at risk fail even under
+        "warn".
 
     Raises
     ------
@@ -84,11 +85,11 @@ class Policy:
 
     Notes
     -----
-    Linkability and singling out stand at the 5 points of attribute inference: all three are an
-    excess over the holdout, 0 for an honest table, so the lower end of the interval is above 5
-    points only where about one guess in ten or so succeeds because the row was trained on. Near
-    replicas have half a point: a model that learns how rows lie comes a little nearer to its own,
-    and repeats none of them.
+    Linkability and singling out have the 5 points of attribute inference: all three are an excess
+    over the holdout, 0 for an honest table, so the lower end of the interval is above 5 points
+    only if about one guess in ten succeeds because the row was trained on. Near replicas have half
+    a point: a model that learns a distribution comes slightly nearer to its own rows without
+    repeating any of them.
     """
 
     name: str = "standard"
@@ -113,42 +114,43 @@ class Policy:
             if getattr(self, key) not in ("warn", "fail"):
                 raise ConfigError(f"expected {key!r} as warn or fail")
         for key in _THRESHOLDS:
-            most = math.inf if key in _UNBOUNDED else 1.0
+            limit = math.inf if key in _UNBOUNDED else 1.0
             value = getattr(self, key)
-            if not _number(value) or not 0 <= value <= most:
-                expected = "a number from 0" if most == math.inf else "a share between 0 and 1"
+            if not _is_number(value) or not 0 <= value <= limit:
+                expected = "a number from 0" if limit == math.inf else "a share between 0 and 1"
                 raise ConfigError(f"expected {key!r} as {expected}")
         if not isinstance(self.floors, Mapping) or not all(
-            isinstance(name, str) and _number(least) for name, least in self.floors.items()
+            isinstance(name, str) and _is_number(floor) for name, floor in self.floors.items()
         ):
-            raise ConfigError("expected 'floors' as names of scores, each with its least value")
+            raise ConfigError("expected 'floors' as names of scores, each with its minimum")
 
     @classmethod
-    def of(cls, given: str | Path) -> Policy:
-        """Return a built-in policy by its name, or read a file.
+    def of(cls, source: str | Path) -> Policy:
+        """Return a built-in policy by name, or read a policy file.
 
         Raises
         ------
         ConfigError
-            There is no such policy, or the file cannot be used.
+            There is neither such a policy nor such a file, or the file cannot be used.
         """
-        if given in POLICIES:
-            return POLICIES[str(given)]
-        if Path(given).exists() or Path(given).suffix in (".yaml", ".yml"):
-            return cls.from_yaml(given)
+        if source in POLICIES:
+            return POLICIES[str(source)]
+        if Path(source).exists() or Path(source).suffix in (".yaml", ".yml"):
+            return cls.from_yaml(source)
         raise ConfigError(
-            f"{given}: is neither a policy nor a file that is there{did_you_mean(given, POLICIES)}"
+            f"{source}: is neither a built-in policy nor an existing file"
+            f"{did_you_mean(source, POLICIES)}"
         )
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
-        """Read a policy from a YAML file; what it leaves out is that of ``standard``.
+        """Read a policy from a YAML file; missing keys are those of ``standard``.
 
         Raises
         ------
         ConfigError
-            The file cannot be read, is no plain YAML, has an unknown key or a built-in's name, or
-            a value is of the wrong type or out of range.
+            The file cannot be read, is not plain YAML, has an unknown key or a built-in name, or a
+            value is of the wrong type or out of range.
         """
         path = Path(path)
         state = read_settings(path, [key.name for key in fields(cls)])
@@ -158,7 +160,7 @@ class Policy:
             raise ConfigError(f"{path}: {error}") from None
         if policy.name in POLICIES:
             raise ConfigError(
-                f"{path}: 'name' is that of a policy that is built in; give it its own"
+                f"{path}: 'name' is that of a built-in policy; give the policy a name of its own"
             )
         return policy
 
@@ -168,7 +170,7 @@ class Policy:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild a policy; a built-in's name with other thresholds is refused."""
+        """Rebuild a policy; refuse a built-in name with other thresholds."""
         policy = cls(**state)
         if POLICIES.get(policy.name, policy) != policy:
             raise ConfigError(f"policy {policy.name!r} does not have its own thresholds")
@@ -183,7 +185,7 @@ POLICIES: Mapping[str, Policy] = {
     "standard": Policy(),
     "internal": Policy("internal", missed="warn"),
 }
-"""The policies that are built in, by name."""
+"""The built-in policies, by name."""
 
 
 def policy_file(given: Policy | str | Path | None) -> Path | None:
@@ -203,10 +205,10 @@ class Finding:
     fails : bool
         Whether it stops a release.
     bound : float or None
-        What was held against the threshold: the lower end of the interval, or a count.
+        What is compared with the threshold: the lower end of the interval, or a count.
     threshold : float
     words : str
-        One line for a person.
+        One line for the reader.
     """
 
     score: str
@@ -269,17 +271,17 @@ def apply_policy(
     evaluation : Evaluation
     policy : Policy
     holdout_rows : int, optional
-        How many rows the attacks had to compare with; by default what the evaluation says.
+        Number of rows that the attacks compared with; by default what the evaluation states.
     claim : float
-        The epsilon that is claimed for adding or removing a row; infinite where none is. An attack
-        that bounds the epsilon of replacing one, which is at most twice that, is held against
-        twice the claim.
+        The epsilon claimed for adding or removing a row; infinite if there is none. An attack that
+        bounds the epsilon of replacing a row, which is at most twice that, is compared with twice
+        the claim.
 
     Returns
     -------
     tuple of Finding
-        One a score that is gated, in the evaluation's order; those that are wanted and absent; the
-        floors. Single columns are named only where they miss the threshold.
+        One per gated score, in the evaluation's order; then required scores that are absent; then
+        the floors. Single columns appear only if they miss the threshold.
 
     Notes
     -----
@@ -289,19 +291,19 @@ def apply_policy(
     rows: Mapping[str, int] = stated_rows if isinstance(stated_rows, Mapping) else {}
     held_out = int(rows.get("holdout", 0)) if holdout_rows is None else holdout_rows
     few = _few(held_out, int(rows.get("synthetic", SYNTHETIC_ROWS)))
-    found = [
+    findings = [
         finding
         for score in evaluation
         if score.family == "attacks" and (rule := _rule(score.name)) is not None
-        for finding in _judged(score, rule, policy, few, claim)
+        for finding in _on_score(score, rule, policy, few, claim)
     ]
     names = {score.name for score in evaluation if score.family == "attacks"}
     absent = [
         _inconclusive(name, policy, getattr(policy, rule.threshold), "was not measured")
         for name, rule in _RULES.items()
-        if rule.wanted and name not in names
+        if rule.required and name not in names
     ]
-    return (*found, *absent, *_floors(evaluation, policy))
+    return (*findings, *absent, *_floors(evaluation, policy))
 
 
 def passed(findings: Iterable[Finding]) -> bool:
@@ -310,7 +312,7 @@ def passed(findings: Iterable[Finding]) -> bool:
 
 
 def overall(findings: Iterable[Finding]) -> Verdict:
-    """Return the worst verdict among the findings; without any, nothing can be concluded."""
+    """Return the worst verdict among the findings; INCONCLUSIVE if there are none."""
     verdicts = {finding.verdict for finding in findings}
     for verdict in (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE):
         if verdict in verdicts:
@@ -318,13 +320,13 @@ def overall(findings: Iterable[Finding]) -> Verdict:
     return Verdict.NOT_FOUND if verdicts else Verdict.INCONCLUSIVE
 
 
-def found(evaluation: Evaluation) -> tuple[Finding, ...]:
+def findings_of(evaluation: Evaluation) -> tuple[Finding, ...]:
     """Return the findings stored in an evaluation, in order; empty if no policy was applied.
 
     Raises
     ------
     ArtefactError
-        One is damaged.
+        A finding is damaged.
     """
     try:
         return tuple(
@@ -337,28 +339,28 @@ def found(evaluation: Evaluation) -> tuple[Finding, ...]:
 
 @dataclass(frozen=True)
 class _Rule:
-    """How one score is gated: by which threshold, and what it rests on.
+    """How one score is gated: the threshold, and what the score depends on.
 
     Parameters
     ----------
     threshold : str
-        Which of the policy's.
+        The policy's field.
     unit : {"share", "excess", "epsilon", "count"}
     holdout : bool
-        Whether it rests on a holdout, and so wants enough of its rows.
+        Whether the score depends on a holdout, and so needs enough holdout rows.
     grave : bool
-        Whether to miss it fails under every policy.
-    wanted : bool
-        Whether it is inconclusive where it was not measured.
+        Whether missing the threshold fails under every policy.
+    required : bool
+        Whether the score's absence is inconclusive.
     steps : int
-        Of an epsilon: how many rows are added or removed between its two tables.
+        Of an epsilon: number of rows added or removed between its two tables.
     """
 
     threshold: str
     unit: Literal["share", "excess", "epsilon", "count"] = "share"
     holdout: bool = True
     grave: bool = False
-    wanted: bool = True
+    required: bool = True
     steps: int = 1
 
 
@@ -369,7 +371,7 @@ _RULES: Mapping[str, _Rule] = {
     "membership_tpr_at_1pct": _Rule("membership_tpr_at_1pct"),
     "membership_tpr_at_01pct": _Rule("membership_tpr_at_01pct"),
     "membership_epsilon": _Rule("membership_epsilon", "epsilon", steps=2),
-    "audit_epsilon": _Rule("membership_epsilon", "epsilon", holdout=False, wanted=False),
+    "audit_epsilon": _Rule("membership_epsilon", "epsilon", holdout=False, required=False),
     "attribute_inference": _Rule("attribute_inference", "excess"),
     "linkability": _Rule("linkability", "excess"),
     "singling_out_univariate": _Rule("singling_out", "excess"),
@@ -394,12 +396,14 @@ def _few(holdout: int, synthetic: int) -> str:
     if holdout < HOLDOUT_ROWS:
         return f"a holdout of {holdout:,} rows is too small; at least {HOLDOUT_ROWS:,} are needed"
     if synthetic < SYNTHETIC_ROWS:
-        least = SYNTHETIC_ROWS
-        return f"a synthetic table of {synthetic:,} rows is too small; at least {least} are needed"
+        needed = SYNTHETIC_ROWS
+        return f"a synthetic table of {synthetic:,} rows is too small; at least {needed} are needed"
     return ""
 
 
-def _judged(score: Score, rule: _Rule, policy: Policy, few: str, claim: float) -> Iterator[Finding]:
+def _on_score(
+    score: Score, rule: _Rule, policy: Policy, few: str, claim: float
+) -> Iterator[Finding]:
     threshold = float(getattr(policy, rule.threshold))
     bound = _finite(score.value if rule.unit == "count" else score.low)
     allowed = min(threshold, rule.steps * claim) if rule.unit == "epsilon" else threshold
@@ -411,12 +415,12 @@ def _judged(score: Score, rule: _Rule, policy: Policy, few: str, claim: float) -
         why = score.meaning or "could not be measured"
         yield _inconclusive(score.name, policy, allowed, why)
     elif rule.holdout and few:
-        why = f"{few}; {_smallest(score, rule, allowed)}"
+        why = f"{few}; {_detectable_leak(score, rule, allowed)}"
         yield _inconclusive(score.name, policy, allowed, why, bound)
     else:
-        words = f"{_spelt(max(bound, 0), rule)} shown, and {_spelt(allowed, rule)} is allowed"
+        words = f"{_text(max(bound, 0), rule)} shown, and {_text(allowed, rule)} is allowed"
         if rule.unit == "count":
-            words = f"{_spelt(bound, rule)} found, and {_spelt(allowed, rule)} allowed"
+            words = f"{_text(bound, rule)} found, and {_text(allowed, rule)} allowed"
         yield Finding(score.name, Verdict.NOT_FOUND, False, bound, allowed, words)
 
 
@@ -426,13 +430,13 @@ def _missed(
     violated = rule.unit == "epsilon" and bound > rule.steps * claim
     fails = rule.grave or violated or policy.missed == "fail"
     how = "" if rule.unit == "count" else "at least "
-    words = f"{how}{_spelt(bound, rule)} was found, and policy {policy.name!r} allows"
-    words = f"{words} {_spelt(allowed, rule)}"
+    words = f"{how}{_text(bound, rule)} was found, and policy {policy.name!r} allows"
+    words = f"{words} {_text(allowed, rule)}"
     if score.name == "artefact_hits" and score.meaning:
-        words = f"{words}; {score.meaning}"  # which columns and rules, and where
+        words = f"{words}; {score.meaning}"  # columns, rules and places
     if violated:
-        least = bound / rule.steps
-        words = f"claim violated: epsilon is at least {least:.3g}, and {claim:.3g} is claimed"
+        per_row = bound / rule.steps
+        words = f"claim violated: epsilon is at least {per_row:.3g}, and {claim:.3g} is claimed"
     verdict = Verdict.FAIL if fails else Verdict.WARN
     return Finding(score.name, verdict, fails, bound, allowed, words)
 
@@ -449,47 +453,47 @@ def _inconclusive(
 def _floors(evaluation: Evaluation, policy: Policy) -> Iterator[Finding]:
     scores = {score.name: score for score in reversed(evaluation.scores)}
     missed = Verdict.FAIL if policy.missed == "fail" else Verdict.WARN
-    for name, floor in policy.floors.items():
-        least = float(floor)
+    for name, value in policy.floors.items():
+        floor = float(value)
         score = scores.get(name)
         if score is None:
             hint = did_you_mean(name, scores)
-            words = f"a floor of {least:.3g} is set, and there is no such score{hint}"
-            yield Finding(name, Verdict.FAIL, True, None, least, words)
+            words = f"a floor of {floor:.3g} is set, and there is no such score{hint}"
+            yield Finding(name, Verdict.FAIL, True, None, floor, words)
             continue
         bound = _finite(score.value if score.low is None else score.low)
         if score.better != "higher":
-            words = f"a floor of {least:.3g} is set on a score of which more is not better"
-            yield Finding(name, Verdict.FAIL, True, bound, least, words)
+            words = f"a floor of {floor:.3g} is set on a score of which more is not better"
+            yield Finding(name, Verdict.FAIL, True, bound, floor, words)
         elif bound is None:
             why = score.meaning or "could not be measured"
             fails = policy.inconclusive == "fail"
-            yield Finding(name, Verdict.INCONCLUSIVE, fails, None, least, why)
-        elif bound < least:
-            words = f"at least {bound:.3g} was reached; expected {least:.3g}"
-            yield Finding(name, missed, policy.missed == "fail", bound, least, words)
+            yield Finding(name, Verdict.INCONCLUSIVE, fails, None, floor, why)
+        elif bound < floor:
+            words = f"at least {bound:.3g} was reached; expected {floor:.3g}"
+            yield Finding(name, missed, policy.missed == "fail", bound, floor, words)
         else:
-            words = f"at least {bound:.3g} was reached; expected {least:.3g}"
-            yield Finding(name, Verdict.MET, False, bound, least, words)
+            words = f"at least {bound:.3g} was reached; expected {floor:.3g}"
+            yield Finding(name, Verdict.MET, False, bound, floor, words)
 
 
-def _smallest(score: Score, rule: _Rule, threshold: float) -> str:
-    """Return how large a leak must be for its lower bound to pass the threshold."""
+def _detectable_leak(score: Score, rule: _Rule, threshold: float) -> str:
+    """Describe how large a leak must be for its lower bound to exceed the threshold."""
     members = int(score.detail.get("members", 0))
     if rule.unit == "count" and "least" in score.detail:
         return f"fewer than {score.detail['least']:,.0f} rows would have gone unseen"
     if rule.unit == "share" and members:
-        least = _least_share(members, threshold)
+        smallest = _min_share(members, threshold)
     elif score.low is not None and score.high is not None:
-        # As far above the threshold as this interval reaches to one side of its middle.
-        least = threshold + (score.high - score.low) / 2
+        # Half the width of this interval above the threshold.
+        smallest = threshold + (score.high - score.low) / 2
     else:
-        return f"no leak up to {_spelt(threshold, rule)} could have been seen"
-    return f"the smallest leak that could have been seen is about {_spelt(least, rule)}"
+        return f"no leak up to {_text(threshold, rule)} could have been seen"
+    return f"the smallest leak that could have been seen is about {_text(smallest, rule)}"
 
 
-def _least_share(n: int, threshold: float) -> float:
-    """Return the least share of `n` whose Clopper-Pearson bound (95%) is above the threshold."""
+def _min_share(n: int, threshold: float) -> float:
+    """Return the smallest share of `n` whose lower Clopper-Pearson bound exceeds the threshold."""
     import numpy as np
     from scipy.stats import beta
 
@@ -498,7 +502,7 @@ def _least_share(n: int, threshold: float) -> float:
     return float(hits[above][0] / n) if above.any() else 1.0
 
 
-def _spelt(figure: float, rule: _Rule) -> str:
+def _text(figure: float, rule: _Rule) -> str:
     if rule.unit == "count":
         return f"{figure:,.0f}"
     if rule.unit == "epsilon":

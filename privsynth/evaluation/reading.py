@@ -1,4 +1,4 @@
-"""The three tables of an evaluation, read alike."""
+"""Read the three tables of an evaluation with the same column types."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Sources:
     ----------
     synthetic, train, holdout : path, frame or relation
     encoding : str
-        Of those text files that are not UTF-8.
+        Encoding of text files that are not UTF-8.
     escape : bool
-        Whether a ``'`` before a formula is removed.
+        Whether to remove a ``'`` before a formula.
     """
 
     synthetic: Any
@@ -44,28 +44,28 @@ def read_tables(
     learnt: Schema | None,
     budgeted: bool,
 ) -> tuple[Table, Tables, Schema]:
-    """Read the tables of an evaluation as the model's fit read its rows.
+    """Read the tables of an evaluation the way the model's fit read its rows.
 
     Parameters
     ----------
     sources : Sources
     declared : Schema, optional
-        What the user declares of the columns.
+        What the user declares about the columns.
     target : str, optional
-        The column to be predicted.
+        The column to predict.
     learnt : Schema, optional
         The model's, if there is a model.
     budgeted : bool
-        Whether the model was fitted under a budget: its schema then says how each value is read.
-        Otherwise the training table's own types decide for all three tables.
+        Whether the model was fitted under a budget. Its schema then says how values are read;
+        otherwise the types of the training table decide for all three tables.
 
     Returns
     -------
     real : Table
-        The training table as it was read.
+        The training table, as read.
     tables : Tables
     schema : Schema
-        Of all columns.
+        Covers all columns.
 
     Raises
     ------
@@ -74,44 +74,44 @@ def read_tables(
     """
     read_one = partial(_read_either, encoding=sources.encoding, escape=sources.escape)
     if budgeted and learnt is not None:
-        schema = _restated(learnt, declared, target)
+        schema = _overridden(learnt, declared, target)
         read_one = partial(read_one, total=True, columns=schema.names)
         real = read_one(sources.train)
-        framed = partial(declared_frame, schema=schema)
+        as_frame = partial(declared_frame, schema=schema)
     else:
         real = read_one(sources.train)
         schema = infer(real, target=target, declared=learnt if declared is None else declared)
         read_one = partial(read_one, texts=texts_of(real))
-        framed = partial(alike, like=real, schema=schema)
+        as_frame = partial(alike, like=real, schema=schema)
     lost = {}
-    train, lost["train"] = framed(real)
-    synthetic, lost["synthetic"] = framed(read_one(sources.synthetic))
+    train, lost["train"] = as_frame(real)
+    synthetic, lost["synthetic"] = as_frame(read_one(sources.synthetic))
     holdout = None
     if sources.holdout is not None:
-        holdout, lost["holdout"] = framed(read_one(sources.holdout))
+        holdout, lost["holdout"] = as_frame(read_one(sources.holdout))
     return real, Tables.of(train, holdout, synthetic, schema, lost), schema
 
 
 def without_inferred(schema: Schema) -> Schema:
-    """Return a schema's kinds and roles, without the domains that were read off rows."""
+    """Return a schema without the domains that were inferred from rows."""
     columns = tuple(
         replace(column, domain=None, why="") if column.source is not Source.DECLARED else column
         for column in schema
     )
-    return Schema(columns)
+    return schema.with_columns(columns)
 
 
-def _restated(schema: Schema, declared: Schema | None, target: str | None) -> Schema:
-    """Return a model's schema with what another one states of its columns."""
-    stated = {column.name: column for column in declared or ()}
+def _overridden(schema: Schema, declared: Schema | None, target: str | None) -> Schema:
+    """Return a model's schema, overridden by what another schema states about its columns."""
+    declared_columns = {column.name: column for column in declared or ()}
     columns = [
         replace(column, **{key: getattr(other, key) for key in other.stated})
-        if (other := stated.get(column.name))
+        if (other := declared_columns.get(column.name))
         else column
         for column in schema
     ]
-    full = Schema(tuple(columns))
-    return full if target is None else full.with_target(target)
+    merged = schema.with_columns(columns)
+    return merged if target is None else merged.with_target(target)
 
 
 def _read_either(
@@ -123,13 +123,13 @@ def _read_either(
     columns: Sequence[str] | None = None,
     texts: Collection[str] = (),
 ) -> Table:
-    """Read a table as UTF-8, which privsynth writes, or else in the encoding that is named."""
+    """Read a table as UTF-8, which privsynth writes, or else in the given encoding."""
     reader = partial(read, escape=escape, total=total, columns=columns, texts=texts)
     utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
-    if utf8 or is_stream(data):  # a stream is read but once
+    if utf8 or is_stream(data):  # a stream can be read only once
         return reader(data, encoding=encoding)
     try:
-        if total:  # which reads any bytes: a strict reading tells whether they are UTF-8
+        if total:  # accepts any bytes, so a strict read first checks that they are UTF-8
             read(data, escape=escape)
         return reader(data)
     except DataError:

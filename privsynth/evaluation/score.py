@@ -26,7 +26,7 @@ ABOUT: Mapping[str, type] = {
     "methods": list,
     "findings": list,
 }
-"""The types of what a reader of an evaluation may find in `Evaluation.about`."""
+"""The types of the entries of `Evaluation.about` that readers rely on."""
 Better = Literal["higher", "lower", "neither"]
 
 
@@ -41,7 +41,7 @@ class Score:
     name : str
         The field's term for it, unique in its family.
     value : float or None
-        The figure; None where it could not be computed, and then `meaning` says why.
+        The figure; None if it could not be computed, and then `meaning` says why.
     low, high : float, optional
         A 95% interval.
     real : float, optional
@@ -49,9 +49,9 @@ class Score:
     better : {"higher", "lower", "neither"}
         Which way is better.
     meaning : str
-        One line for a person.
+        One line for the reader.
     detail : mapping of str to float
-        The same figure by part (a column, a model), where it is worth showing.
+        The same figure by part (a column, a model), if worth showing.
     """
 
     family: str
@@ -65,13 +65,13 @@ class Score:
     detail: Mapping[str, float] = field(default_factory=dict)
 
     def _sound(self) -> bool:
-        """Whether each field has its type; a file may hold anything."""
+        """Return whether each field has its type; a file may contain anything."""
         return (
             all(isinstance(text, str) for text in (self.family, self.name, self.meaning))
             and self.better in get_args(Better)
-            and all(_is_figure(at) for at in (self.value, self.low, self.high, self.real))
+            and all(_is_figure(figure) for figure in (self.value, self.low, self.high, self.real))
             and isinstance(self.detail, Mapping)
-            and all(_is_figure(at) for at in self.detail.values())
+            and all(_is_figure(figure) for figure in self.detail.values())
         )
 
 
@@ -83,9 +83,9 @@ class Evaluation:
     ----------
     scores : tuple of Score
     about : mapping of str to JSON value
-        Rows, columns, target, versions: what was compared with what.
+        What was compared with what: rows, columns, target, versions.
     notes : tuple of str
-        What the reader must know: verdicts not given, rows in both train and holdout.
+        What the reader must know, such as figures left out, or rows in both train and holdout.
     """
 
     scores: tuple[Score, ...]
@@ -102,7 +102,7 @@ class Evaluation:
         raise KeyError(name)
 
     def to_json(self) -> str:
-        """Return the evaluation as JSON text, in the form that `docs/evaluation.md` lays down."""
+        """Return the evaluation as JSON text, in the form that `docs/evaluation.md` specifies."""
         state = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -119,7 +119,7 @@ class Evaluation:
         Raises
         ------
         ArtefactError
-            The text is no JSON, no evaluation, or of a version that is too new.
+            The text is not JSON, not an evaluation, or of a newer version.
         """
         try:
             state = read_json(text, where, ArtefactError)
@@ -127,7 +127,7 @@ class Evaluation:
             state = None
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise ArtefactError(
-                f"{where}: is no evaluation; write one with 'privsynth evaluate --json FILE'"
+                f"{where}: is not an evaluation; write one with 'privsynth evaluate --json FILE'"
             )
         if state.get("version") != FORMAT_VERSION:
             raise ArtefactError(
@@ -149,7 +149,7 @@ class Evaluation:
         return evaluation
 
     def _sound(self) -> bool:
-        """Whether all entries that a report reads have their types."""
+        """Return whether all entries that a report reads have their types."""
         if not isinstance(self.about, Mapping):
             return False
         rows = self.about.get("rows", {})
@@ -170,7 +170,7 @@ def _is_figure(value: Any) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """Replace numbers that are not finite by null, since JSON cannot hold them."""
+    """Replace numbers that are not finite by None, since JSON has none of them."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The three tables of an evaluation, cleaned of each other's rows once."""
+"""The three tables of an evaluation, checked once, with the holdout removed from train."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["Tables"]
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """What every evaluator, the scan, the audit and the records at risk are given.
+    """The tables that every evaluator, the scan, the audit and the records at risk read.
 
     Parameters
     ----------
     train : pandas.DataFrame
-        The rows that the model learnt from, without those of the holdout. Its index says where
-        each row stood in the table that the user named.
+        The rows that the model learnt from, without those of the holdout. Its index gives each
+        row's position in the user's table.
     holdout : pandas.DataFrame or None
         Real rows that the model never saw.
     synthetic : pandas.DataFrame
@@ -47,14 +47,15 @@ class Tables:
         schema: Schema,
         lost: Mapping[str, Mapping[str, int]] | None = None,
     ) -> Self:
-        """Check three tables, and take the holdout's rows out of the training table.
+        """Check three tables, and remove the holdout's rows from the training table.
 
         Parameters
         ----------
         train, holdout, synthetic : pandas.DataFrame
         schema : Schema
         lost : mapping of str to mapping of str to int, optional
-            By table and column, the cells that were no value of their column and are missing.
+            By table and column, the number of cells that were not values of their column and so
+            are missing.
 
         Raises
         ------
@@ -76,16 +77,16 @@ class Tables:
         notes = [
             note
             for table, frame in named.items()
-            for note in _unread(frame, columns, table, (lost or {}).get(table, {}))
+            for note in _unreadable(frame, columns, table, (lost or {}).get(table, {}))
         ]
         train = train.reset_index(drop=True)
-        kept = without_holdout(train, holdout, schema, notes.append)
-        check_overlap(kept, holdout, schema, notes.append)
-        return cls(kept, holdout, synthetic, tuple(notes))
+        remaining = without_holdout(train, holdout, schema, notes.append)
+        check_overlap(remaining, holdout, schema, notes.append)
+        return cls(remaining, holdout, synthetic, tuple(notes))
 
     @property
     def named(self) -> Mapping[str, pd.DataFrame]:
-        """The tables that are there, by name."""
+        """The tables, without a missing holdout, by name."""
         tables = {"train": self.train, "synthetic": self.synthetic}
         return tables if self.holdout is None else {**tables, "holdout": self.holdout}
 
@@ -93,15 +94,15 @@ class Tables:
 def _check(frame: pd.DataFrame, schema: Schema, table: str) -> None:
     if not len(frame):
         raise DataError(f"the {table} table has no rows; expected at least one")
-    given = [str(name) for name in frame.columns]
+    names = [str(name) for name in frame.columns]
     for name in schema.names:
-        if given.count(name) != 1:
-            count = "no" if name not in given else "more than one"
+        if names.count(name) != 1:
+            count = "no" if name not in names else "more than one"
             raise DataError(
                 f"the {table} table has {count} column {name!r}; expected one"
-                f"{did_you_mean(name, given)}"
+                f"{did_you_mean(name, names)}"
             )
-    for name in given:
+    for name in names:
         if name not in schema.names:
             raise DataError(
                 f"the {table} table has a column {name!r} that the schema does not have; leave "
@@ -109,11 +110,13 @@ def _check(frame: pd.DataFrame, schema: Schema, table: str) -> None:
             )
 
 
-def _unread(
-    frame: pd.DataFrame, columns: Sequence[Column], table: str, before: Mapping[str, int]
+def _unreadable(
+    frame: pd.DataFrame, columns: Sequence[Column], table: str, lost_earlier: Mapping[str, int]
 ) -> list[str]:
-    now = canonical(frame, columns).isna().sum() - frame[[c.name for c in columns]].isna().sum()
-    lost = {column.name: now[column.name] + before.get(column.name, 0) for column in columns}
+    unread = canonical(frame, columns).isna().sum() - frame[[c.name for c in columns]].isna().sum()
+    lost = {
+        column.name: unread[column.name] + lost_earlier.get(column.name, 0) for column in columns
+    }
     return [
         f"column {column.name!r} of the {table} table: {lost[column.name]:,} cells are no "
         f"{column.kind} and count as missing"

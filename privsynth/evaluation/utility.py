@@ -1,4 +1,4 @@
-"""Utility: what models that learn from the synthetic table achieve on real rows (TSTR)."""
+"""Utility: how well models trained on the synthetic table predict real rows (TSTR)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["train_synthetic_test_real"]
 
-ROWS = 50_000
-CLASSES = 20
-NAMED = 10  # rows that a class must have before a report names it
-RESAMPLES_AT_ONCE = 25  # resamples that are scored at a time, which bounds the memory
+MAX_ROWS = 50_000
+MAX_CLASSES = 20
+MIN_NAMED_ROWS = 10  # rows that a class must have before a report names it
+RESAMPLES_AT_ONCE = 25  # bounds the memory
 
 
 def train_synthetic_test_real(
@@ -42,20 +42,20 @@ def train_synthetic_test_real(
     Parameters
     ----------
     train, holdout, synthetic : pandas.DataFrame
-        Tables of one schema; each is cut to 50,000 rows at random where it has more.
+        Tables of one schema; at most 50,000 rows of each are used, drawn at random.
     schema : Schema
-        Names the target and gives the columns' kinds.
+        Names the target and the kinds of the columns.
     seed : int
-        Governs the rows drawn, the models and the bootstrap.
+        Determines the rows drawn, the models and the bootstrap.
     progress, note : callable
 
     Returns
     -------
     tuple of Score
         For each of three models, beside the same model trained on the real table: ROC-AUC,
-        PR-AUC and F1 of the rare class (macro averages where there are more than two classes),
-        or R2 and MAE for a continuous target. Intervals are 95%, by bootstrap over the
-        holdout's rows. Empty where there is no holdout or nothing to predict; `note` says so.
+        PR-AUC and F1 of the rare class (macro averages, too, for more than two classes), or R2
+        and MAE for a continuous target. Intervals are 95%, by bootstrap over the
+        holdout's rows. Empty without a holdout or a target; `note` says so.
 
     Notes
     -----
@@ -71,29 +71,33 @@ def train_synthetic_test_real(
     columns = tuple(target if column.name == target.name else column for column in columns)
     tables = {"train": train, "holdout": holdout, "synthetic": synthetic}
     frames = {
-        table: canonical(subsample(frame, ROWS, seed, f"utility: {table}", note), columns)
+        table: canonical(subsample(frame, MAX_ROWS, seed, f"utility: {table}", note), columns)
         for table, frame in tables.items()
     }
     task = _task(frames["train"], target)
-    if task.classes > CLASSES:
-        note(f"utility: target {target.name!r} has over {CLASSES} classes; the rarest are pooled")
-    known = {table: task.split(frame) for table, frame in frames.items()}
-    for table, (features, _) in known.items():
+    if task.classes > MAX_CLASSES:
+        note(
+            f"utility: target {target.name!r} has over {MAX_CLASSES} classes; the rarest are pooled"
+        )
+    labelled = {table: task.split(frame) for table, frame in frames.items()}
+    for table, (features, _) in labelled.items():
         if len(features) < len(frames[table]):
             dropped = len(frames[table]) - len(features)
             note(f"utility: {dropped:,} {table} rows without a known {target.name!r} are left out")
 
-    test, truth = known["holdout"]
+    test, truth = labelled["holdout"]
     draws = metrics.draws(len(truth), np.random.default_rng(seed))
     steps = len(task.learners)
     scores: list[Score] = []
     for step, (name, learner) in enumerate(task.learners.items()):
         progress("utility", step, steps)
         fit = partial(_predict, task, learner, test=test, seed=seed)
-        mine, real = fit(known["synthetic"]), fit(known["train"])
-        obstacle = task.lacks(known["synthetic"][1])
+        predicted, baseline = fit(labelled["synthetic"]), fit(labelled["train"])
+        obstacle = task.obstacle(labelled["synthetic"][1])
         scores += [
-            _score(f"tstr_{key}_{name}", metric, learner, truth, mine, real, draws, obstacle)
+            _score(
+                f"tstr_{key}_{name}", metric, learner, truth, predicted, baseline, draws, obstacle
+            )
             for key, metric in task.metrics.items()
         ]
     progress("utility", steps, steps)
@@ -106,7 +110,7 @@ Compute = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of predictions, what it is in words, and which way is better."""
+    """A figure of predictions, its name in words, and which way is better."""
 
     compute: Compute
     words: str
@@ -115,7 +119,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted, by what, and how that is scored.
+    """What is predicted, by which models, and how it is scored.
 
     Parameters
     ----------
@@ -133,20 +137,20 @@ class Task:
 
     @property
     def classes(self) -> int:
-        """How many classes are told apart; 0 for a continuous target."""
+        """The number of classes that are predicted; 0 for a continuous target."""
         if self.levels is None:
             return 0
         return self.levels.top + (len(self.levels.names) > self.levels.top)
 
     def split(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-        """Part features and truth, and leave out the rows whose truth is unknown."""
+        """Split features from truth, without the rows whose truth is unknown."""
         column = frame[self.target]
         truth = column.to_numpy() if self.levels is None else self.levels.codes(column)
         known = ~np.isnan(truth) if self.levels is None else truth < self.classes
         return frame.loc[known].drop(columns=self.target), truth[known]
 
-    def lacks(self, truth: np.ndarray) -> str:
-        """Return what a table lacks to be learnt from; nothing where it can be."""
+    def obstacle(self, truth: np.ndarray) -> str:
+        """Return why a table with this truth cannot be learnt from; empty if it can."""
         if len(truth) < 2:
             return "fewer than two rows with the target"
         if self.classes and len(np.unique(truth)) < 2:
@@ -167,7 +171,7 @@ def _obstacle(holdout: object, target: Column | None, columns: tuple[Column, ...
 
 
 def _as_predicted(target: Column, train: pd.DataFrame) -> Column:
-    """Return the target as a class where its numbers are few or listed."""
+    """Return the target as classes if its numbers are listed or at most two."""
     listed = isinstance(target.domain, Levels) or train[target.name].nunique() <= 2
     return replace(target, kind=Kind.CATEGORICAL) if target.kind.continuous and listed else target
 
@@ -175,16 +179,16 @@ def _as_predicted(target: Column, train: pd.DataFrame) -> Column:
 def _task(train: pd.DataFrame, target: Column) -> Task:
     if target.kind.continuous:
         return Task(target.name, None, REGRESSORS, _numeric_metrics(target))
-    levels = learn_levels(train[target.name], CLASSES)
+    levels = learn_levels(train[target.name], MAX_CLASSES)
     counts = train[target.name].value_counts()
     return Task(target.name, levels, CLASSIFIERS, _class_metrics(levels, counts))
 
 
 def _class_metrics(levels: TopLevels, counts: pd.Series[int]) -> dict[str, Metric]:
-    """Metrics of probabilities, shape (rows, classes); the truth is a class's code."""
+    """Return metrics of class probabilities, shape (rows, classes); truth holds class codes."""
     rare = max(0, levels.top - 1)
-    named = levels.top and counts[levels.names[rare]] >= NAMED
-    called = f"the rare class {levels.names[rare]!r}" if named else "the rare class"
+    named = levels.top and counts[levels.names[rare]] >= MIN_NAMED_ROWS
+    rare_class = f"the rare class {levels.names[rare]!r}" if named else "the rare class"
 
     def roc_auc(weights: np.ndarray, truth: np.ndarray, chances: np.ndarray, k: int) -> np.ndarray:
         return metrics.roc_auc(weights, truth == k, chances[:, k])
@@ -197,20 +201,20 @@ def _class_metrics(levels: TopLevels, counts: pd.Series[int]) -> dict[str, Metri
     ) -> np.ndarray:
         return metrics.average_precision(weights, truth == rare, chances[:, rare])
 
-    def macro(one: Callable[..., np.ndarray]) -> Compute:
+    def macro(metric: Callable[..., np.ndarray]) -> Compute:
         def mean(weights: np.ndarray, truth: np.ndarray, chances: np.ndarray) -> np.ndarray:
             present = np.unique(truth)
             figures: np.ndarray = np.mean(
-                [one(weights, truth, chances, k) for k in present], axis=0
+                [metric(weights, truth, chances, k) for k in present], axis=0
             )
             return figures
 
         return mean
 
-    precision = Metric(average_precision, f"PR-AUC (average precision) of {called}")
-    f1_rare = Metric(partial(f1, k=rare), f"F1 of {called}, at the most probable class")
+    precision = Metric(average_precision, f"PR-AUC (average precision) of {rare_class}")
+    f1_rare = Metric(partial(f1, k=rare), f"F1 of {rare_class}, at the most probable class")
     if len(levels.names) <= 2:
-        auc = Metric(partial(roc_auc, k=rare), f"ROC-AUC of {called}")
+        auc = Metric(partial(roc_auc, k=rare), f"ROC-AUC of {rare_class}")
         return {"roc_auc": auc, "pr_auc": precision, "f1_rare": f1_rare}
     return {
         "roc_auc": Metric(macro(roc_auc), "ROC-AUC, mean over the classes, one against the rest"),
@@ -231,13 +235,13 @@ def _numeric_metrics(target: Column) -> dict[str, Metric]:
 def _predict(
     task: Task,
     learner: Learner,
-    known: tuple[pd.DataFrame, np.ndarray],
+    labelled: tuple[pd.DataFrame, np.ndarray],
     *,
     test: pd.DataFrame,
     seed: int,
 ) -> np.ndarray | None:
-    features, truth = known
-    if task.lacks(truth) or not len(test):
+    features, truth = labelled
+    if task.obstacle(truth) or not len(test):
         return None
     return predict(learner, features, truth, test, task.classes, seed)
 
@@ -247,7 +251,7 @@ def _score(
     metric: Metric,
     learner: Learner,
     truth: np.ndarray,
-    mine: np.ndarray | None,
+    predicted: np.ndarray | None,
     real: np.ndarray | None,
     draws: np.ndarray,
     obstacle: str,
@@ -258,12 +262,12 @@ def _score(
         value = float(metric.compute(np.ones((1, len(truth))), truth, prediction)[0])
         return value if np.isfinite(value) else None
 
-    value = figure(mine)
-    if mine is None or value is None:
+    value = figure(predicted)
+    if predicted is None or value is None:
         reason = f"the synthetic table has {obstacle}" if obstacle else _HOLDOUT_LACKS
         return Score("utility", name, None, real=figure(real), better=metric.better, meaning=reason)
     replicates = [
-        metric.compute(draws[start : start + RESAMPLES_AT_ONCE], truth, mine)
+        metric.compute(draws[start : start + RESAMPLES_AT_ONCE], truth, predicted)
         for start in range(0, len(draws), RESAMPLES_AT_ONCE)
     ]
     low, high = metrics.interval(np.concatenate(replicates))

@@ -1,4 +1,4 @@
-"""From a table to a fitted model, under disclosure control: schema, codec, curator, engine."""
+"""Fits without a budget, under disclosure control: schema, codec, curator, engine."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from privsynth.coding import learn as learn_codec
 from privsynth.curator import Curator
 from privsynth.engines import Progress
 from privsynth.errors import UsageError
-from privsynth.fitting.cautions import about_copies, about_losses
+from privsynth.fitting.cautions import about_copies, about_losses, about_units
 from privsynth.fitting.checks import check_engine, check_rows, check_target
+from privsynth.fitting.units import at_most_the_kth, with_units
 from privsynth.fitting.versions import json_values, versions
 from privsynth.privacy import Disclosure, Event, Ledger
 from privsynth.schema import infer
@@ -35,15 +36,19 @@ def fit_exactly(
     Raises
     ------
     UsageError
-        An engine for the minority alone is asked for the whole table.
+        The engine is for the minority alone, and the task is not.
     DataError
         The table cannot be used as it is.
     """
     check_engine(task.engine, task.minority)
-    disclosure, ledger = Disclosure(task.k), Ledger()
+    unit = task.unit
+    train = with_units(train, unit)
+    disclosure, ledger = Disclosure(task.k, unit.column if unit else None), Ledger()
     if task.minority:
         ledger.charge(Event("target", "the most frequent class"))
     ledger.charge(Event("schema", "kinds, levels and bounds"))
+    (choosing,) = stream.spawn(1)
+    train, dominance = at_most_the_kth(train, task.label, task.k, np.random.default_rng(choosing))
     schema = infer(train, target=task.target, k=task.k, declared=task.declared, narrow=True)
     check_schema(schema)
     check_rows(train, task.k)
@@ -58,6 +63,7 @@ def fit_exactly(
     curator = Curator(train, codec, ledger, disclosure)
     with threadpool_limits(1):
         model = task.recipe.fit(curator, np.random.default_rng(stream), progress)
+    units = tuple(about_units(train, schema))
     card = Card(
         engine=task.engine,
         settings=json_values(task.recipe),
@@ -70,11 +76,16 @@ def fit_exactly(
         holdout=task.holdout,
         frame=train.frame,
         disclosure=disclosure,
-        rules=tuple(disclosure.rules),
+        rules=(*disclosure.rules, *(text for _, text in units)),
         holds_rows=model.holds_rows,
         versions=versions(),
     )
-    cautions = (*about_losses(codec, task.k), *about_copies(train, schema, task.k))
+    cautions = (
+        *units,
+        *([] if dominance is None else [dominance]),
+        *about_losses(codec, task.k),
+        *about_copies(train, schema, task.k),
+    )
     return FittedModel(schema, codec, model, ledger, card, cautions=cautions)
 
 

@@ -1,4 +1,4 @@
-"""One door for all fits: a table and a task give a model."""
+"""The entry point of all fits: learn a model from a table by a task."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ def learn(
     Parameters
     ----------
     train : Table
-        Every row is learnt from. Under a budget it was read as `total`.
+        Every row is learnt. Under a budget, read it with ``total=True`` (`privsynth.table.read`).
     task : FitTask
     stream : numpy.random.SeedSequence, optional
-        The engine's chance; by default the one that the task's seed gives.
+        Randomness of the engine; derived from the task's seed by default.
     spending_file : str or Path, optional
-        The file in which the table's owner counts what all fits under a budget may spend. A
-        replay on other rows has none.
+        The file in which the table's owner records what fits under a budget spend. A replay on
+        other rows has none.
     new_spending_file : bool
-        Open that file, which must not be there yet.
+        Create that file, which must not exist yet.
     progress : callable, optional
         Called with a phase, the steps done and the number of steps.
     accountant : callable
-        Tests inject one that records, or that answers without noise.
+        Injected by tests: one that records queries, or answers without noise.
 
     Returns
     -------
     FittedModel
-        Its `cautions` are what the user should be warned of.
+        The caller warns of its `cautions`.
 
     Raises
     ------
@@ -63,31 +63,31 @@ def learn(
     BudgetExceeded
         The spending file does not allow the budget.
     """
-    first = task
+    measuring_task = task
     if task.measured_by is not None:
         engine, settings = task.measured_by
-        first = replace(task, engine=engine, settings=settings, measured_by=None)
+        measuring_task = replace(task, engine=engine, settings=settings, measured_by=None)
     if stream is None:
         _, stream = np.random.SeedSequence(task.seed).spawn(2)
-    if first.budget is None:
-        model = fit_exactly(train, first, stream=stream, progress=progress)
+    if measuring_task.budget is None:
+        model = fit_exactly(train, measuring_task, stream=stream, progress=progress)
     else:
         model = fit_privately(
             train,
-            first,
+            measuring_task,
             stream=stream,
             spending_file=spending_file,
             new_spending_file=new_spending_file,
             progress=progress,
             accountant=accountant,
         )
-    return model if first is task else refit(model, task.engine, task.recipe)
+    return model if measuring_task is task else refit(model, task.engine, task.recipe)
 
 
 def rows_to_learn(table: Table, task: FitTask) -> Table:
     """Return the rows that a task learns: all of them, or those of the minority.
 
-    Under a budget all rows are learnt; an engine that holds rows needs the majority beside them.
+    A budgeted fit learns all rows, and an engine that holds rows needs the majority as well.
     """
     if not task.minority or task.budget is not None or traits(task.engine).holds_rows:
         return table

@@ -1,8 +1,8 @@
-"""From a table to a fitted model under a privacy budget.
+"""Fits under a privacy budget.
 
-What is learnt comes from the accountant's noisy answers alone: no kind, level, bound, refusal or
-message rests on the rows in any other way. Whatever could be wrong is checked on names and
-declarations, before any noise is drawn.
+Everything comes from the accountant's noisy answers: no kind, level, bound, refusal or message
+depends on the rows in any other way. Tasks are checked against column names and declarations
+alone, before any noise is drawn.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from privsynth.task import FitTask
 __all__ = ["MakeAccountant", "fit_privately"]
 
 MakeAccountant = Callable[[Any, Ledger, float], Accountant]
-"""Makes an accountant of a table, its ledger and the delta for discovered levels."""
+"""Builds an accountant from a table, a ledger and the delta for discovered levels."""
 
 
 def fit_privately(
@@ -49,32 +49,34 @@ def fit_privately(
     Parameters
     ----------
     train : Table
-        Read as `total`.
+        Read with ``total=True``; see `privsynth.table.read`.
     task : FitTask
-        Its schema names every column, its kind and storage type, and its domain or that it is to
-        be discovered.
+        Its schema declares the kind and storage type of every column, and the domain unless it is
+        to be discovered.
     stream : numpy.random.SeedSequence
-        Governs what is done with the answers, never the noise.
+        Randomness of post-processing, never of the noise.
     spending_file : str or Path, optional
-        The file in which the table's owner counts what all fits may spend.
+        The file in which the table's owner records what all fits spend.
     new_spending_file : bool
-        Open that file, which must not be there yet.
+        Create that file, which must not exist yet.
     progress : callable, optional
     accountant : callable
-        Tests inject one that records, or that answers without noise.
+        Injected by tests: one that records queries, or answers without noise.
 
     Raises
     ------
     UsageError
-        The schema does not declare all that is needed, or names other columns than the table.
+        The schema is incomplete, or its columns are not those of the table.
     BudgetExceeded
         The spending file does not allow the budget.
     """
     budget, synthesizer = task.budget, task.recipe
     if budget is None or not isinstance(synthesizer, PrivateSynthesizer):
-        raise UsageError(f"{task.engine} was asked for a private fit without a budget for it")
+        raise UsageError(
+            f"a private fit of {task.engine} needs a budget, and an engine that works under one"
+        )
     schema = _declared(train, task)
-    # All that can be refused is refused here: from the spending file's entry on, money is spent.
+    # Refuse here whatever can be refused: once the spending file has an entry, budget is spent.
     check_schema(schema)
     synthesizer.check_codec(declared_codec(schema))
     delta = discovery_delta(schema, budget)
@@ -96,7 +98,7 @@ def fit_privately(
 
 
 def _declared(train: Table, task: FitTask) -> Schema:
-    """Return the declared schema, after it was checked against the table's column names."""
+    """Return the declared schema, checked against the table's column names."""
     schema = check_declared(task.declared, train.names, train.name)
     if task.target is not None:
         schema = schema.with_target(task.target)
@@ -109,7 +111,7 @@ def _declared(train: Table, task: FitTask) -> Schema:
 
 
 def _has_classes(schema: Schema) -> bool:
-    """Return whether the target is one of few classes, as far as the schema says."""
+    """Return whether the target has few classes, according to the schema alone."""
     return declared_codec(schema).classes or (
         schema.target is not None
         and schema.target.source is Source.DISCOVERED

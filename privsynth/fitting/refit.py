@@ -1,4 +1,4 @@
-"""Fit another engine to what was measured for a model, at no further cost."""
+"""Fit another engine to the noisy measurements of a model, at no privacy cost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["refit"]
 
 
 def refit(fitted: FittedModel, name: str, synthesizer: Synthesizer) -> FittedModel:
-    """Fit another engine to what was measured for a model: it costs no privacy.
+    """Fit another engine to the noisy measurements of a model, at no privacy cost.
 
     Parameters
     ----------
     fitted : FittedModel
-        Was fitted under a budget by an engine of marginals.
+        Fitted under a budget by an engine that measures marginals.
     name : str
         The other engine's name.
     synthesizer : Synthesizer
@@ -34,8 +34,8 @@ def refit(fitted: FittedModel, name: str, synthesizer: Synthesizer) -> FittedMod
     measured = traits(fitted.card.engine).budget == "required"
     if not measured or not isinstance(synthesizer, Refits):
         raise UsageError(
-            f"{name} cannot be fitted to a model of {fitted.card.engine}; give a model that "
-            f"one of {', '.join(PRIVATE)} made, and choose one of them"
+            f"{name} cannot be fitted to a model of {fitted.card.engine}; give a model of one of "
+            f"{', '.join(PRIVATE)}, and choose one of them"
         )
     with threadpool_limits(1):
         model = synthesizer.refit(fitted.model)

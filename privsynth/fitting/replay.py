@@ -1,4 +1,4 @@
-"""Replay a fit on other rows, as the audit does: the same task, outside any spending file."""
+"""Replay of a task on other rows, for the audit; no spending file is charged."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["replaying"]
 
 
 def replaying(task: FitTask) -> Callable[[Any, int], Any]:
-    """Return a function of rows and a seed: it fits the task to the rows, and draws as many.
+    """Return a function that fits a task to given rows and draws as many synthetic rows.
 
     Parameters
     ----------
     task : FitTask
-        Of the model that is audited.
+        The task of the audited model.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def replaying(task: FitTask) -> Callable[[Any, int], Any]:
         replayed = replace(task, seed=seed)
         stream = np.random.SeedSequence(seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PrivsynthWarning)  # they speak of planted rows
+            warnings.simplefilter("ignore", PrivsynthWarning)  # cautions about planted rows
             model = learn(rows_to_learn(table, replayed), replayed, stream=stream)
         return model.sample(table.n_rows, seed=seed)
 

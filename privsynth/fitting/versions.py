@@ -1,4 +1,4 @@
-"""What a card says of the software: the versions of the packages, and a recipe as JSON values."""
+"""Versions of packages, and a recipe as JSON values, for the card."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PACKAGES = (
     "sdv",
     "opendp",
 )
-"""The packages that a fit may rest on."""
+"""The packages that may affect a fit."""
 
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str | None]:
-    """Return the version of each package that a fit may rest on; None for one that is absent."""
+    """Return the version of each package that may affect a fit; None if it is not installed."""
     return {package: installed_version(package) for package in PACKAGES}
 
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from privsynth.coding import Cells, check_declared, declared_codec
 from privsynth.engines import Progress, cautions
 from privsynth.errors import DataError, UsageError, did_you_mean, warn
-from privsynth.fitting import learn
+from privsynth.fitting import learn, with_units
 from privsynth.minority.augmentation import Augmentation
 from privsynth.minority.plan import Plan
 from privsynth.minority.restoring import with_levels, with_new_ids
@@ -27,7 +27,7 @@ from privsynth.minority.sampling import OTHER_ROWS, draw, draw_no_copies, draw_s
 from privsynth.minority.strategy import by_label, check_strategy, noisy_gains, row_gains
 from privsynth.privacy import Budget
 from privsynth.sampler import rows
-from privsynth.schema import Column, Kind, Schema, Source
+from privsynth.schema import Column, Kind, Schema, Source, Unit
 from privsynth.table import Table, arrow_type
 from privsynth.task import FitTask
 
@@ -131,8 +131,10 @@ def grow(
     counts, gains : mapping of class to int
         Rows that each class has, and is to gain.
     groups : ndarray of int, shape (rows,), optional
-        The unit, such as a person, that each row belongs to. Units of a class are then counted
-        wherever rows are counted without them: for k, and to tell whether a class is too small.
+        The unit, such as a person, that each row belongs to; by default the schema's unit. Units
+        of a class are then counted wherever rows are counted without them: for k, in the fit as
+        well, and to tell whether a class is too small. k does not control an engine that holds
+        rows, so `groups` change nothing of its fit.
     """
     growing = {label: n for label, n in gains.items() if n}
     tally = {label: (n, growing.get(label, 0)) for label, n in counts.items()}
@@ -143,6 +145,13 @@ def grow(
         return replace(
             augmentation, notes=("every class has the rows asked for: nothing is added",)
         )
+    if groups is None:
+        table = with_units(table, None if plan.schema is None else plan.schema.unit)
+        groups = table.units
+    elif plan.holds_rows or len(np.unique(groups)) == table.n_rows:  # the fit counts rows
+        plan = replace(plan, schema=Schema(tuple(plan.schema or ()), Unit()))
+    else:
+        table = replace(table, units=groups)
     sizes = counts if groups is None else _units_by_class(table, target, counts, groups)
     counted = "row" if groups is None else "unit"
     smallest = min(sizes[label] for label in growing)
@@ -343,7 +352,7 @@ def _rows_to_learn(
     """
     smallest = min(sizes[label] for label in growing)
     if plan.holds_rows:
-        return table, min(plan.k, *sizes.values())
+        return table, min(plan.k, *sizes.values(), table.n_units // 2)
     minority_rows = np.concatenate([_rows_of(table, target, label) for label in growing])
     if plan.fit_on == "minority":
         return table.take(np.sort(minority_rows)), max(1, min(plan.k, smallest // 2))
@@ -354,7 +363,8 @@ def _rows_to_learn(
     max_others = max(len(minority_rows), OTHER_ROWS)
     if plan.fit_on == "auto" and len(other_rows) > max_others:
         other_rows = rng.choice(other_rows, max_others, replace=False)
-    return table.take(np.sort(np.concatenate([minority_rows, other_rows]))), k
+    learnt = table.take(np.sort(np.concatenate([minority_rows, other_rows])))
+    return learnt, min(k, learnt.n_units // 2)  # units may have rows of several classes
 
 
 def _rows_of(table: Table, target: str, label: Any) -> npt.NDArray[np.intp]:
@@ -368,7 +378,7 @@ def _declared(schema: Schema | None, table: Table, target: str) -> Schema:
     declared = [column for column in schema or () if column.name != target]
     dtype = str(table.schema.field(target).type)
     classes = Column(target, Kind.CATEGORICAL, dtype, given=frozenset({"kind"}))
-    return Schema((*declared, classes))
+    return Schema((*declared, classes), None if schema is None else schema.unit)
 
 
 def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:

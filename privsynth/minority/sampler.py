@@ -102,8 +102,10 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     budget, noise may put a gap into a column that has none; if the column's type cannot hold it,
     another drawn value replaces it.
 
-    With `groups` the units of a class are counted where its rows are counted without them: `k` is
-    lowered to the units of the smallest class; a class of one unit is refused; one of up to five is
+    With `groups` the units of a class are counted where its rows are counted without them: no
+    level, cell or leaf rests on fewer than `k` units; `k` is lowered to the units of the smallest
+    class, and to half of all units; a unit counts at most as many rows of a class as the k-th
+    largest; a class of one unit is refused; one of up to five is
     warned of, and no drawn row is a copy of its rows; classifiers select from 20 units on. The
     rows that a class gains are those of `sampling_strategy` all the same. The engines of
     imbalanced-learn hold rows, so for them units count in these checks of small classes alone: they

@@ -1,7 +1,7 @@
-"""Privacy as values: what may be learnt of the rows, what was learnt, and what that proves.
+"""Privacy: budgets, ledgers and guarantees as values, and the accountant that draws noise.
 
-Budgets, ledgers and guarantees are plain values; the accountant alone draws noise. Nothing
-here reads a table by itself.
+Import them from here; a fit under a budget asks its questions through the `Accountant`. Nothing
+here reads a table by itself, and no noise is drawn anywhere else.
 """
 
 from __future__ import annotations

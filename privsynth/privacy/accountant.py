@@ -1,9 +1,9 @@
-"""The privacy filter and the noise: the only place that calls OpenDP's mechanisms.
+"""The accountant: the privacy filter and the noise. Only this module calls OpenDP's mechanisms.
 
-The private data are handed to OpenDP, whose filter (Rogers et al. 2016) composes the mechanisms
-fully adaptively (Whitehouse et al. 2023) and refuses, in Rust, what the budget does not allow.
-Every mechanism takes integers and gives integers, so that no rounding of floats tells what was
-there (Mironov 2012); noise comes from the operating system's entropy and has no seed.
+The private data are handed to OpenDP, whose filter (Rogers et al. 2016) composes mechanisms fully
+adaptively (Whitehouse et al. 2023) and refuses, in Rust, what the budget does not allow. Mechanisms
+take and return integers, so that floating-point rounding discloses nothing (Mironov 2012). Noise
+comes from the operating system's entropy and has no seed.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from privsynth.privacy.ledger import Event, Ledger, mispriced
 __all__ = ["Accountant", "misstated"]
 
 MIN_RHO = 1e-18
-"""The least that an answer may cost: the noise of a count is then about 1e9 rows."""
+"""The minimum cost of an answer; a count then has noise of about 1e9 rows."""
 
 Question = Callable[[Any], npt.NDArray[np.int64]]
-"""Gives the exact, whole-numbered answer from the private data."""
+"""Returns the exact integer answer, given the private data."""
 
 
 class Accountant:
-    """Answers with noise, charged to a ledger and held to its budget by OpenDP's filter.
+    """Answers questions with noise, charged to a ledger; OpenDP's filter enforces the budget.
 
     Parameters
     ----------
     private : object
-        What questions are asked of; it is never given out.
+        What questions are asked about; it is never returned.
     ledger : Ledger
-        Has a budget.
+        A ledger with a budget.
     delta : float
-        The part of the budget's delta for answers that have a delta of their own.
+        The part of the budget's delta that is reserved for answers with a delta of their own.
     """
 
     def __init__(self, private: Any, ledger: Ledger, delta: float = 0.0) -> None:
@@ -72,19 +72,19 @@ class Accountant:
         Parameters
         ----------
         sensitivity : float
-            The most that one row can change the exact answer.
+            The maximum change of the exact answer by one row.
 
         Raises
         ------
         BudgetExceeded
-            Nothing is left to be spent, or next to nothing.
+            `rho` is below `MIN_RHO`.
         """
         if not rho >= MIN_RHO:
             raise BudgetExceeded(
-                f"an answer is to cost rho {rho:.3g}, at which noise would drown it; ask for "
-                "fewer answers, or allow a larger epsilon"
+                f"an answer of rho {rho:.3g} is asked for, and noise drowns it below rho "
+                f"{MIN_RHO:g}; ask for fewer answers, or allow a larger epsilon"
             )
-        # A hair more, so that a price that is all that is left is not rounded above it.
+        # Slightly more noise, so that rounding does not raise the price above all that is left.
         return self.budget.rows_per_unit * sensitivity / math.sqrt(2 * rho) * (1 + SLACK)
 
     def gaussian(
@@ -97,11 +97,11 @@ class Accountant:
         query, detail : str
             For the ledger.
         question : callable
-            Gives whole numbers.
+            Returns integers.
         sensitivity : float
-            The most that one row can change them, in the Euclidean norm.
+            The maximum change of the exact answer by one row, in the Euclidean norm.
         scale : float
-            Of the noise.
+            The scale of the noise.
 
         Raises
         ------
@@ -124,14 +124,14 @@ class Accountant:
         Parameters
         ----------
         sensitivity : int
-            The most that one row can change any of them.
+            The maximum change of any one of them by one row.
         scale : float
-            Of the noise.
+            The scale of the noise.
 
         Notes
         -----
-        Gumbel noise, which is the exponential mechanism (McSherry & Talwar 2007); its price is
-        that of bounded range (Cesar & Rogers 2021).
+        Gumbel noise gives the exponential mechanism (McSherry & Talwar 2007); its price is that
+        of its bounded range (Cesar & Rogers 2021).
         """
         from opendp import measurements, measures, metrics
 
@@ -149,14 +149,15 @@ class Accountant:
         rho: float,
         delta: float,
     ) -> dict[str, int]:
-        """Return noisy counts of the keys that enough rows hold.
+        """Return the keys whose noisy counts exceed a threshold, and these counts.
 
         Parameters
         ----------
         question : callable
-            Gives how many rows hold each key; a row holds one key.
+            Returns the number of rows of each key; a row has one key.
         rho, delta : float
-            What the answer costs; `delta` is the chance that a key of one unit alone is told.
+            The cost of the answer; `delta` is the probability that a key of one unit alone is
+            returned.
 
         Notes
         -----
@@ -168,7 +169,7 @@ class Accountant:
             *self._space,
             domains.map_domain(domains.atom_domain(T="String"), domains.atom_domain(T="i64")),
             metrics.l02inf_distance(metrics.absolute_distance(T="f64")),
-            # OpenDP hands text on as C does, which ends at the first NUL: two keys became one.
+            # OpenDP passes text as C strings, which end at the first NUL: keys could be merged.
             lambda private: {_sealed(key): n for key, n in question(private).items()},
             lambda rows: (rows, float(rows), float(rows)),
         )
@@ -178,7 +179,7 @@ class Accountant:
         def noise(threshold: int) -> Any:
             return counts >> measurements.then_gaussian_threshold(scale=scale, threshold=threshold)
 
-        threshold = _least(lambda least: noise(least).map(rows)[1], rows, scale, delta)
+        threshold = _least(lambda value: noise(value).map(rows)[1], rows, scale, delta)
         event = Event(query, detail, "gaussian threshold", 0.0, 0.0, 1.0, scale)
         answer: dict[str, int] = self._answer(noise(threshold), event)
         return dict(sorted((_opened(key), n) for key, n in answer.items()))
@@ -196,7 +197,7 @@ class Accountant:
         )
 
     def _answer(self, noise: Any, event: Event) -> Any:
-        """Charge the ledger OpenDP's price, then ask."""
+        """Charge OpenDP's price to the ledger, then ask."""
         from opendp import combinators
 
         price = noise.map(self.budget.rows_per_unit)
@@ -227,9 +228,9 @@ def misstated(ledger: Ledger) -> Iterator[str]:
 
     Notes
     -----
-    What a mechanism costs follows from sensitivity and scale; for the counts of keys the delta
-    follows from scale and threshold, a whole number. A ledger whose noise, sensitivity and price
-    were all changed in agreement is not found out here: the model's own tells.
+    The rho of a mechanism follows from its sensitivity and scale; the delta of the counts of keys
+    follows from the scale and an integer threshold. A ledger whose noise, sensitivity and price
+    were changed consistently passes here; the scales in the model reveal it.
     """
     if ledger.budget is None:
         return
@@ -243,7 +244,7 @@ def misstated(ledger: Ledger) -> Iterator[str]:
         elif event.mechanism != "gaussian threshold":
             if event.delta != 0:
                 yield f"{name} has a delta, and its mechanism has none"
-        elif event.sensitivity != 1 or not _is_a_tail(event.delta, event.scale, rows):
+        elif event.sensitivity != 1 or not _is_threshold_delta(event.delta, event.scale, rows):
             yield f"{name} has a delta that does not follow from its scale"
 
 
@@ -254,13 +255,13 @@ _ANSWERED_BY: Mapping[str, tuple[str, ...]] = {
     "selection": ("noisy max",),
     "domain": ("discrete gaussian", "gaussian threshold"),
 }
-"""Which mechanisms give the answer to which query."""
+"""The mechanisms that may answer each query."""
 MAX_SCALE = 2.0**40
-"""No count has so much noise."""
+"""Upper bound on the scale of a count's noise."""
 
 
-def _is_a_tail(delta: float, scale: float, rows: int) -> bool:
-    """Return whether there is a threshold at which the counts of keys have this delta."""
+def _is_threshold_delta(delta: float, scale: float, rows: int) -> bool:
+    """Return whether some threshold gives the counts of keys this delta."""
     from opendp import domains, measurements, metrics, mod
 
     if not scale < MAX_SCALE:
@@ -275,12 +276,12 @@ def _is_a_tail(delta: float, scale: float, rows: int) -> bool:
         noise: Any = measurements.make_gaussian_threshold(*space, scale=scale, threshold=threshold)
         return float(noise.map((rows, float(rows), float(rows)))[1])
 
-    delta_there = delta_at(_least(delta_at, rows, scale, delta * (1 + SLACK)))
-    return math.isclose(delta_there, delta, rel_tol=1e-6)
+    nearest = delta_at(_least(delta_at, rows, scale, delta * (1 + SLACK)))
+    return math.isclose(nearest, delta, rel_tol=1e-6)
 
 
 def _least(delta_at: Callable[[int], float], rows: int, scale: float, delta: float) -> int:
-    """Find the least threshold whose delta is allowed."""
+    """Return the smallest threshold whose delta is at most `delta`, by bisection."""
     low, high = rows, rows + int(50 * scale) + 50
     while low + 1 < high:
         middle = (low + high) // 2
@@ -289,6 +290,7 @@ def _least(delta_at: Callable[[int], float], rows: int, scale: float, delta: flo
 
 
 def _sealed(key: str) -> str:
+    """Encode a key as hexadecimal text."""
     return key.encode("utf-8", "surrogatepass").hex()
 
 
@@ -301,5 +303,5 @@ def _anything(_: Any) -> bool:
 
 
 def _distance(metrics: Any) -> Any:
-    """Neighbouring tables differ by rows that are added or removed."""
+    """Return the metric of tables: how many rows are added or removed."""
     return metrics.symmetric_distance()

@@ -1,4 +1,4 @@
-"""The privacy loss that a fit may cause, in epsilon and in rho."""
+"""Budgets: the privacy loss that a fit may cause, in epsilon and in rho."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from privsynth.packages import need
 __all__ = ["Budget", "epsilon_of", "rho_of"]
 
 SLACK = 1e-9
-"""The part of a budget that is left for the rounding of sums."""
+"""The part of a budget that is reserved for rounding errors of sums."""
 MIN_DELTA, MAX_DELTA = 1e-100, 1e-3
 MIN_EPSILON, MAX_EPSILON = 1e-4, 100.0
-"""Below the least epsilon nothing can be learnt; above the most, noise no longer shrinks."""
+"""Below the minimum nothing can be learnt; above the maximum, noise no longer shrinks."""
 MAX_ROWS_PER_UNIT = 10**6
 MAX_ROWS = 10**15
 MAX_NOISE = 1e9
-"""The largest standard deviation of a count's noise, in rows, when all is spent on one answer:
-every mechanism's whole numbers then fit in 64 bits."""
+"""Maximum standard deviation of a count's noise, in rows, if all is spent on one answer. It keeps
+the integers of every mechanism within 64 bits."""
 MAX_RHO = 1e3
-"""No budget allows a loss as great as this, and no fit has spent it: epsilon is above 1,000."""
+"""Upper bound on any budget's loss; its epsilon is above 1,000."""
 MIN_RHO = 1e-300
 
 
@@ -35,19 +35,19 @@ class Budget:
     Parameters
     ----------
     epsilon : float
-        Differential privacy's bound on what one unit's presence can change; 1e-4 or more. Noise
-        no longer shrinks above 100.
+        Differential privacy's bound on the effect of one unit's presence; 1e-4 or more. Above
+        100, noise no longer shrinks.
     delta : float, default=1e-6
-        The chance that the bound does not hold; from 1e-100 to below 1e-3, and below one in
+        Probability that the bound does not hold; from 1e-100 to below 1e-3, and below one in
         `n_rows`.
-    unit : str, default="row"
+    unit : str, optional
         Whose presence is hidden: a row, or all rows that share a value of the column named.
-        ``"row"`` always means a row, even where a column has that name.
+        ``"row"``, which it is by default, always means a row, even where a column has that name.
     rows_per_unit : int, default=1
-        The most rows of one unit that are learnt from; the others are left out by chance. At
-        most a million.
+        Maximum number of rows learnt of one unit; the others are left out at random. At most a
+        million.
     n_rows : int, optional
-        How many rows there are, where that is public.
+        The number of rows, if it is public.
 
     Raises
     ------
@@ -56,17 +56,20 @@ class Budget:
 
     Notes
     -----
-    Neighbouring tables differ by all rows of one unit, added or removed. Losses are added up in
-    zero-concentrated differential privacy (Bun & Steinke 2016), whose `rho` adds up.
+    Neighbouring tables differ by all rows of one unit, added or removed. Losses are accounted for
+    in zero-concentrated differential privacy (Bun & Steinke 2016), whose `rho` is additive.
     """
 
     epsilon: float
     delta: float = 1e-6
-    unit: str = "row"
+    unit: str = None  # type: ignore[assignment]
     rows_per_unit: int = 1
     n_rows: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_answered", self.unit is not None)
+        if self.unit is None:
+            object.__setattr__(self, "unit", "row")
         for name in ("epsilon", "delta"):
             object.__setattr__(self, name, _real(name, getattr(self, name)))
         if not MIN_EPSILON <= self.epsilon < math.inf:
@@ -80,8 +83,10 @@ class Budget:
                 f"and below {MAX_DELTA:g}, such as 1e-6"
             )
         if not isinstance(self.unit, str) or not self.unit:
-            raise UsageError("the privacy unit is 'row' or the name of a column; give one of them")
-        for name, most in (("rows_per_unit", MAX_ROWS_PER_UNIT), ("n_rows", MAX_ROWS)):
+            raise UsageError(
+                "the privacy unit is empty or no text; expected 'row' or the name of a column"
+            )
+        for name, maximum in (("rows_per_unit", MAX_ROWS_PER_UNIT), ("n_rows", MAX_ROWS)):
             value = getattr(self, name)
             if name == "n_rows" and value is None:
                 continue
@@ -89,12 +94,12 @@ class Budget:
                 raise UsageError(
                     f"{name} is given as {type(value).__name__}; expected a whole number from 1"
                 )
-            if not 1 <= int(value) <= most:
+            if not 1 <= int(value) <= maximum:
                 raise UsageError(
-                    f"{name} is out of range; expected a whole number from 1 to {most}"
+                    f"{name} is out of range; expected a whole number from 1 to {maximum}"
                 )
             object.__setattr__(self, name, int(value))
-        if self.unit == "row" and self.rows_per_unit != 1:
+        if self.answered and self.unit == "row" and self.rows_per_unit != 1:
             raise UsageError(
                 "a row is the privacy unit, so rows_per_unit is 1; name a column as the unit"
             )
@@ -106,8 +111,13 @@ class Budget:
         if self.n_rows is not None and self.delta >= 1 / self.n_rows:
             raise UsageError(
                 f"delta is {self.delta}, expected below one in {self.n_rows} rows: a larger "
-                "one allows that a whole row is told; give a smaller one"
+                "one allows that a whole row is disclosed; give a smaller one"
             )
+
+    @property
+    def answered(self) -> bool:
+        """Return whether a unit was given, rather than left at a row."""
+        return bool(self.__dict__["_answered"])
 
     def rho(self, delta: float = 0.0) -> float:
         """Return the zero-concentrated privacy loss that the budget allows.
@@ -115,7 +125,7 @@ class Budget:
         Parameters
         ----------
         delta : float
-            The part of delta that is spent otherwise.
+            The part of delta that answers with a delta of their own spend.
         """
         return rho_of(self.epsilon, self.delta - delta)
 
@@ -128,7 +138,7 @@ def _real(name: str, value: object) -> float | int:
     UsageError
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise UsageError(f"{name} is given as {type(value).__name__}; give a number")
+        raise UsageError(f"{name} is given as {type(value).__name__}; expected a number")
     try:
         number = float(value)
     except (OverflowError, ValueError):
@@ -144,7 +154,7 @@ def _rho_at_least(epsilon: float, delta: float) -> float:
 
 @lru_cache(maxsize=64)
 def epsilon_of(rho: float, delta: float) -> float:
-    """Return the epsilon that a zero-concentrated privacy loss has at a delta.
+    """Return the epsilon of a zero-concentrated privacy loss at a delta.
 
     Notes
     -----
@@ -173,9 +183,9 @@ def epsilon_of(rho: float, delta: float) -> float:
 
 @lru_cache(maxsize=64)
 def rho_of(epsilon: float, delta: float) -> float:
-    """Return the greatest zero-concentrated privacy loss whose epsilon at `delta` is as allowed.
+    """Return the greatest zero-concentrated privacy loss whose epsilon at `delta` is allowed.
 
-    Above an epsilon of 100 it no longer grows: noise is far below one row there.
+    It no longer grows above an epsilon of 100, where noise is far below one row.
     """
     epsilon = min(epsilon, MAX_EPSILON)
     low, high = 0.0, 1e-12

@@ -1,4 +1,4 @@
-"""Statistical disclosure control: the rule that holds where there is no budget."""
+"""Statistical disclosure control: the rule for fits without a budget."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ __all__ = ["Disclosure"]
 
 @dataclass(frozen=True)
 class Disclosure:
-    """Statistical disclosure control: nothing held by fewer than `k` rows leaves.
+    """Statistical disclosure control: no output rests on fewer than `k` rows, or units.
 
     Parameters
     ----------
     k : int, default=10
-        The fewest training rows that a level, bin, bound or parameter may rest on.
+        Minimum number of training rows behind a level, bin, bound or parameter.
+    unit : str, optional
+        The column whose values are the privacy units: k counts these instead of rows.
 
     Notes
     -----
@@ -25,6 +27,7 @@ class Disclosure:
     """
 
     k: int = 10
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.k, int) or self.k < 1:
@@ -33,12 +36,27 @@ class Disclosure:
     @property
     def rules(self) -> tuple[str, ...]:
         """The rules in words, one sentence each, for the card."""
-        k = self.k
+        k, counted = self.k, self.counted
         return (
-            f"levels held by fewer than {k} rows are merged or suppressed",
-            f"numeric and datetime extremes are clipped to the {k}th value from each end, "
-            "and bounds are coarsened",
-            f"every bin, and every leaf of a tree, holds at least {k} rows",
+            f"levels held by fewer than {k} {counted} are merged or suppressed",
+            f"numeric and datetime extremes are clipped to the {k}th "
+            f"{'value' if self.unit is None else 'unit'} from each end, and bounds are coarsened",
+            f"every bin, and every leaf of a tree, holds at least {k} {counted}",
             "id and personal columns are replaced by surrogates",
             "free text is replaced by placeholder text",
+            *self._dominance,
+        )
+
+    @property
+    def counted(self) -> str:
+        """What k counts, in words."""
+        return "rows" if self.unit is None else f"units of column {self.unit!r}"
+
+    @property
+    def _dominance(self) -> tuple[str, ...]:
+        if self.unit is None:
+            return ()
+        return (
+            f"a unit counts at most as many rows of a class as the {self.k}th largest, so at most "
+            f"one in {self.k} of any class, and once for each code of a leaf",
         )

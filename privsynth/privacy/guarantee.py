@@ -16,15 +16,15 @@ class Guarantee:
     Parameters
     ----------
     epsilon, delta : float
-        Differential privacy's two parameters; an infinite `epsilon` is no guarantee at all.
+        Differential privacy's two parameters; an infinite `epsilon` means no guarantee.
     unit : str
         Whose presence is hidden.
     not_covered : tuple of str
-        What lies outside, one sentence each.
+        What the guarantee does not cover, one sentence each.
     adjacency : str
-        How neighbouring tables differ: by one unit that is added or removed.
+        How neighbouring tables differ: one unit is added or removed.
     rows_per_unit : int
-        The most rows of one unit that were learnt from.
+        Maximum number of rows of one unit that were learnt.
     """
 
     epsilon: float
@@ -49,12 +49,12 @@ class Guarantee:
 
 
 def _exact(number: float) -> str:
-    """Spell a number with all its digits: a claim is not rounded."""
+    """Format a number with all its digits: a claim must not be rounded."""
     return repr(float(number)).removesuffix(".0")
 
 
 def uncovered(budget: Budget) -> tuple[str, ...]:
-    """Return what the guarantee does not speak of."""
+    """Return what the guarantee of a budget does not cover, one sentence each."""
     whose = "row" if budget.unit == "row" else f"value of {budget.unit!r}"
     lines = [
         "what the schema declares: kinds, levels and bounds are taken as public",

@@ -1,9 +1,9 @@
-"""The ledger: what was asked of the private rows, at which price.
+"""The ledger: the answers about the private rows, and their prices.
 
-A `Budget` is what is allowed. An `Event` is the price of one answer, as plain data; the `Ledger`
-is the list of them, in the order in which they were charged; the `Guarantee` is what the list
-proves. An exact answer is charged as not private, so that no guarantee can be claimed by
-accident; without a budget `Disclosure` is the rule that holds instead.
+An `Event` is one answer with its price, as plain data, and the `Ledger` is the list of events in
+the order of their charges. A `Budget` limits what may be charged, and a `Guarantee` is what the
+list proves. An exact answer is charged as not private, so that no guarantee can be claimed by
+accident; without a budget, the rule is `Disclosure`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,6 @@ from privsynth.privacy.budget import MAX_RHO, SLACK, Budget
 from privsynth.privacy.guarantee import Guarantee, uncovered
 
 __all__ = ["Event", "Ledger", "mispriced"]
-MIN_DELTA, MAX_DELTA = 1e-100, 1e-3
-MIN_EPSILON, MAX_EPSILON = 1e-4, 100.0
-"""Below the least epsilon nothing can be learnt; above the most, noise no longer shrinks."""
-
 
 Mechanism = Literal["exact", "discrete gaussian", "noisy max", "gaussian threshold"]
 
@@ -34,17 +30,17 @@ class Event:
     Parameters
     ----------
     query : str
-        What was asked, in the field's words: ``"rows"``, ``"codec"``, ``"marginals"``, ``"sums"``,
+        The kind of question: ``"rows"``, ``"codec"``, ``"marginals"``, ``"sums"``,
         ``"products"``, ``"errors"``, ``"selection"``, ``"domain"``.
     detail : str
-        What it was asked for, without any value of the table.
+        What the question was about, without any value of the table.
     mechanism : {"exact", "discrete gaussian", "noisy max", "gaussian threshold"}
-        How it was answered. An exact answer is not private: its epsilon is infinite.
+        How it was answered. An exact answer is not private; its epsilon is infinite.
     rho, delta : float
         The privacy loss of a private answer, for one unit.
     sensitivity, scale : float
-        The most that one unit can change the exact answer (in the mechanism's own norm), and the
-        scale of the noise.
+        The maximum change of the exact answer by one row (in the mechanism's norm), and the scale
+        of the noise.
     """
 
     query: str
@@ -68,7 +64,7 @@ class Event:
         Raises
         ------
         ArtefactError
-            Its mechanism is unknown here, or a figure is no price.
+            Its mechanism is unknown, or a number is out of range.
         """
         what = "ledger"
         prices = {"rho": MAX_RHO, "delta": 1.0, "sensitivity": 1e300, "scale": 1e300}
@@ -86,19 +82,19 @@ class Event:
             text(state["query"], what),
             text(state.get("detail", ""), what),
             state["mechanism"],
-            **{key: number(state.get(key, 0.0), what, 0.0, most) for key, most in prices.items()},
+            **{key: number(state.get(key, 0.0), what, 0.0, top) for key, top in prices.items()},
         )
 
 
 @dataclass
 class Ledger:
-    """The answers given about one table, in order; it is only ever added to.
+    """The answers about one table, in order; entries are added and never removed.
 
     Parameters
     ----------
     events : list of Event
     budget : Budget, optional
-        The rho that may be spent in total. Without one, every answer is allowed.
+        What may be spent in total. Without it, every answer is allowed.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -111,7 +107,7 @@ class Ledger:
 
     @property
     def delta(self) -> float:
-        """The part of delta that answers have spent."""
+        """The delta of all answers."""
         return math.fsum(event.delta for event in self.events)
 
     @property
@@ -127,7 +123,7 @@ class Ledger:
         Raises
         ------
         BudgetExceeded
-            The budget does not allow the answer; nothing is written down.
+            The budget does not allow the answer; nothing is recorded.
         """
         if self.budget is not None:
             if event.mechanism == "exact":
@@ -148,9 +144,9 @@ class Ledger:
         Returns
         -------
         Guarantee
-            Nothing asked costs nothing; an exact answer makes epsilon infinite. Under a budget
-            it is the budget: what is asked next may depend on what was answered, and the bound
-            that held from the start is the one that is proven (Whitehouse et al. 2023).
+            An empty ledger has epsilon 0, and one with exact answers an infinite one. Under a
+            budget the guarantee is the whole budget: questions may depend on earlier answers, and
+            what is proven is the bound fixed in advance (Whitehouse et al. 2023).
         """
         if not self.events:
             return Guarantee(0.0, 0.0)
@@ -189,7 +185,7 @@ class Ledger:
         Raises
         ------
         ArtefactError
-            An event is of a mechanism unknown here, or the events are not within the budget.
+            A mechanism is unknown, or the events are not within the budget.
         """
         keys = {"guarantee": True, "formal": True, "not_covered": True, "events": True}
         only(state, {**keys, "budget": False}, "ledger")
@@ -210,7 +206,7 @@ class Ledger:
             raise ArtefactError("the ledger has spent more than its budget; fit the model anew")
         if state["formal"] is not ledger.guarantee().formal:
             raise ArtefactError(
-                "the ledger claims what its events do not prove; fit the model anew"
+                "the ledger claims a guarantee that its events do not prove; fit the model anew"
             )
         return ledger
 
@@ -220,10 +216,10 @@ def mispriced(event: Event, rows_per_unit: int) -> bool:
 
     Notes
     -----
-    Discrete Gaussian noise costs d**2 / (2 scale**2), where d is what one unit can change (Canonne,
-    Kamath & Steinke 2020). Choosing the greatest has a range of 2 d / scale, and an eighth of its
-    square is the same (Cesar & Rogers 2021). Answers are whole numbers, so one row that changes
-    an answer changes it by 1 or more.
+    Discrete Gaussian noise costs d**2 / (2 scale**2), where d is the maximum change by one unit
+    (Canonne, Kamath & Steinke 2020). The noisy maximum has a bounded range of 2 d / scale and costs
+    an eighth of its square, which is the same (Cesar & Rogers 2021). Answers are integers, so a
+    sensitivity is 1 or more.
     """
     if event.mechanism == "exact":
         return False
@@ -234,5 +230,5 @@ def mispriced(event: Event, rows_per_unit: int) -> bool:
 
 
 def _within(budget: Budget, rho: float, delta: float) -> bool:
-    """Return whether a privacy loss is allowed."""
+    """Return whether the budget allows a privacy loss."""
     return delta < budget.delta and rho <= budget.rho(delta)

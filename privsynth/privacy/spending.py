@@ -1,7 +1,7 @@
-"""The spending file of a table: its owner counts there what all fits may spend.
+"""The spending file of a table, in which its owner limits what all fits together may spend.
 
-The file is JSON. It states the total that the owner allows, and one entry for each fit, written
-before the fit draws any noise: a fit that fails has spent its budget all the same.
+The file is JSON. It states the total that the owner allows, and has one entry per fit, written
+before the fit draws any noise: a fit that fails has spent its budget nevertheless.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["check_presence", "reserve", "spent"]
 FORMAT = "privsynth-ledger"
 FORMAT_VERSION = 1
 PATIENCE = 1.0
-"""Seconds to wait for another process before the user is told of it."""
+"""Seconds to wait for another process before the user is warned."""
 ROUNDING = 1e-6
 """The share by which an entry's rho may fall short of that of its epsilon, by rounding."""
 
@@ -45,7 +45,7 @@ def reserve(
     delta : float
         The part of its delta that is spent on answers with a delta of their own.
     what : str
-        What it is spent on, for the owner.
+        A description of the fit, for the owner.
     new : bool, default=False
         Create the file, with `budget` as its total: edit ``epsilon`` and ``delta`` in it to
         allow more.
@@ -53,26 +53,27 @@ def reserve(
     Returns
     -------
     float
-        The epsilon of all entries together, at its delta.
+        The epsilon of all entries together, at the file's delta.
 
     Raises
     ------
     BudgetExceeded
         The total does not allow it; nothing is written.
     UsageError
-        The file is no spending file, counts another privacy unit, or is not there; or it is
-        there, and a new one was asked for.
+        The file is no spending file, is for another privacy unit, or does not exist; or it exists
+        and `new` is true.
     StorageError
         The file cannot be read or written.
     """
-    path = Path(os.path.realpath(path))  # a link is to be followed, not replaced
+    path = Path(os.path.realpath(path))  # replace the target of a link, not the link
     with _locked(path):
         check_presence(path, new)
-        state = _opened(budget) if new else _read(path)
+        state = _empty(budget) if new else _read(path)
         if (state["unit"], state["rows_per_unit"]) != (budget.unit, budget.rows_per_unit):
             raise UsageError(
                 f"{path}: counts the privacy unit {state['unit']!r} with up to "
-                f"{state['rows_per_unit']} rows; keep another ledger for another unit"
+                f"{state['rows_per_unit']} rows, and the budget has {budget.unit!r} with up to "
+                f"{budget.rows_per_unit}; keep another ledger for another unit"
             )
         entry = {
             "what": what,
@@ -89,14 +90,14 @@ def reserve(
                 f"and {budget.epsilon:g} more is asked for; ask for less, or let the owner of the "
                 "data raise 'epsilon' in it"
             )
-        # On the disk before any noise is drawn: a charge that a power failure undoes is none.
+        # Durable before any noise is drawn: a power failure must not undo the charge.
         with replacing(path, mode=0o600, durable=True) as temporary:
             temporary.write_text(json.dumps(after, indent=1) + "\n", encoding="utf-8")
     return total
 
 
 def spent(state: Mapping[str, Any]) -> float:
-    """Return the epsilon of all entries of a spending file together, at its delta."""
+    """Return the epsilon of all entries of a spending file together, at the file's delta."""
     entries = state["entries"]
     rho = math.fsum(entry["rho"] for entry in entries)
     left = state["delta"] - math.fsum(entry["delta_spent"] for entry in entries)
@@ -106,7 +107,7 @@ def spent(state: Mapping[str, Any]) -> float:
 
 
 def check_presence(path: str | Path, new: bool) -> None:
-    """Refuse to open a spending file by mistake, or in place of an old one.
+    """Refuse to create a spending file that exists, or to use one that does not.
 
     Raises
     ------
@@ -115,22 +116,24 @@ def check_presence(path: str | Path, new: bool) -> None:
     exists = Path(path).exists()
     if new and exists:
         raise UsageError(
-            f"{path}: exists, and a new ledger was asked for; drop --new-ledger to charge this "
-            "one, or give another name"
+            f"{path}: exists, and --new-ledger is given; drop --new-ledger to charge this ledger, "
+            "or give another name"
         )
     if not new and not exists:
         raise UsageError(
-            f"{path}: there is no such ledger; check the path, or open a new one with --new-ledger"
+            f"{path}: there is no such ledger; check the path, or create one with --new-ledger"
         )
 
 
-def _opened(budget: Budget) -> dict[str, Any]:
-    allowed = asdict(budget)
-    del allowed["n_rows"]
-    return {"format": FORMAT, "version": FORMAT_VERSION, **allowed, "entries": []}
+def _empty(budget: Budget) -> dict[str, Any]:
+    """Return the state of a new spending file whose total is `budget`."""
+    total = asdict(budget)
+    del total["n_rows"]
+    return {"format": FORMAT, "version": FORMAT_VERSION, **total, "entries": []}
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Read a spending file and check its total and its entries."""
     try:
         text = read_text(path, UsageError)
     except OSError as error:
@@ -149,23 +152,25 @@ def _read(path: Path) -> dict[str, Any]:
     entries = state.get("entries")
     if not isinstance(entries, list):
         raise UsageError(f"{path}: has no list of 'entries'; restore it from a copy")
-    for at, entry in enumerate(entries, 1):
-        for key, most in (("rho", MAX_RHO), ("delta_spent", 1.0)):
+    for position, entry in enumerate(entries, 1):
+        for key, maximum in (("rho", MAX_RHO), ("delta_spent", 1.0)):
             value: Any = entry.get(key) if isinstance(entry, dict) else None
-            if type(value) not in (int, float) or not 0 <= value <= most:
+            if type(value) not in (int, float) or not 0 <= value <= maximum:
                 raise UsageError(
-                    f"{path}: entry {at} has no {key!r} from 0 to {most:g}; restore the file from "
-                    "a copy, or what was spent is lost"
+                    f"{path}: entry {position} has no {key!r} from 0 to {maximum:g}; restore the "
+                    "file from a copy, or what was spent is lost"
                 )
-        _check_price(path, at, entry, state)
+        _check_price(path, position, entry, state)
     return state
 
 
-def _check_price(path: Path, at: int, entry: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Refuse an entry whose rho is below that of its own epsilon and delta."""
+def _check_price(
+    path: Path, position: int, entry: Mapping[str, Any], state: Mapping[str, Any]
+) -> None:
+    """Refuse an entry whose rho is below that of its epsilon and delta."""
     unclear = UsageError(
-        f"{path}: entry {at} does not say which epsilon and delta it counts; restore the file "
-        "from a copy, or what was spent is lost"
+        f"{path}: entry {position} does not say which epsilon and delta it counts; restore the "
+        "file from a copy, or what was spent is lost"
     )
     try:
         budget = Budget(entry["epsilon"], entry["delta"], state["unit"], state["rows_per_unit"])
@@ -174,10 +179,10 @@ def _check_price(path: Path, at: int, entry: Mapping[str, Any], state: Mapping[s
     delta = budget.delta - entry["delta_spent"]
     if delta <= 0:
         raise unclear
-    # From rho to epsilon: the other way is a search, 40 times as long, and there may be many.
+    # Compare epsilons: rho from epsilon is a search that takes 40 times as long.
     if epsilon_of(entry["rho"] / (1 - ROUNDING), delta) < min(budget.epsilon, MAX_EPSILON):
         raise UsageError(
-            f"{path}: entry {at} has rho {entry['rho']:.4g}, and its epsilon and delta cost "
+            f"{path}: entry {position} has rho {entry['rho']:.4g}, and its epsilon and delta cost "
             f"{budget.rho(entry['delta_spent']):.4g}; restore the file from a copy, or what was "
             "spent is lost"
         )
@@ -185,7 +190,7 @@ def _check_price(path: Path, at: int, entry: Mapping[str, Any], state: Mapping[s
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Lock the spending file until this fit has written its entry."""
+    """Lock the folder of the spending file until this fit has written its entry."""
     try:
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -220,7 +225,7 @@ def _lock(folder: int, path: Path) -> None:
 
 
 def _holder(folder: int) -> str:
-    """Name the process that holds a folder's lock, where the system tells."""
+    """Describe the process that holds a folder's lock, by its id if the system shows it."""
     about = os.fstat(folder)
     place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
     try:

@@ -93,7 +93,7 @@ def opened(folder: str | Path) -> Iterator[Path]:
     Raises
     ------
     UsageError
-        `folder` holds anything else.
+        `folder` holds something else.
     StorageError
         Its parent folder cannot be written to.
     """
@@ -102,7 +102,7 @@ def opened(folder: str | Path) -> Iterator[Path]:
     try:
         with beside(place) as temporary:
             yield temporary
-            check_folder(folder)  # do not replace what somebody put there in the meantime
+            check_folder(folder)  # somebody may have written there in the meantime
             put(temporary, place)
     except OSError as error:
         if isinstance(error, StorageError):
@@ -140,7 +140,7 @@ def fill(folder: Path, release: Release) -> dict[str, Any]:
         output=output,
         signed_by=None if key is None else fingerprint(key.public_key()),
     )
-    # Judge what a reader of the file will see: JSON drops what it cannot hold.
+    # Judge what a reader of the file sees: JSON has no numbers that are not finite.
     evaluation = Evaluation.from_json(release.evaluation.to_json())
     release = replace(release, evaluation=evaluation)
     files = {EVALUATION: evaluation.to_json().encode(), REPORT: release.page.encode()}
@@ -152,8 +152,8 @@ def fill(folder: Path, release: Release) -> dict[str, Any]:
     public.mkdir(mode=0o777)
     restricted.mkdir(mode=0o700)
     (folder / output["file"]).rename(public / output["file"])
-    described = {CROISSANT: json_bytes(croissant(output, guarantee, attacked=False))}
-    card = _write_part(public, described, key, lambda d: public_card(release, facts(digests=d)))
+    metadata = {CROISSANT: json_bytes(croissant(output, guarantee, attacked=False))}
+    card = _write_part(public, metadata, key, lambda d: public_card(release, facts(digests=d)))
     binding = {"part": RESTRICTED, "public_card": sha256(public / CARD)}
     _write_part(
         restricted, files, key, lambda d: {**make_card(release, facts(digests=d)), **binding}
@@ -179,10 +179,10 @@ def _write_part(
     digests = {name: sha256(folder / name) for name in names}
     card = card_of(digests)
     (folder / CARD).write_bytes(json_bytes(card))
-    total = sums({**digests, CARD: sha256(folder / CARD)})
-    (folder / SUMS).write_bytes(total)
+    listing = sums({**digests, CARD: sha256(folder / CARD)})
+    (folder / SUMS).write_bytes(listing)
     if key is not None:
-        (folder / SIGNATURE).write_text(key.sign(total).hex() + "\n", encoding="ascii")
+        (folder / SIGNATURE).write_text(key.sign(listing).hex() + "\n", encoding="ascii")
         (folder / PUBLIC_KEY).write_bytes(public_pem(key.public_key()))
     return card
 

@@ -57,12 +57,12 @@ class Release:
         ``"train"`` and ``"holdout"``. The card keeps a salted hash of each that is a single file.
     salt : str
         64 hexadecimal digits, such as ``secrets.token_hex(32)``; see `salted_hash`. It is not
-        written: tell the user. The same salt gives the same bytes.
+        written to the release, so show it to the user. The same salt gives the same bytes.
     sign : str or Path, optional
         An ed25519 private key in PEM.
     escape : bool
-        Whether the table was written with a ``'`` before what a spreadsheet would run as a
-        formula. The card says so, since a reader must know.
+        Whether a ``'`` was written before each text that a spreadsheet would run as a formula.
+        The card records it, since a reader of the table must know.
     """
 
     model: FittedModel
@@ -79,7 +79,7 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a card says of the files of a release.
+    """Facts about the files of a release, for its card.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Facts:
     signed_by : str, optional
         The fingerprint of the signing key.
     digests : mapping of str to str
-        sha256 of each other file of the same part.
+        sha256 of every other file of the same part.
     """
 
     model_sha256: str | None
@@ -227,18 +227,18 @@ def salted_hash(path: str | Path, salt: str) -> str:
     -----
     The salt stays out of the release. With it, anyone who knows all of the private table but one
     cell could try each value of that cell until the hash matches, which would undo a guarantee.
-    The owner of the table shows the file and the salt to whoever must check that they match.
+    The owner of the table shows the file and the salt to anyone who must check that they match.
     """
     try:
-        start = bytes.fromhex(salt)
+        prefix = bytes.fromhex(salt)
     except ValueError:
-        start = b""
-    if len(start) < 32:
+        prefix = b""
+    if len(prefix) < 32:
         raise UsageError(
             "the salt is too short or not hexadecimal; give at least 64 hexadecimal digits, drawn "
             "at random"
         )
-    return sha256(Path(path), start=start)
+    return sha256(Path(path), prefix=prefix)
 
 
 def _warnings(evaluation: Evaluation, holds_rows: bool) -> Sequence[str]:

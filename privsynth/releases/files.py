@@ -1,4 +1,4 @@
-"""The files of a release: their names, their hashes, and bounded reads of files we do not trust."""
+"""The files of a release: their names, their hashes, and bounded reads of untrusted files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TABLES: Mapping[str, str] = {
     "synthetic.csv": "text/csv",
     "synthetic.parquet": "application/x-parquet",
 }
-"""The names that the synthetic table may have, and the media type of each."""
+"""The possible names of the synthetic table, and the media type of each."""
 
 PUBLIC = "public"
 RESTRICTED = "restricted"
@@ -57,7 +57,7 @@ PARTS: Mapping[str | None, tuple[str, ...]] = {
     PUBLIC: (CARD, CROISSANT, SUMS),
     RESTRICTED: (CARD, EVALUATION, REPORT, SUMS),
 }
-"""The files that each part of a release holds beside its table; None is a release in one part."""
+"""The files of each part of a release, besides its table; None is a release in one part."""
 
 NAMES = frozenset({CARD, CROISSANT, EVALUATION, REPORT, SUMS, SIGNATURE, PUBLIC_KEY, *TABLES})
 """Every name that a file of a release may have."""
@@ -68,13 +68,13 @@ MAX_BYTES = 2**26
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9.]+)")
 
 
-def sha256(path: Path, *, start: bytes = b"") -> str:
-    """Return the sha256 of a file, with `start` prepended to its bytes."""
-    digest = hashlib.sha256(start)
+def sha256(path: Path, *, prefix: bytes = b"") -> str:
+    """Return the sha256 of `prefix` followed by the bytes of a file."""
+    digest = hashlib.sha256(prefix)
     try:
         with path.open("rb") as file:
-            while piece := file.read(2**20):
-                digest.update(piece)
+            while chunk := file.read(2**20):
+                digest.update(chunk)
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     return digest.hexdigest()
@@ -91,7 +91,7 @@ def read_sums(data: bytes) -> dict[str, str]:
     Raises
     ------
     ArtefactError
-        A line has another form, or its name is repeated or not one that a release may hold.
+        A line has another form, or its name is repeated or does not belong to a release.
     """
     digests: dict[str, str] = {}
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
@@ -103,7 +103,7 @@ def read_sums(data: bytes) -> dict[str, str]:
 
 
 def bounded(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """Read a complete file, unless it is larger than any that privsynth writes.
+    """Read a whole file, unless it is larger than any that privsynth writes.
 
     Raises
     ------

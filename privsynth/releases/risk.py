@@ -1,4 +1,4 @@
-"""A risk that somebody accepts: the reason why a release is written though it misses its policy."""
+"""Accepted risk: the reason for writing a release although it misses its policy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["PolicyMissed", "checked_reason"]
 
 
 class PolicyMissed(Exception):  # noqa: N818
-    """A policy is missed: the folder is not put in its place."""
+    """The policy is missed, so the folder is not moved into place."""
 
 
 def checked_reason(reason: str | None) -> str | None:
-    """Return the reason for which a risk is accepted, without spaces around it.
+    """Return the reason for accepting a risk, without spaces around it.
 
     Raises
     ------
@@ -23,11 +23,11 @@ def checked_reason(reason: str | None) -> str | None:
         return None
     if not isinstance(reason, str) or not any(character.isalnum() for character in reason):
         raise UsageError(
-            "the reason for accepting the risk is blank; say who decided and why, for it is kept "
-            "in the card"
+            "the reason for accepting the risk is blank; say who decided and why, since the "
+            "card records it"
         )
     try:
         reason.encode()
     except UnicodeEncodeError:
-        raise UsageError("the reason for accepting the risk is not UTF-8; write it anew") from None
+        raise UsageError("the reason for accepting the risk is not UTF-8; write it again") from None
     return reason.strip()

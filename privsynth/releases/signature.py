@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         Ed25519PublicKey,
     )
 
-__all__ = ["fingerprint", "holds", "private_key", "public_key", "public_pem"]
+__all__ = ["fingerprint", "is_signed", "private_key", "public_key", "public_pem"]
 
 MAX_KEY_BYTES = 2**14
 
@@ -51,7 +51,7 @@ def private_key(path: str | Path) -> Ed25519PrivateKey:
 
 
 def public_key(pem: bytes, name: str | Path) -> Ed25519PublicKey:
-    """Read an ed25519 public key in PEM; `name` is its file's, for messages.
+    """Read an ed25519 public key in PEM; `name` names the file in messages.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def public_key(pem: bytes, name: str | Path) -> Ed25519PublicKey:
     return key
 
 
-def holds(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+def is_signed(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
     """Return whether the owner of a key signed a message."""
     from cryptography.exceptions import InvalidSignature
 
@@ -96,5 +96,5 @@ def public_pem(key: Ed25519PublicKey) -> bytes:
 
 
 def fingerprint(key: Ed25519PublicKey) -> str:
-    """Return the sha256 of a public key's 32 bytes, by which a card names the key."""
+    """Return the sha256 of a public key's 32 bytes, which identifies the key in a card."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()

@@ -34,7 +34,7 @@ from privsynth.releases.files import (
     read_sums,
     sha256,
 )
-from privsynth.releases.signature import fingerprint, holds, public_key
+from privsynth.releases.signature import fingerprint, is_signed, public_key
 from privsynth.table import read
 
 __all__ = ["remarks", "verify"]
@@ -61,7 +61,7 @@ def verify(
     Returns
     -------
     tuple of str
-        Problems, one line each; empty if everything holds.
+        Problems, one line each; empty if there are none.
 
     Raises
     ------
@@ -76,8 +76,8 @@ def verify(
 
     Notes
     -----
-    Without the publisher's key a forger who rewrites all of the files consistently is not
-    detected, since nothing secret went into them; see `remarks`. Apart from `key` and `model`,
+    Without the publisher's key, a forger who rewrites all of the files consistently is not
+    detected, since the files depend on no secret; see `remarks`. Apart from `key` and `model`,
     nothing outside the folder is read.
     """
     path = Path(folder)
@@ -96,18 +96,18 @@ def verify(
 
 
 def remarks(folder: str | Path, *, key: str | Path | None = None) -> tuple[str, ...]:
-    """Return what a reader must know of a release even though `verify` found no problem.
+    """Return what a reader must know about a release even if `verify` found no problem.
 
     Parameters
     ----------
     folder : str or Path
     key : str or Path, optional
-        The key that was given to `verify`.
+        The key passed to `verify`.
 
     Returns
     -------
     tuple of str
-        Who vouches for it, and the reason that was given for accepting a risk.
+        Who vouches for it, and the reason for accepting a risk, if one was given.
     """
     path = Path(folder)
     parts = [path / PUBLIC, path / RESTRICTED] if _has_parts(path) else [path]
@@ -140,7 +140,7 @@ def _has_parts(path: Path) -> bool:
 
 
 def _beside_parts(path: Path) -> Iterator[str]:
-    """Report what does not belong beside the two parts, and links that lead elsewhere."""
+    """Report what does not belong beside the two parts, missing parts and symbolic links."""
     for entry in sorted(path.iterdir()):
         if entry.name not in (PUBLIC, RESTRICTED):
             yield f"{entry.name!a}: does not belong to a release"
@@ -152,7 +152,7 @@ def _beside_parts(path: Path) -> Iterator[str]:
 
 
 def _kind_of_part(path: Path, part: str) -> Iterator[str]:
-    """Report a part that is not of the kind that its folder's name says."""
+    """Report a part whose card does not match the name of its folder."""
     try:
         card = parsed(bounded(path / CARD), CARD)
     except (ArtefactError, StorageError):  # already reported
@@ -162,7 +162,7 @@ def _kind_of_part(path: Path, part: str) -> Iterator[str]:
 
 
 def _same_release(path: Path, _: Mapping[str, Any]) -> Iterator[str]:
-    """Compare what the two parts say."""
+    """Report where the two parts contradict each other."""
     public, restricted = (
         parsed(bounded(path / part / CARD), CARD) for part in (PUBLIC, RESTRICTED)
     )
@@ -213,7 +213,7 @@ def _safely(
     path: Path,
     card: Mapping[str, Any],
 ) -> list[str]:
-    """Run one check; content that it cannot interpret is a problem of the file, not an error."""
+    """Run one check; content that it cannot interpret is a problem to report, not an error."""
     try:
         return list(check(path, card))
     except StorageError:
@@ -225,7 +225,7 @@ def _safely(
 
 
 def _entries(path: Path) -> Iterator[str]:
-    """Report what is missing, what does not belong, and links that lead elsewhere."""
+    """Report missing files, files that do not belong, and symbolic links."""
     names = set()
     for entry in sorted(path.iterdir()):
         names.add(entry.name)
@@ -276,12 +276,12 @@ def _signature(path: Path, key: str | Path | None) -> Iterator[str]:
     try:
         signer = public_key(bounded(path / PUBLIC_KEY, MAX_SMALL_BYTES), PUBLIC_KEY)
         signature = bytes.fromhex(bounded(path / SIGNATURE, MAX_SMALL_BYTES).decode("ascii"))
-    except ValueError:  # a UsageError or an ArtefactError is one too
+    except ValueError:  # UsageError and ArtefactError are subclasses
         yield f"{SIGNATURE} or {PUBLIC_KEY}: is damaged"
         return
     if publisher is not None and fingerprint(publisher) != fingerprint(signer):
         yield f"{SIGNATURE}: was made with another key than the one given"
-    if not holds(signer, signature, bounded(path / SUMS, MAX_SMALL_BYTES)):
+    if not is_signed(signer, signature, bounded(path / SUMS, MAX_SMALL_BYTES)):
         yield f"{SIGNATURE}: does not sign this {SUMS}"
 
 
@@ -315,7 +315,7 @@ def _table(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: is not the table that {CARD} describes"
         return
     try:
-        # Cards older than escaping have no such entry.
+        # Cards from before escaping have no such entry.
         table = read(path / name, escape=bool(output.get("escaped", False)))
     except DataError:
         yield f"{name}: cannot be read as a table"
@@ -330,9 +330,9 @@ def _croissant(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     stored = parsed(bounded(path / CROISSANT), CROISSANT)
     attacked = card.get("part") != PUBLIC
     expected = croissant(card["output"], card["guarantee"]["words"], attacked=attacked)
-    for part in expected if _same_version(card) else ("conformsTo", "distribution", "recordSet"):
-        if stored.get(part) != expected[part]:
-            yield f"{CROISSANT}: its {part!r} is not what follows from {CARD}"
+    for entry in expected if _same_version(card) else ("conformsTo", "distribution", "recordSet"):
+        if stored.get(entry) != expected[entry]:
+            yield f"{CROISSANT}: its {entry!r} is not what follows from {CARD}"
     if _same_version(card) and stored.keys() != expected.keys():
         yield f"{CROISSANT}: has a part that privsynth does not write"
 
@@ -355,7 +355,7 @@ def _evaluation(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
 def _guarantee(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     ledger = Ledger.from_dict(card["ledger"])
     if not ledger.events:
-        yield f"{CARD}: its ledger is empty, but every fit asks the data something"
+        yield f"{CARD}: its ledger is empty, but every fit queries the data"
     if ledger.to_dict() != card["ledger"]:
         yield f"{CARD}: its ledger does not add up to what it says"
     if guarantee_dict(ledger.guarantee()) != card["guarantee"]:
@@ -372,11 +372,11 @@ def _public_claims(_path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     if card["training_rows"] != card["model"]["rows"]:
         yield f"{CARD}: names two counts of training rows"
     expected = public_claims(ledger.guarantee(), holds_rows=bool(card["model"]["holds_rows"]))
-    for part, value in expected.items() if _same_version(card) else ():
-        if card[part] != value:
-            yield f"{CARD}: its {part!r} do not follow from its ledger"
-    for part in sorted(_FROM_REAL_ROWS & card.keys()):
-        yield f"{CARD}: {part!r} does not belong to a public part"
+    for entry, value in expected.items() if _same_version(card) else ():
+        if card[entry] != value:
+            yield f"{CARD}: its {entry!r} do not follow from its ledger"
+    for entry in sorted(_FROM_REAL_ROWS & card.keys()):
+        yield f"{CARD}: {entry!r} does not belong to a public part"
 
 
 def _claims(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
@@ -401,12 +401,12 @@ def _claims(path: Path, card: Mapping[str, Any]) -> Iterator[str]:
     holds_rows = bool(card["model"]["holds_rows"])
     guarantee = Ledger.from_dict(card["ledger"]).guarantee()
     expected = claims(evaluation, policy, guarantee, holds_rows=holds_rows)
-    if not _same_version(card):  # wording changes from one version to the next, verdicts do not
+    if not _same_version(card):  # the wording may change between versions, verdicts do not
         expected = _without_words(expected)
         card = {**card, **_without_words(card)}
-    for part, value in expected.items():
-        if card[part] != value:
-            yield f"{CARD}: its {part!r} do not follow from scores, policy and ledger"
+    for entry, value in expected.items():
+        if card[entry] != value:
+            yield f"{CARD}: its {entry!r} do not follow from scores, policy and ledger"
 
 
 def _without_words(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -416,8 +416,8 @@ def _without_words(card: Mapping[str, Any]) -> dict[str, Any]:
 
 def _against_model(card: Mapping[str, Any], model: str | Path) -> Iterator[str]:
     fitted = load(model)
-    made = {key: value for key, value in fitted.card.items() if key != "frame"}
-    if card.get("model") != {"sha256": sha256(Path(model)), **made}:
+    described = {key: value for key, value in fitted.card.items() if key != "frame"}
+    if card.get("model") != {"sha256": sha256(Path(model)), **described}:
         yield f"{CARD}: does not describe the model in {model}"
     if card.get("ledger") != fitted.ledger.to_dict():
         yield f"{CARD}: its ledger is not that of {model}"
@@ -430,10 +430,10 @@ def _same_version(card: Mapping[str, Any]) -> bool:
 _FROM_REAL_ROWS = frozenset(
     {"evaluation", "policy", "findings", "passed", "warnings", "inputs", "accepted_risk"}
 )
-"""The parts of a card that were read off real rows, outside any guarantee."""
+"""The entries of a card that were read off real rows, outside any guarantee."""
 _CHECKS: Mapping[str | None, tuple[Callable[[Path, Mapping[str, Any]], Iterator[str]], ...]] = {
     None: (_files, _table, _croissant, _evaluation, _guarantee, _claims, _signed_by),
     PUBLIC: (_files, _table, _croissant, _guarantee, _public_claims, _signed_by),
     RESTRICTED: (_files, _evaluation, _guarantee, _claims, _signed_by),
 }
-"""What is checked of each part of a release; None is a release in one part."""
+"""The checks of each part of a release; None is a release in one part."""

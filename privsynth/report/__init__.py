@@ -1,7 +1,7 @@
-"""Scores drawn for a reader: HTML, terminal, pictures.
+"""Reports: the scores of an evaluation as HTML, as terminal output and as pictures.
 
-It sees scores and binned summaries, never rows; `plots.before_after` alone draws rows, in a
-file that says so.
+Import `Report` from here; other packages take the drawing primitives from `report.plots`. Nothing
+here computes a score or draws a row: pages show scores and binned counts.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def render(evaluation: Evaluation) -> str:
     Parameters
     ----------
     evaluation : Evaluation
-        Scores alone: no row reaches the page.
+        Scores only: no row reaches the page.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def _template() -> Template:
 
 @dataclass(frozen=True)
 class Bar:
-    """Places on a bar, in percent of its width."""
+    """Positions on a bar, in percent of its width."""
 
     value: float
     low: float | None
@@ -82,11 +82,11 @@ class Bar:
 
 
 def _bar(score: Score) -> Bar | None:
-    """Return the bar of a score between 0 and 1; None where it lies elsewhere."""
-    shown = [score.value, score.low, score.high, score.real]
-    if of_difference(score):  # it would lie elsewhere on the bar
-        shown[1:3] = None, None
-    if score.value is None or any(place is not None and not 0 <= place <= 1 for place in shown):
+    """Return the bar of a score; None unless all of its figures are between 0 and 1."""
+    figures = [score.value, score.low, score.high, score.real]
+    if of_difference(score):  # the interval is of the difference, not of the value
+        figures[1:3] = None, None
+    if score.value is None or any(at is not None and not 0 <= at <= 1 for at in figures):
         return None
-    low, high, real = (None if p is None else round(100 * p, 2) for p in shown[1:])
+    low, high, real = (None if at is None else round(100 * at, 2) for at in figures[1:])
     return Bar(round(100 * score.value, 2), low, high, real)

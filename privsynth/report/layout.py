@@ -1,4 +1,4 @@
-"""What every form of the report shares: the order of the scores and how they are spelt."""
+"""What every form of the report shares: the order of the scores and how they are written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from privsynth.evaluation import Evaluation, Finding, Score, Verdict, found, overall, passed
+from privsynth.evaluation import Evaluation, Finding, Score, Verdict, findings_of, overall, passed
 
 __all__ = [
     "DASH",
@@ -34,17 +34,17 @@ HEADLINES = (
     "tstr_pr_auc_hist_gradient_boosting",
     "tstr_r2_hist_gradient_boosting",
 )
-"""The scores that a reader is shown first, where the evaluation has them."""
+"""The scores that are shown first, if the evaluation has them."""
 
 RISKS = {
     "membership_tpr_at_1pct": "Training rows an attack may find",
     "membership_tpr_at_1pct_minority": "The same of the rarest class",
 }
-"""The scores whose upper ends are the headline, in words."""
+"""The scores whose upper bounds are headlines, and the words for each."""
 GAIN = "gain_pr_auc_"
 DIFFERENCES = ("exact_replicas", "near_replicas", "attribute_inference")
 
-_SPELT = {
+_SPELLINGS = {
     "1way": "1-way",
     "2way": "2-way",
     "3way": "3-way",
@@ -64,12 +64,12 @@ _SPELT = {
 
 def label(name: str) -> str:
     """Return a score's name as words: ``"tstr_roc_auc_ridge"`` is ``"TSTR ROC AUC ridge"``."""
-    words = [_SPELT.get(word, word) for word in name.split("_")]
+    words = [_SPELLINGS.get(word, word) for word in name.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def figure(value: float | None) -> str:
-    """Return a figure to three places, or to four digits where it is large."""
+    """Return a figure with three decimals, or as a whole number from 100 up."""
     if value is None:
         return DASH
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
@@ -84,7 +84,7 @@ def interval(score: Score) -> str:
 
 
 def of_difference(score: Score) -> bool:
-    """Return whether a score's interval is that of its difference from the holdout."""
+    """Return whether a score's interval is of its difference from the holdout."""
     return score.family == "attacks" and score.name.startswith(DIFFERENCES)
 
 
@@ -95,11 +95,11 @@ class Risk:
     Parameters
     ----------
     words : str
-        Of whom it speaks.
+        What the bound is about.
     bound : float or None
-        The upper end of the interval; None where it is not known.
+        The upper end of the interval; None if it is not known.
     beside : str
-        What to hold it against, or why it is not known.
+        What to compare it with, or why it is not known.
     """
 
     words: str
@@ -117,9 +117,9 @@ class Judgement:
         The worst one.
     sentence : str
     findings : tuple of Finding
-        Those to be read: what is more than allowed, or could not be answered.
+        Failures first, then warnings, then questions that could not be answered.
     accepted : str
-        With which reason the table was released all the same; empty where no one gave one.
+        The reason for releasing the table all the same; empty if none was given.
     """
 
     verdict: Verdict
@@ -131,7 +131,7 @@ class Judgement:
 def headlines(evaluation: Evaluation) -> list[Score]:
     """Return the scores to show first."""
     by_name = {score.name: score for score in evaluation}
-    # an augmentation's headline comes first, one a method that is judged
+    # an augmentation's headlines come first in the evaluation, one for each judged method
     gains = [score for score in evaluation if score.name.startswith(GAIN)]
     judged = gains[: len(evaluation.about.get("methods", ()))]
     return [*(by_name[name] for name in HEADLINES if name in by_name), *judged]
@@ -156,33 +156,33 @@ def _risk(words: str, score: Score) -> Risk:
 
 
 def judgement(evaluation: Evaluation) -> Judgement | None:
-    """Return what the policy says, or "standard" where none was given; None without attacks."""
-    findings = found(evaluation)
+    """Return what the policy says; None if the evaluation stores no findings."""
+    findings = findings_of(evaluation)
     if not findings:
         return None
     order = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE)
-    first = [finding for verdict in order for finding in findings if finding.verdict is verdict]
-    counts = Counter(finding.verdict for finding in first)
+    reported = [finding for verdict in order for finding in findings if finding.verdict is verdict]
+    counts = Counter(finding.verdict for finding in reported)
     words = "".join(f", {counts[verdict]} {verdict}" for verdict in order if counts[verdict])
-    met = "is met" if passed(findings) else "is not met"
+    outcome = "is met" if passed(findings) else "is not met"
     name = evaluation.about["policy"]["name"]
-    sentence = f"Policy {name!r} {met}: {len(findings)} figures judged{words}."
+    sentence = f"Policy {name!r} {outcome}: {len(findings)} figures judged{words}."
     if not evaluation.about.get("policy_given", True):
         sentence += " No policy was given, so this verdict stops nothing."
     reason = evaluation.about.get("accepted_risk")
     accepted = "" if reason is None else f"The risk was accepted, with this reason: {reason}"
-    return Judgement(overall(findings), sentence, tuple(first), accepted)
+    return Judgement(overall(findings), sentence, tuple(reported), accepted)
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """Return the notes but for those that repeat a finding, which has its own place."""
+    """Return the notes, without those that repeat a finding."""
     name = evaluation.about.get("policy", {}).get("name")
-    verdicts = {f"policy {name}: {finding}" for finding in found(evaluation)}
+    verdicts = {f"policy {name}: {finding}" for finding in findings_of(evaluation)}
     return [note for note in evaluation.notes if note not in verdicts]
 
 
 def families(evaluation: Evaluation) -> dict[str, list[Score]]:
-    """Return the scores by family, in the order in which they came."""
+    """Return the scores by family, in the order of the evaluation."""
     grouped: dict[str, list[Score]] = {}
     for score in evaluation:
         grouped.setdefault(score.family, []).append(score)

@@ -23,11 +23,11 @@ class Report:
     evaluation : Evaluation
     findings : tuple of Finding, optional
         What the policy says of each score that it gates; without a policy, what ``"standard"``
-        says. None where no table was attacked.
+        says. None if no table was attacked.
     policy : Policy, optional
-        The one that was given.
+        The policy that was given.
     sources : mapping of str to Any
-        What it was made from; no report is written over a file among them.
+        What the report was computed from; no report overwrites a file among them.
     """
 
     evaluation: Evaluation
@@ -37,7 +37,7 @@ class Report:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the policy that was given is met; None where none was given."""
+        """Whether the policy that was given is met; None if none was given."""
         if self.policy is None:
             return None
         return not any(finding.fails for finding in self.findings or ())
@@ -49,12 +49,12 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader must know."""
+        """What a reader of the scores must know."""
         return self.evaluation.notes
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """What `minority_gain` says of each engine in a line: gain, no gain shown, or loss."""
+        """The conclusion of `minority_gain` on each engine, one line each."""
         from privsynth.evaluation.minority import conclusion
 
         about = self.evaluation.about
@@ -64,17 +64,17 @@ class Report:
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the evaluation as JSON, and write it to `path` if one is given."""
         check_distinct(self.sources, {"path": path})
-        return _written(self.evaluation.to_json(), path)
+        return _saved(self.evaluation.to_json(), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """Return the evaluation as one HTML page, and write it to `path` if one is given."""
         from privsynth.report.html import render
 
         check_distinct(self.sources, {"path": path})
-        return _written(render(self.evaluation), path)
+        return _saved(render(self.evaluation), path)
 
 
-def _written(text: str, path: str | Path | None) -> str:
+def _saved(text: str, path: str | Path | None) -> str:
     if path is not None:
         check_writable(path)
         with replacing(path) as temporary:

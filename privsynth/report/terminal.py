@@ -1,4 +1,4 @@
-"""The evaluation on a terminal: headline figures first, then a table a family."""
+"""The evaluation on a terminal: headline figures first, then one table per family."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def summary(evaluation: Evaluation) -> RenderableType:
     Returns
     -------
     rich renderable
-        Nothing is printed. Names and notes are plain text: no markup in them is obeyed.
+        Nothing is printed. Names and notes are plain text: markup in them is not interpreted.
     """
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
 
     parts: list[RenderableType] = []
-    if (judged := judgement(evaluation)) is not None:
-        parts.append(Text.assemble((str(judged.verdict), "bold"), f"   {judged.sentence}"))
-        parts += [Text(judged.accepted)] if judged.accepted else []
-        parts += [Text(str(finding)) for finding in judged.findings]
+    if (head := judgement(evaluation)) is not None:
+        parts.append(Text.assemble((str(head.verdict), "bold"), f"   {head.sentence}"))
+        parts += [Text(head.accepted)] if head.accepted else []
+        parts += [Text(str(finding)) for finding in head.findings]
     parts += [_risk(risk) for risk in risks(evaluation)]
     parts += [_headline(score) for score in headlines(evaluation)]
     for family, scores in families(evaluation).items():

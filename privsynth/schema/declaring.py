@@ -146,9 +146,9 @@ def _moment(text: str, facts: Facts, place: str) -> str:
 def narrowed(
     domain: Levels | Bounds, inferred: Levels | Bounds | None, facts: Facts, k: int
 ) -> Levels | Bounds:
-    """Return the part of a domain that k rows hold; `inferred` is that of these rows."""
+    """Return the part of a domain that k units hold; `inferred` is that of these rows."""
     if isinstance(domain, Levels):
-        frequent = set(level_values(facts.values.filter(pa.array(facts.counts >= k))))
+        frequent = set(level_values(facts.values.filter(pa.array(facts.support.units >= k))))
         return Levels(tuple(level for level in domain.values if level in frequent))
     if not isinstance(inferred, Bounds):
         return domain

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from privsynth.table import Support
 
 __all__ = ["clipped", "iso", "level_values", "round_numbers", "round_times", "wall_clock"]
 
@@ -30,29 +32,32 @@ def level_values(values: pa.Array) -> list[Any]:
 
 def clipped(
     values: npt.NDArray[Any],
-    counts: npt.NDArray[np.int64],
+    support: Support,
     k: int,
     rounded: Callable[[Any, bool], Iterator[Any]],
 ) -> tuple[Any, Any]:
-    """Return bounds at or inside the k-th value from each end.
+    """Return bounds at or inside the value of the k-th unit from each end.
 
-    A value held by k rows is a bound itself. Any other is rounded inward, to the roundest number
-    that leaves at most 2k rows outside.
+    A value held by k units is a bound itself. Any other is rounded inward, to the roundest number
+    that leaves at most 2k units outside. There are at least 2k units.
     """
-    rows = np.concatenate([[0], np.cumsum(counts)])
-    first = int(np.searchsorted(rows[1:], k))
-    last = int(np.searchsorted(rows[1:], rows[-1] - k, side="right"))
+    units, below, above = support.units, support.below, support.above
+    first = int(np.searchsorted(below, k))
+    last = int(np.searchsorted(-above, -k, side="right")) - 1
 
-    def outside(at: Any, side: Literal["left", "right"]) -> int:
-        inner = int(rows[np.searchsorted(values, at, side=side)])
-        return inner if side == "left" else int(rows[-1]) - inner
+    def less(at: Any) -> int:
+        place = int(np.searchsorted(values, at, side="left"))
+        return int(below[place - 1]) if place else 0
+
+    def more(at: Any) -> int:
+        place = int(np.searchsorted(values, at, side="right"))
+        return int(above[place]) if place < len(above) else 0
 
     low, high = values[first], values[last]
-    if counts[first] < k:
-        allowed = (at for at in rounded(low, True) if at <= high and outside(at, "left") <= 2 * k)
-        low = next(allowed, low)
-    if counts[last] < k:
-        allowed = (at for at in rounded(high, False) if at >= low and outside(at, "right") <= 2 * k)
+    if units[first] < k:
+        low = next((at for at in rounded(low, True) if at <= high and less(at) <= 2 * k), low)
+    if units[last] < k:
+        allowed = (at for at in rounded(high, False) if at >= low and more(at) <= 2 * k)
         high = next(allowed, high if high >= low else low)
     return low, high
 

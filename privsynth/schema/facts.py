@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from privsynth.errors import DataError
 from privsynth.schema.domains import level_values
 from privsynth.schema.personal import FEW_ROWS
-from privsynth.table import Table
+from privsynth.table import Support, Table
 
 __all__ = ["Facts", "facts_of"]
 
@@ -37,6 +37,8 @@ class Facts:
         The number of rows that hold each.
     nulls : int
         The number of rows without a value.
+    support : Support
+        The units that hold each value.
     order : tuple, optional
         The levels of an ordered dictionary, in its order.
     """
@@ -47,6 +49,7 @@ class Facts:
     values: pa.Array
     counts: npt.NDArray[np.int64]
     nulls: int
+    support: Support
     order: tuple[Any, ...] | None = None
 
     @property
@@ -103,17 +106,17 @@ class Facts:
         return np.asarray(self.values.cast(pa.float64()))
 
     def decimals(self, k: int) -> int | None:
-        """Return the digits after the point that suffice for all but k rows; None beyond 6."""
+        """Return the digits after the point that suffice for all but k units; None beyond 6."""
         stored = np.float32 if self.type == pa.float32() else np.float64
         numbers = self.numbers
         sample = slice(None, None, max(1, len(numbers) // 1000))
         for digits in range(_MAX_DECIMALS + 1):
             few = numbers[sample]
             differs = np.round(few, digits).astype(stored) != few.astype(stored)
-            if self.counts[sample][differs].sum() >= k:
+            if self.support.shares[sample][differs].sum() >= k:
                 continue
             fits = np.round(numbers, digits).astype(stored) == numbers.astype(stored)
-            if self.counts[~fits].sum() < k:
+            if self.support.shares[~fits].sum() < k:
                 return digits
         return None
 
@@ -151,4 +154,4 @@ def facts_of(table: Table, name: str) -> Facts:
     if pa.types.is_dictionary(stored) and stored.ordered:
         column = table.to_arrow([name]).column(0).unify_dictionaries()
         order = tuple(level_values(column.chunk(0).dictionary)) if column.num_chunks else ()
-    return Facts(table.name, name, stored, values, counts, nulls, order)
+    return Facts(table.name, name, stored, values, counts, nulls, table.support(name), order)

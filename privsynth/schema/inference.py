@@ -104,15 +104,18 @@ def infer(
             f"{table.name}: no target column {target!r}{did_you_mean(target, table.names)}"
         )
     by_name = {column.name: column for column in declared or ()}
+    unit = declared.unit.column if declared is not None and declared.unit else None
     columns = []
     for name in table.names:
         facts = facts_of(table, name)
-        if name in by_name:
+        if name == unit:
+            column = _unit_column(by_name.get(name), facts, k)
+        elif name in by_name:
             column = _declare(by_name[name], facts, k, narrow)
         else:
             column = _build(facts, *guess(facts, k), k)
         columns.append(replace(column, format=table.formats.get(name)))
-    schema = Schema(tuple(columns))
+    schema = Schema(tuple(columns), None if declared is None else declared.unit)
     if target is not None:
         schema = schema.with_target(target)
     aim = schema.target
@@ -151,9 +154,35 @@ def _declare(declared: Column, facts: Facts, k: int, narrow: bool) -> Column:
     return replace(column, domain=domain, source=declared.source)
 
 
+def _unit_column(declared: Column | None, facts: Facts, k: int) -> Column:
+    """Return the column that names the unit: an id, whose values are invented.
+
+    Raises
+    ------
+    SchemaError
+        It is declared as a kind that is modelled, or holds what cannot name a unit.
+    """
+    given = declared or Column(facts.name, Kind.ID, str(facts.stored), given=frozenset())
+    if "kind" in given.stated and not given.kind.surrogate:
+        raise SchemaError(
+            f"schema, column {facts.name!r}: names the privacy unit and is declared {given.kind}, "
+            "which is modelled; declare it id or personal, or leave its kind out"
+        )
+    if "kind" not in given.stated:
+        given = replace(given, kind=Kind.ID, given=given.stated | {"kind"})
+    column = _declare(given, facts, k, narrow=False)
+    each = facts.rows / max(len(facts.values), 1)
+    return replace(column, why=f"the privacy unit, {each:.1f} rows each")
+
+
 def _build(facts: Facts, kind: Kind, personal: str | None, why: str, k: int) -> Column:
     column = Column(
-        facts.name, kind, str(facts.stored), nullable=facts.nulls >= k, personal=personal, why=why
+        facts.name,
+        kind,
+        str(facts.stored),
+        nullable=facts.support.nulls >= k,
+        personal=personal,
+        why=why,
     )
     if kind.surrogate:
         return _with_pattern(
@@ -187,12 +216,12 @@ def _with_pattern(column: Column, facts: Facts, k: int) -> Column:
     for size in sizes if column.kind is Kind.ID else ():
         if facts.share(rf"^[0-9a-f]{{{size}}}$") >= 0.9:
             return replace(column, personal=f"hex{size}")
-    return replace(column, personal=learn_pattern(facts.texts, facts.counts, k))
+    return replace(column, personal=learn_pattern(facts.texts, facts.support.shares, k))
 
 
 def _levels(facts: Facts, kind: Kind, k: int) -> tuple[Levels, int]:
     """Return the levels held by at least k rows, and the number of rarer ones."""
-    kept = np.flatnonzero(facts.counts >= k)
+    kept = np.flatnonzero(facts.support.units >= k)
     if kind is not Kind.ORDINAL:
         kept = kept[np.argsort(-facts.counts[kept], kind="stable")]
     levels = level_values(facts.values.take(pa.array(kept)))
@@ -203,12 +232,12 @@ def _levels(facts: Facts, kind: Kind, k: int) -> tuple[Levels, int]:
 
 def _bounds(facts: Facts, k: int) -> Bounds | None:
     """Return the k-th value from each end, rounded inward; None for fewer than 2k rows."""
-    if facts.rows < max(2 * k, 1):
+    if facts.support.total < max(2 * k, 1):
         return None
     if not pa.types.is_temporal(facts.type):
-        low, high = clipped(facts.numbers, facts.counts, k, round_numbers)
+        low, high = clipped(facts.numbers, facts.support, k, round_numbers)
         return Bounds(_number(low, facts), _number(high, facts))
-    low, high = clipped(wall_clock(facts.values), facts.counts, k, round_times)
+    low, high = clipped(wall_clock(facts.values), facts.support, k, round_times)
     return Bounds(iso(low), iso(high))
 
 

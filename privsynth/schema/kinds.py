@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +12,7 @@ from privsynth.schema.facts import Facts
 from privsynth.schema.personal import FEW_ROWS, HANDFUL, Finding, mentions, recognise, words
 from privsynth.schema.surrogates import PLACEHOLDER
 
-__all__ = ["guess", "personal_kind"]
+__all__ = ["guess", "names_persons", "personal_kind"]
 
 
 def guess(facts: Facts, k: int) -> tuple[Kind, str | None, str]:
@@ -21,7 +22,7 @@ def guess(facts: Facts, k: int) -> tuple[Kind, str | None, str]:
     if facts.order is not None:
         return Kind.ORDINAL, None, "categories with an order"
     # A categorical column has levels, whatever its values, unless none is held by k rows.
-    levels = facts.coded and bool((facts.counts >= k).any())
+    levels = facts.coded and bool((facts.support.units >= k).any())
     if pa.types.is_temporal(facts.type):
         if levels:
             return Kind.CATEGORICAL, None, "categories that are dates or times"
@@ -50,6 +51,20 @@ def personal_kind(facts: Facts) -> str | None:
     """Return the kind of personal data that a column holds, or None."""
     finding = _personal(facts) if facts.textual or facts.numeric else None
     return finding.kind if finding else None
+
+
+def names_persons(name: str, counts: npt.NDArray[np.int64]) -> bool:
+    """Return whether a column is named like persons, and most rows hold a rare value.
+
+    Parameters
+    ----------
+    name : str
+    counts : ndarray of int64
+        The rows of each of its distinct values.
+    """
+    scattered = 2 * counts[counts < FEW_ROWS].sum() > counts.sum()
+    last = words(name)[-1:]
+    return bool(_PEOPLE.intersection(last) and scattered and len(counts) > HANDFUL)
 
 
 def _personal(facts: Facts) -> Finding | None:

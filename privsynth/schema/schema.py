@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from privsynth.errors import SchemaError, did_you_mean
+from privsynth.errors import SchemaError, UsageError, did_you_mean
 from privsynth.files import replacing
 from privsynth.files.documents import read_text, read_yaml
 from privsynth.schema.columns import Column, Role, check_quoted, is_scalar, levels_of
+from privsynth.schema.unit import Unit
 from privsynth.table import check_distinct
 
 __all__ = ["Schema", "opened"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_KEYS = ("version", "unit", "columns")
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Schema:
     Parameters
     ----------
     columns : tuple of Column
+    unit : Unit, optional
+        Whose privacy is kept; None where nothing is said of it.
     sources : mapping of str to path
         The files it was proposed from; YAML is never written over one of them.
     """
 
     columns: tuple[Column, ...]
+    unit: Unit | None = None
     sources: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +54,9 @@ class Schema:
             check_quoted(column, f"schema, column {column.name!r}")
             if column.determined_by is not None or column.mapping:
                 _check_determined(column, by_name)
+        unit = self.unit and self.unit.column
+        if unit is not None and unit in by_name and by_name[unit].role is Role.TARGET:
+            raise SchemaError(f"column {unit!r} is both the unit and the target; name another")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,20 +83,27 @@ class Schema:
     def with_target(self, name: str) -> Schema:
         """Return the schema with `name`, and no other column, as the target."""
         self[name]
-        return Schema(
-            tuple(
-                replace(column, role=Role.TARGET)
-                if column.name == name
-                else replace(column, role=None)
-                if column.role is Role.TARGET
-                else column
-                for column in self.columns
-            )
+        return self.with_columns(
+            replace(column, role=Role.TARGET)
+            if column.name == name
+            else replace(column, role=None)
+            if column.role is Role.TARGET
+            else column
+            for column in self.columns
         )
 
+    def with_columns(self, columns: Iterable[Column]) -> Schema:
+        """Return a schema of other columns, of the same unit."""
+        return Schema(tuple(columns), self.unit)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the schema as YAML or JSON values."""
-        return {"version": FORMAT_VERSION, "columns": [column.to_dict() for column in self.columns]}
+        """Return the schema as YAML or JSON values.
+
+        Its version is the first that knows all that it says, so that older programs read it.
+        """
+        unit = {} if self.unit is None else {"unit": self.unit.to_value()}
+        columns = [column.to_dict() for column in self.columns]
+        return {"version": FORMAT_VERSION if unit else 1, **unit, "columns": columns}
 
     @classmethod
     def from_dict(cls, state: Any, where: str = "schema") -> Schema:
@@ -104,10 +119,8 @@ class Schema:
                 f"{where}: no list of columns; write one with 'privsynth schema DATA -o {where}'"
             )
         for key in state:
-            if key not in ("version", "columns"):
-                raise SchemaError(
-                    f"{where}: unknown key {key!r}{did_you_mean(key, ['version', 'columns'])}"
-                )
+            if key not in _KEYS:
+                raise SchemaError(f"{where}: unknown key {key!r}{did_you_mean(key, _KEYS)}")
         version = state.get("version", FORMAT_VERSION)
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             shown = version if isinstance(version, int | str) else type(version).__name__
@@ -121,8 +134,9 @@ class Schema:
                 raise SchemaError(f"{where}: a column is not a mapping; give 'name' and 'kind'")
             columns.append(Column.from_dict(entry, where))
         try:
-            return cls(tuple(columns))
-        except SchemaError as error:
+            unit = Unit.parse(state["unit"]) if state.get("unit") is not None else None
+            return cls(tuple(columns), unit)
+        except UsageError as error:
             raise SchemaError(f"{where}: {str(error).removeprefix('schema, ')}") from None
 
     def to_yaml(self, path: str | Path | None = None) -> str:

@@ -12,17 +12,21 @@ from privsynth.table.places import is_stream
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
 from privsynth.table.storage import FRAMES, arrow_type, to_frame, value_type
+from privsynth.table.support import Support, distinct, kth_largest
 from privsynth.table.writing import Writer, check_output, open_writer, write
 
 __all__ = [
     "FRAMES",
+    "Support",
     "Table",
     "Writer",
     "arrow_type",
     "check_distinct",
     "check_output",
     "count",
+    "distinct",
     "is_stream",
+    "kth_largest",
     "only_places",
     "open_writer",
     "read",

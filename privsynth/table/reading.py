@@ -269,8 +269,16 @@ def _file_schemas(files: list[Path]) -> list[pa.Schema]:
 
 
 def _only_types_differ(schemas: list[pa.Schema]) -> bool:
-    same_names = all(schema.names == schemas[0].names for schema in schemas)
-    return same_names and any(schema != schemas[0] for schema in schemas)
+    """Return whether files have the same columns in other types; columns of nulls fit any."""
+    import pyarrow as pa
+
+    if any(schema.names != schemas[0].names for schema in schemas):
+        return False
+    types_of_columns = zip(*(schema.types for schema in schemas), strict=True)
+    return any(
+        len({kind for kind in types if not pa.types.is_null(kind)}) > 1
+        for types in types_of_columns
+    )
 
 
 def _as_one_table(parts: list[Table], files: list[Path], name: str) -> Table:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from privsynth.errors import UsageError, did_you_mean
-from privsynth.table.storage import subschema, value_type
+from privsynth.table.storage import decoded, subschema, value_type
+from privsynth.table.support import Support, distinct, support_of_rows, support_of_units
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +48,8 @@ class Table:
     formats : mapping of str to str
         How a text file spells a typed column: ``"True/False"`` or a `strftime` pattern
         (with ``%g`` for milliseconds, ``%n`` for nanoseconds and ``%:z`` for ``+02:00``).
+    units : ndarray of int64, shape (n_rows,), optional
+        The number of each row's privacy unit; by default each row is a unit.
 
     Notes
     -----
@@ -59,7 +62,9 @@ class Table:
     scan: Scan
     frame: str = "pandas"
     formats: Mapping[str, str] = field(default_factory=dict)
+    units: np.ndarray | None = None
     _counted: dict[str, ValueCounts] = field(default_factory=dict, init=False)
+    _supports: dict[str, Support] = field(default_factory=dict, init=False)
 
     def __repr__(self) -> str:
         return f"Table({self.name!r}, {self.n_rows} rows, {len(self.names)} columns)"
@@ -70,7 +75,7 @@ class Table:
                 f"{self.name}: is read from its file on demand and cannot be pickled; "
                 "pickle the path, or a frame of its rows"
             )
-        return {**self.__dict__, "_counted": {}}
+        return {**self.__dict__, "_counted": {}, "_supports": {}}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Table:
         return self  # neither it nor its rows can be changed
@@ -79,6 +84,11 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """The names of the columns, in order."""
         return tuple(self.schema.names)
+
+    @property
+    def n_units(self) -> int:
+        """The number of privacy units."""
+        return self.n_rows if self.units is None else len(distinct(self.units))
 
     def batches(self, size: int = 65536) -> Iterator[pa.RecordBatch]:
         """Yield every row in order, at most `size` rows at a time."""
@@ -133,6 +143,34 @@ class Table:
             self._counted[column] = result
         return result
 
+    def support(self, column: str) -> Support:
+        """Count the units behind the values that `value_counts` returns."""
+        values, counts, nulls = self.value_counts(column)
+        if self.units is None:
+            return support_of_rows(counts, nulls)
+        if column not in self._supports:
+            support = support_of_units(self.places(column), len(values), self.units)
+            if (len(self._supports) + 1) * len(values) * 40 > MAX_KEPT_BYTES:
+                return support
+            self._supports[column] = support
+        return self._supports[column]
+
+    def places(self, column: str) -> np.ndarray:
+        """Return the position of each row's value in `value_counts`; -1 where it is missing.
+
+        Returns
+        -------
+        ndarray of int32, shape (n_rows,)
+        """
+        import pyarrow.compute as pc
+
+        values = decoded(self.value_counts(column)[0])
+        parts = [
+            np.asarray(pc.fill_null(pc.index_in(decoded(batch.column(0)), value_set=values), -1))
+            for batch in self.scan([column])
+        ]
+        return np.concatenate([np.empty(0, dtype=np.int32), *parts])
+
     def _count(self, column: str) -> ValueCounts:
         import pyarrow as pa
 
@@ -185,7 +223,8 @@ class Table:
         table = pa.Table.from_batches(parts, self.schema).unify_dictionaries()
         inverse = np.empty_like(order)
         inverse[order] = np.arange(len(order))
-        return in_memory(table.take(pa.array(inverse)), self.name, self.frame, self.formats)
+        taken = in_memory(table.take(pa.array(inverse)), self.name, self.frame, self.formats)
+        return taken if self.units is None else replace(taken, units=self.units[rows])
 
     def _check(self, column: str) -> None:
         if column not in self.schema.names:

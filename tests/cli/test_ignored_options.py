@@ -53,6 +53,8 @@ GIVEN: dict[str, Any] = {
     "seed": 0,
     "encoding": "utf-8",
     "holdout": 0.2,
+    "holdout_after": "2024-01-31",
+    "holdout_column": "opened",
     "holdout_output": "h.csv",
     "minority": True,
     "budget": face.Budget(1.0),

@@ -570,7 +570,7 @@ def score(model: FittedModel, exact: Ints, codes: Ints) -> float:
     `exact` are the codes of the rows without the canary, which the attacker knows.
     """
     inner: Any = model.model
-    groups = [own.of for own in inner.groups]
+    groups = [own.group_of for own in inner.groups]
     total = 0.0
     for measured, grouped in [(m, False) for m in inner.codes] + [(m, True) for m in inner.cliques]:
         rows, cell = exact, codes

@@ -100,7 +100,7 @@ def test_a_delta_that_tells_a_whole_row_of_a_declared_number() -> None:
 
 @pytest.mark.parametrize("value", [True, "1", None])
 def test_an_epsilon_that_is_no_number(value: Any) -> None:
-    with pytest.raises(UsageError, match="give a number"):
+    with pytest.raises(UsageError, match="expected a number"):
         Budget(value)
 
 

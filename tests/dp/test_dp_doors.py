@@ -454,6 +454,10 @@ COMMANDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
         "fit", "-o", str(place / "m.psyn"), "--holdout", "0.5",
         "--holdout-output", str(place / "aside.csv"),
     ),
+    "fit with a holdout in time": lambda place: (
+        "fit", "-o", str(place / "m.psyn"), "--unit", "who", "--holdout-after", "2024-02-10",
+        "--holdout-column", "seen", "--holdout-output", str(place / "aside.csv"),
+    ),
     "augment": lambda place: (
         "augment", "-o", str(place / "grown.csv"), "--target", "out", "--no-flag",
     ),
@@ -490,18 +494,24 @@ def test_no_row_decides_on_the_words_of_other_commands(
         check_words(door, tmp_path, odd, command)
 
 
+@pytest.mark.parametrize(
+    "aside", [{"holdout": 0.3}, {"holdout_after": "2024-02-10", "holdout_column": "seen"}]
+)
 @pytest.mark.parametrize("door", ["pandas", "pandas of rows", "polars", "Arrow"])
-def test_no_row_of_a_frame_is_refused_or_warned_of(door: str, tmp_path: Path) -> None:
+def test_no_row_of_a_frame_is_refused_or_warned_of(
+    door: str, aside: dict[str, Any], tmp_path: Path
+) -> None:
     make, odds = DOORS[door]
     for odd in odds.values():
         with silent():
             warnings.filterwarnings("ignore", "column .*about", UserWarning)
+            warnings.filterwarnings("ignore", "the holdout is the rows at or after", UserWarning)
             model = pipeline.fit(
                 make(tmp_path, odd),
                 schema=SCHEMA,
                 budget=Budget(8.0),
                 engine="independent",
-                holdout=0.3,
+                **aside,
                 holdout_output=tmp_path / "aside.parquet",
             )
         assert model.ledger.guarantee().epsilon == 8.0

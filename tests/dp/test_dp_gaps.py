@@ -128,18 +128,20 @@ def test_nothing_is_shared_out_of_nothing() -> None:
 
 def test_doubtful_codes_form_a_group_that_is_never_drawn() -> None:
     one = keep_all(np.array([50.0, 40.0, 30.0, 3.0, 2.0]), 2.0, spare=2)
-    assert (one.of.tolist(), one.size, one.counted) == ([0, 1, 2, 3, 3], 3, 4)
-    two = group_codes(np.array([[50.0], [40.0], [90.0], [2.0]]), 2.0, spare=2, ordered=True, most=9)
-    assert (two.of.tolist(), two.size, two.counted) == ([0, 1, 2, 3], 3, 4)
+    assert (one.group_of.tolist(), one.size, one.counted) == ([0, 1, 2, 3, 3], 3, 4)
+    two = group_codes(
+        np.array([[50.0], [40.0], [90.0], [2.0]]), 2.0, spare=2, ordered=True, max_groups=9
+    )
+    assert (two.group_of.tolist(), two.size, two.counted) == ([0, 1, 2, 3], 3, 4)
     sure = group_codes(
-        np.array([[50.0], [40.0], [90.0], [80.0]]), 2.0, spare=2, ordered=True, most=9
+        np.array([[50.0], [40.0], [90.0], [80.0]]), 2.0, spare=2, ordered=True, max_groups=9
     )
     assert sure.size == sure.counted == 4
     for groups in (one, two, sure):
         every = np.repeat(np.arange(groups.size), 50)
         codes = groups.refine(every, np.zeros(len(every), np.intp), np.random.default_rng(0))
         assert (groups.shares[codes] > 0).all()
-        assert np.array_equal(groups.of[codes], every)
+        assert np.array_equal(groups.group_of[codes], every)
         again = Groups.from_state(groups.state("x"), "x")
         assert (again.size, again.counted) == (groups.size, groups.counted)
 

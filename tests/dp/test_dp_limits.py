@@ -122,7 +122,7 @@ def test_numbers_of_any_type_are_taken(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [np.bool_(True), Decimal(1), 1 + 0j, np.array([1.0]), [1.0]])
 def test_what_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(UsageError, match="give a number"):
+    with pytest.raises(UsageError, match="expected a number"):
         Budget(value)
 
 
@@ -221,7 +221,7 @@ def test_python_opens_a_ledger_where_it_is_told_to(place: Path) -> None:
         with pytest.raises(BudgetExceeded):
             call()
         Path("l.json").unlink()
-    with pytest.raises(UsageError, match="none is named"):
+    with pytest.raises(UsageError, match="no ledger is named"):
         privsynth.fit("t.csv", schema="s.yaml", budget=budget, new_ledger=True)
     schema = Schema(
         (

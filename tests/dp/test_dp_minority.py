@@ -358,7 +358,7 @@ def test_a_budget_of_another_type_is_refused(budget: Any) -> None:
     X, y = array()
     frame = pd.DataFrame(X, columns=["x0", "x1"]).assign(y=y)
     for call in (privsynth.fit, partial(privsynth.augment, target="y")):
-        with pytest.raises(UsageError, match=r"give one such as Budget\(1.0\)"):
+        with pytest.raises(UsageError, match=r"expected one such as Budget\(1.0\)"):
             call(frame, schema=numbers(), budget=budget)
 
 

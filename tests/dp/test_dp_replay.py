@@ -32,8 +32,8 @@ from hypothesis import strategies as st
 
 from privsynth import pipeline
 from privsynth.artefact import packed
-from privsynth.fitting import learn, split_privately
-from privsynth.fitting.splitting import at_most_per_unit
+from privsynth.fitting import learn
+from privsynth.fitting.splitting import at_most_per_unit, split_privately
 from privsynth.privacy.budget import Budget
 from privsynth.privacy.ledger import Ledger
 from privsynth.table import read

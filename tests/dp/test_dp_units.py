@@ -103,7 +103,9 @@ def test_missing_values_are_of_one_unit() -> None:
         pa.array([None, 1.0, float("nan"), 1.0]),
         pa.array([None, "a", None, "a"]),
     ):
-        units = splitting._units(read(pa.table({"u": column}), total=True), "u")
+        units = splitting.unit_numbers(
+            read(pa.table({"u": column}), total=True), "u", missing_together=True
+        )
         assert units[0] == units[2] != units[1] == units[3]
 
 
@@ -136,7 +138,9 @@ def test_rows_of_a_unit_are_bounded_whatever_another_row_holds(
 
 def test_a_dictionary_that_lists_a_value_twice_has_one_unit_of_it() -> None:
     column = pa.DictionaryArray.from_arrays([0, 1, 2, 0], pa.array(["a", "a", " a"]))
-    units = splitting._units(read(pa.table({"u": column}), total=True), "u")
+    units = splitting.unit_numbers(
+        read(pa.table({"u": column}), total=True), "u", missing_together=True
+    )
     assert len(set(units.tolist())) == 1
 
 
@@ -146,7 +150,7 @@ def test_how_a_row_is_grouped_rests_on_its_own_value() -> None:
 
     def parts(values: list[str | None]) -> list[bool]:
         table = read(pa.table({"u": pa.array(values, pa.string())}), total=True)
-        units = splitting._units(table, "u")[: len(base)]
+        units = splitting.unit_numbers(table, "u", missing_together=True)[: len(base)]
         return [bool(a == b) for a in units for b in units]
 
     for odd in ("1", "01.0", "nan", "\0", "2024-01-31", "1e400", None, "", "-0"):
@@ -155,7 +159,7 @@ def test_how_a_row_is_grouped_rests_on_its_own_value() -> None:
 
 def test_a_unit_that_is_no_column_is_refused() -> None:
     table = read(pa.table({"u": [1, 2]}), total=True)
-    with pytest.raises(UsageError, match="'v' is none"):
+    with pytest.raises(UsageError, match="and 'v' is none"):
         at_most_per_unit(table, Budget(1.0, unit="v"))
 
 

@@ -68,9 +68,9 @@ def test_json_has_null_for_what_is_no_number() -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("", "is no evaluation"),
-        ("[]", "is no evaluation"),
-        ('{"format": "other"}', "is no evaluation"),
+        ("", "is not an evaluation"),
+        ("[]", "is not an evaluation"),
+        ('{"format": "other"}', "is not an evaluation"),
         ('{"format": "privsynth-evaluation", "version": 2}', "install a newer one"),
         ('{"format": "privsynth-evaluation", "version": 1}', "evaluate again"),
         (

@@ -129,7 +129,7 @@ def test_too_few_rows_have_no_interval(schema: Schema, train: pd.DataFrame) -> N
 
 
 def test_many_triples_are_sampled_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fidelity, "TRIPLES", 7)
+    monkeypatch.setattr(fidelity, "MAX_TRIPLES", 7)
     rng = np.random.default_rng(0)
     names = [f"c{i}" for i in range(9)]
     frame = pd.DataFrame(rng.choice(["x", "y"], (40, 9)), columns=names)
@@ -141,8 +141,8 @@ def test_many_triples_are_sampled_and_said(monkeypatch: pytest.MonkeyPatch) -> N
 def test_of_very_many_columns_some_pairs_are_compared_and_the_target_is_among_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fidelity, "PAIRS", 5)
-    monkeypatch.setattr(fidelity, "QUALITY_COLUMNS", 4)
+    monkeypatch.setattr(fidelity, "MAX_PAIRS", 5)
+    monkeypatch.setattr(fidelity, "MAX_QUALITY_COLUMNS", 4)
     rng = np.random.default_rng(0)
     names = [f"c{i}" for i in range(9)]
     frame = pd.DataFrame(rng.choice(["x", "y"], (40, 9)), columns=names)

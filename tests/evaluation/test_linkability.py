@@ -175,4 +175,4 @@ def test_of_many_columns_some_are_attacked_the_target_among_them():
     assert score.low is not None
     assert score.low > 0
     assert notes == ["linkability: 60 of 1,000 columns were drawn at random (seed 0)"]
-    assert "x700" in [c.name for c in module.attacked(schema, 0, "", print)]
+    assert "x700" in [c.name for c in module.attacked_columns(schema, 0, "", print)]

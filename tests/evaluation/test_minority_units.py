@@ -18,8 +18,7 @@ from privsynth.evaluation.minority import minority_gain
 from privsynth.evaluation.score import Evaluation
 from privsynth.minority.sampler import MinoritySampler
 from privsynth.report import Report
-from privsynth.schema.columns import Column, Kind, Role
-from privsynth.schema.schema import Schema
+from privsynth.schema import Column, Kind, Levels, Role, Schema, Source, Unit
 
 SCHEMA = Schema(
     (
@@ -186,6 +185,45 @@ def test_a_schema_may_declare_the_column_of_the_units() -> None:
     assert report.evaluation.about["methods"] == ["cart"]
 
 
+def test_a_schema_may_declare_columns_that_the_engines_do_not_see() -> None:
+    frame = visits().assign(key=lambda rows: "k" + rows["row"].astype(str), twin="a")
+    frame["twin"] = frame["twin"].where(frame["ill"] == "no", "b")
+    schema = Schema(
+        (
+            Column("key", Kind.ID, "string"),
+            Column("a", Kind.NUMERIC, "double"),
+            Column(
+                "ill",
+                Kind.CATEGORICAL,
+                "string",
+                Levels(("no", "yes")),
+                Source.DECLARED,
+                role=Role.TARGET,
+            ),
+            Column(
+                "twin",
+                Kind.CATEGORICAL,
+                "string",
+                determined_by="ill",
+                mapping=(("no", "a"), ("yes", "b")),
+            ),
+        )
+    )
+    report = gain(frame, engine=["cart", "random"], schema=schema, groups=None)
+    assert report.evaluation.about["not_judged"] == {}
+    assert report.evaluation.about["methods"] == ["cart", "random"]
+
+
+def test_the_unit_of_the_schema_is_kept_whole_unless_another_is_named() -> None:
+    schema = Schema((), Unit("person"))
+    report = gain(visits(), engine=["cart", "random"], schema=schema, groups=None)
+    assert report.evaluation.about["splits"]["unit"] == "person"
+    assert report.evaluation.about["methods"] == ["cart", "random"]
+    assert "unit" not in gain(visits(), schema=Schema((), Unit()), groups=None).to_json()
+    by_row = gain(visits(), engine="random", schema=schema, groups="row")
+    assert by_row.evaluation.about["splits"]["unit"] == "row"
+
+
 def test_an_array_says_what_a_column_says() -> None:
     frame = visits()
     by_column = gain(frame)
@@ -212,7 +250,7 @@ def test_without_units_the_report_says_nothing_of_them() -> None:
 
 def test_few_units_of_the_rarest_class_are_said_however_many_rows_they_have() -> None:
     frame = visits(rare=12)
-    assert (frame["ill"] == "yes").sum() > minority.FEW
+    assert (frame["ill"] == "yes").sum() > minority.FEW_POSITIVES
     assert [note for note in judged(frame).notes if "only 12 units of the rarest class" in note]
     assert not [note for note in judged(visits(rare=25)).notes if "only" in note]
 

@@ -249,7 +249,7 @@ def test_only_complete_continuous_columns_are_read():
 
 
 def test_a_large_table_is_attacked_in_one_neighbourhood(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "MOST", 1_000)
+    monkeypatch.setattr(module, "MAX_ROWS", 1_000)
     real = correlated(200, 6)
     notes: list[str] = []
     scores = smote_mirrors(*frames(real, smote(real, 12)), note=notes.append)

@@ -18,7 +18,7 @@ from privsynth.evaluation.policy import (
     Policy,
     Verdict,
     apply_policy,
-    found,
+    findings_of,
     overall,
     passed,
 )
@@ -153,8 +153,8 @@ def test_findings_come_back_from_an_evaluation_that_was_written() -> None:
     told = evaluation(50)
     findings = apply_policy(told, STANDARD)
     told = replace(told, about={**told.about, "findings": [asdict(f) for f in findings]})
-    assert found(Evaluation.from_json(told.to_json())) == findings
-    assert found(evaluation()) == ()
+    assert findings_of(Evaluation.from_json(told.to_json())) == findings
+    assert findings_of(evaluation()) == ()
 
 
 def test_distances_and_auc_are_never_gated() -> None:
@@ -273,7 +273,7 @@ def test_a_policy_file_changes_what_it_names(tmp_path: Path) -> None:
         ("missed: ignore", "expected 'missed' as warn or fail"),
         ("floors: 0.9", "expected 'floors' as"),
         ("floors: {tstr_f1: high}", "expected 'floors' as"),
-        ("name: strict", "built in"),
+        ("name: strict", "built-in"),
         ("name: 1", "expected 'name' as a text"),
         ("- strict", "is not a mapping"),
         ("name: !!python/name:os.system x", "plain YAML"),

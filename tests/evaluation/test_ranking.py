@@ -23,8 +23,8 @@ def case(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
 
 def test_rows_of_one_chance_are_taken_together() -> None:
     np.testing.assert_array_equal(RANKING.thresholds, [0.9, 0.6, 0.4, 0.2, 0.1])
-    np.testing.assert_array_equal(RANKING.found, [1, 2, 3, 3, 3])
-    np.testing.assert_array_equal(RANKING.taken, [1, 3, 4, 5, 6])
+    np.testing.assert_array_equal(RANKING.true_positives, [1, 2, 3, 3, 3])
+    np.testing.assert_array_equal(RANKING.predicted, [1, 3, 4, 5, 6])
 
 
 def test_recall_is_read_at_the_precision_wanted_or_above() -> None:

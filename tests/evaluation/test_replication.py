@@ -231,7 +231,7 @@ def test_same_seed_same_scores_and_the_order_of_rows_does_not_matter(
     order = np.random.default_rng(0).permutation(len(synthetic))
     once = replication(train, holdout, synthetic, SCHEMA)
     assert once == replication(train, holdout, synthetic.iloc[order], SCHEMA)
-    monkeypatch.setattr(module, "MOST", 1000)
+    monkeypatch.setattr(module, "MAX_ROWS", 1000)
     drawn = [replication(train, holdout, synthetic, SCHEMA, seed=4) for _ in range(2)]
     assert drawn[0] == drawn[1]
 
@@ -242,7 +242,7 @@ def test_of_a_large_table_all_exact_replicas_are_counted_and_named(
     holdout: pd.DataFrame,
     fresh: pd.DataFrame,
 ) -> None:
-    for name in ("MOST", "MAX_HOLDOUT", "REFERENCE"):
+    for name in ("MAX_ROWS", "MAX_HOLDOUT", "MAX_REFERENCE"):
         monkeypatch.setattr(module, name, 500)
     copied = chosen(train, 0.05)
     synthetic = with_copies(fresh, train.iloc[copied])
@@ -304,7 +304,9 @@ def test_the_records_chosen_are_those_of_benjamini_and_hochberg() -> None:
             scores, calibration = scores.round(), calibration.round()
         p = (1 + (calibration[None] >= scores[:, None]).sum(axis=1)) / (others + 1)
         ranked = np.sort(p)
-        passed = np.flatnonzero(ranked <= module.FALSE * np.arange(1, members + 1) / members)
+        passed = np.flatnonzero(
+            ranked <= module.MAX_FALSE_ALARMS * np.arange(1, members + 1) / members
+        )
         limit = ranked[passed[-1]] if len(passed) else -1.0
         np.testing.assert_array_equal(risky(scores, calibration, members, others), p <= limit)
 

@@ -117,7 +117,7 @@ def test_several_classes_have_macro_averages(
 def test_more_classes_than_the_cap_are_pooled_and_said(
     train: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, schema: Schema
 ) -> None:
-    monkeypatch.setattr(utility, "CLASSES", 2)
+    monkeypatch.setattr(utility, "MAX_CLASSES", 2)
     notes: list[str] = []
     scores = tstr(train, train, train, schema.with_target("town"), note=notes.append)
     assert scores["tstr_f1_macro_random_forest"].value is not None

@@ -14,6 +14,7 @@ import pytest
 
 import privsynth
 from privsynth.errors import PrivsynthWarning
+from privsynth.fitting import about_time
 from privsynth.table import Table, read
 
 
@@ -89,3 +90,13 @@ def test_nothing_is_said_of_zones_where_a_budget_lets_no_row_be_spoken_of(tmp_pa
         warnings.simplefilter("error", PrivsynthWarning)
         read(path, total=True)
         read(pd.DataFrame({"t": pd.Series(MOMENTS, dtype=object)}), total=True)
+
+
+def test_rows_in_neither_table_are_counted() -> None:
+    assert len(list(about_time("2024-01-15", 0, 0))) == 1
+    for rows, units, says in (
+        (1, 1, "1 row at or after 2024-01-15 of 1 unit with earlier rows were"),
+        (1200, 30, "1,200 rows at or after 2024-01-15 of 30 units with earlier rows were"),
+    ):
+        _, (kind, text) = about_time("2024-01-15", rows, units)
+        assert (kind, says in text) == ("holdout", True), text

@@ -17,7 +17,7 @@ import privsynth
 from privsynth.coding.declared import check_declared
 from privsynth.config import RunConfig
 from privsynth.errors import PrivsynthError
-from privsynth.evaluation.policy import Policy, apply_policy, found
+from privsynth.evaluation.policy import Policy, apply_policy, findings_of
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.privacy.budget import Budget
 from privsynth.privacy.spending import reserve
@@ -108,7 +108,7 @@ def read_ledger(path: Path) -> None:
 def read_evaluation(path: Path) -> None:
     told = Evaluation.from_json(path.read_bytes().decode("utf-8", "replace"), path.name)
     assert apply_policy(told, Policy())
-    assert found(told) == ()
+    assert findings_of(told) == ()
     assert told.to_json()
 
 

@@ -17,9 +17,11 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_validate
 
-from privsynth import Budget, MinoritySampler
+from privsynth import Budget, MinoritySampler, augment
 from privsynth.errors import DataError, PrivsynthWarning, UsageError
 from privsynth.minority import growth
+from privsynth.minority.plan import FitOn
+from privsynth.table import Table
 from privsynth.task import FitTask
 
 VISITS = 4
@@ -244,3 +246,47 @@ def test_a_pickled_sampler_asks_for_units_and_holds_none() -> None:
     assert b"person-" not in packed
     requests = pickle.loads(packed).get_metadata_routing().fit_resample.requests
     assert requests == {"groups": True}
+
+
+def fitted(units: Any, **options: Any) -> tuple[Table, FitTask]:
+    """Return what is learnt of visits of these units, and how."""
+    learnt: list[tuple[Table, FitTask]] = []
+    learn = growth.learn
+
+    def spying(table: Table, task: FitTask, **rest: Any) -> Any:
+        learnt.append((table, task))
+        return learn(table, task, **rest)
+
+    X, y, _ = visits()
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrivsynthWarning)
+        patch.setattr(growth, "learn", spying)
+        MinoritySampler(random_state=0, **options).fit_resample(X, y, groups=units)
+    return learnt[0]
+
+
+@pytest.mark.parametrize("fit_on", ["all", "minority"])
+def test_the_fit_counts_units_too(fit_on: FitOn) -> None:
+    person = np.repeat(np.arange(75), VISITS)
+    table, task = fitted(person, fit_on=fit_on)
+    assert task.k == 10
+    assert table.n_units == len(set(person[: table.n_rows])) < table.n_rows
+
+
+def test_units_with_rows_of_every_class_are_counted_once() -> None:
+    table, task = fitted(np.arange(300) % 12)
+    assert table.n_units == 12
+    assert task.k == 6  # of 10, which would take 20 units
+
+
+def test_a_fit_that_k_does_not_control_takes_every_row() -> None:
+    table, _ = fitted(np.repeat(np.arange(75), VISITS), engine="smote")
+    assert (table.n_rows, table.units) == (300, None)
+
+
+def test_a_declared_unit_is_counted_as_groups_are() -> None:
+    X, y, person = visits(rare=9)
+    frame = X.assign(person=person, ill=np.where(y, "yes", "no"))
+    with pytest.warns(PrivsynthWarning, match="a class has 9 units, too few for classifiers"):
+        grown = augment(frame, target="ill", unit="person", selection="classifiers")
+    assert (grown["ill"] == "yes").sum() == (frame["ill"] == "no").sum()

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from privsynth.arrays import Codes, Floats
 from privsynth.coding import Codec
+from privsynth.engines.cart.support import counts_of_units, units_of_leaves
 from privsynth.engines.cart.tree import Leaves, dyadic
+from privsynth.table import distinct
 
 __all__ = ["TreeLearner"]
 
@@ -72,6 +74,7 @@ class TreeLearner:
         background: Floats,
         place: Ints | None = None,
         ranks: Mapping[int, Ints] | None = None,
+        units: npt.NDArray[np.int64] | None = None,
     ) -> tuple[Leaves, Ints]:
         """Grow the tree.
 
@@ -88,6 +91,8 @@ class TreeLearner:
             The wider leaf of each row; the first by default.
         ranks : mapping of int to ndarray, optional
             The ranks from a wider table (see `ranks`), for columns with a code of few rows.
+        units : ndarray of int64, shape (rows,), optional
+            The privacy unit of each row; `leaf` then counts units.
 
         Returns
         -------
@@ -95,9 +100,10 @@ class TreeLearner:
         ndarray of int32, shape (rows,)
             The leaf of each row.
         """
-        min_leaf = max(MIN_SAMPLE_LEAF, -(-self.leaf * len(sample) // (rows.stop - rows.start)))
+        n = rows.stop - rows.start if units is None else len(distinct(units))
+        min_leaf = max(MIN_SAMPLE_LEAF, -(-self.leaf * len(sample) // n))
         tree = self._split(sample, min_leaf, ranks or {})
-        return self.fill(tree, codes, rows, background, place)
+        return self.fill(tree, codes, rows, background, place, units)
 
     def fill(
         self,
@@ -106,19 +112,27 @@ class TreeLearner:
         rows: slice,
         background: Floats,
         place: Ints | None = None,
+        units: npt.NDArray[np.int64] | None = None,
     ) -> tuple[Leaves, Ints]:
         """Fill a tree's leaves, and drop splits that leave too few rows; see `grow`."""
         from scipy.sparse import csr_array
 
         drawn = codes[rows, self.column]
         leaf = tree.leaf_of(codes, rows)
-        leaf_rows = np.bincount(leaf, minlength=len(tree.shares))
-        if leaf_rows.min() < self.leaf and len(leaf_rows) > 1:
-            tree = tree.pruned(leaf_rows, self.leaf)
+        while len(tree.shares) > 1:
+            # A side of a split has at most as many units as its leaves together, so that what
+            # is merged is counted again.
+            held = self._held(leaf, units, len(tree.shares))
+            if held.min() >= self.leaf:
+                break
+            tree = tree.pruned(held, self.leaf)
             leaf = tree.leaf_of(codes, rows)
         leaves, size = tree.shares.shape
-        cells = np.bincount(leaf * np.int64(size) + drawn, minlength=leaves * size)
-        counts = cells.reshape(leaves, size).astype(np.float64)
+        if units is None:
+            cells = np.bincount(leaf * np.int64(size) + drawn, minlength=leaves * size)
+            counts = cells.reshape(leaves, size).astype(np.float64)
+        else:
+            counts = counts_of_units(leaf, drawn, units, (leaves, size))
         if place is None:
             wider = counts.sum(axis=1, keepdims=True) * background[0]
         else:
@@ -126,6 +140,14 @@ class TreeLearner:
             mixed = csr_array((one, (leaf, place)), shape=(leaves, len(background)))
             wider = np.asarray(mixed @ background, dtype=np.float64)
         return replace(tree, shares=self._shares(counts, wider).astype(np.float16)), leaf
+
+    def _held(
+        self, leaf: Ints, units: npt.NDArray[np.int64] | None, leaves: int
+    ) -> npt.NDArray[np.integer]:
+        """Return the rows, or the units, in each leaf."""
+        if units is None:
+            return np.bincount(leaf, minlength=leaves)
+        return units_of_leaves(leaf, units, leaves)
 
     def _shares(self, counts: Floats, wider: Floats) -> Floats:
         """Shrink a leaf's shares towards the wider ones, except null's.

@@ -15,6 +15,7 @@ from privsynth.curator import Curator
 from privsynth.engines.cart.information import distinction, information
 from privsynth.engines.cart.learner import TreeLearner
 from privsynth.engines.cart.model import CartModel, groups
+from privsynth.engines.cart.support import counts_of_units, units_of_leaves
 from privsynth.engines.cart.tree import MAX_LEAVES, Leaves
 from privsynth.engines.labels import check_rows
 from privsynth.engines.protocols import Progress
@@ -26,6 +27,8 @@ ROWS_OF_ORDER = 30_000
 """Most rows from which the order of columns is computed."""
 ROWS_OF_TREE = 100_000
 """Most rows that decide a tree's splits."""
+LEAF_OF_UNITS = 2
+"""Units in a leaf for each row of the setting: the rows of one say more together than one row."""
 
 
 @dataclass(frozen=True)
@@ -107,19 +110,27 @@ class Cart:
         target = codec.label
         labels = np.zeros(n, dtype=np.int32) if target is None else codes[:, target]
         class_counts = np.bincount(labels, minlength=1 if target is None else codec.sizes[target])
-        having = np.flatnonzero(
-            (class_counts >= 2 * max(self.class_leaf, k)) & (2 * class_counts < n)
-        )
-        codes, ends = _grouped(codes, groups(labels, having, len(class_counts)))
+        units = curator.units
+        sized = self if units is None else self._for_units()
+        held = class_counts if units is None else units_of_leaves(labels, units, len(class_counts))
+        having = np.flatnonzero((held >= 2 * max(sized.class_leaf, k)) & (2 * class_counts < n))
+        order_by_group, ends = _grouped(groups(labels, having, len(class_counts)))
+        codes = _sorted(codes, order_by_group)
+        sorted_units = None if units is None else units[order_by_group]
         classes = {int(c): slice(*ends[at : at + 2]) for at, c in enumerate(having)}
         rows = _Rows(
             codes,
+            sorted_units,
             slice(0, ends[0]),
             classes,
-            _sample(codes, slice(0, n), ROWS_OF_TREE, rng),
-            {c: _sample(codes, span, ROWS_OF_TREE, rng) for c, span in classes.items()},
+            _sample(codes, slice(0, n), ROWS_OF_TREE, rng, sorted_units),
+            {
+                c: _sample(codes, span, ROWS_OF_TREE, rng, sorted_units)
+                for c, span in classes.items()
+            },
         )
-        mutual = information(_sample(codes, slice(0, n), ROWS_OF_ORDER, rng), codec.sizes)
+        sample = _sample(codes, slice(0, n), ROWS_OF_ORDER, rng, sorted_units)
+        mutual = information(sample, codec.sizes)
         importance = mutual.sum(axis=0) if target is None else mutual[target]
         if classes:
             importance = distinction(codes, codec.sizes, [rows.rest, *classes.values()])
@@ -133,13 +144,13 @@ class Cart:
                 codec=codec,
                 before=_by_information(order[:step], mutual[:, j], target)[: self.predictors],
                 column=j,
-                leaf=_min_leaf(self.leaf, k, n),
+                leaf=_min_leaf(sized.leaf, k, n),
                 k=k,
                 pruning=self.pruning,
                 shrinkage=self.shrinkage,
                 seed=int(rng.integers(2**31)),
             )
-            tree, class_trees = self._trees(learner, rows, target)
+            tree, class_trees = sized._trees(learner, rows, target)
             shared.append(tree)
             by_class.append(class_trees)
         if progress is not None:
@@ -148,14 +159,27 @@ class Cart:
             codec.sizes, target, class_counts / n, tuple(order), tuple(shared), tuple(by_class)
         )
 
+    def _for_units(self) -> Cart:
+        """Return the recipe for rows of units: the rows of one say more together than a row."""
+        return replace(
+            self, leaf=LEAF_OF_UNITS * self.leaf, class_leaf=LEAF_OF_UNITS * self.class_leaf
+        )
+
     def _trees(
         self, learner: TreeLearner, rows: _Rows, target: int | None
     ) -> tuple[Leaves, dict[int, Leaves]]:
         """Grow a column's tree for the classes that share one, and one for each other class."""
         codes, j, k = rows.codes, learner.column, learner.k
         learner = replace(learner, along=learner.halving(rows.sample))
-        root = np.bincount(codes[:, j], minlength=learner.codec.sizes[j]) / len(codes)
-        pooled, leaf = learner.grow(codes, slice(0, len(codes)), rows.sample, root[None])
+        whole, size = slice(0, len(codes)), learner.codec.sizes[j]
+        root = np.bincount(codes[:, j], minlength=size) / len(codes)
+        if rows.units is not None:
+            root_leaf = np.zeros(len(codes), dtype=np.int32)
+            counts = counts_of_units(root_leaf, codes[:, j], rows.units, (1, size))[0]
+            root = counts / counts.sum()
+        pooled, leaf = learner.grow(
+            codes, whole, rows.sample, root[None], units=rows.units_in(whole)
+        )
         if j == target or not rows.classes:
             return pooled, {}
         background = pooled.shares.astype(np.float64)
@@ -163,7 +187,7 @@ class Cart:
         if rest.stop:
             min_leaf = _min_leaf(min(self.leaf, self.class_leaf), k, rest.stop)
             shared, _ = replace(learner, leaf=min_leaf).fill(
-                pooled, codes, rest, background, leaf[rest]
+                pooled, codes, rest, background, leaf[rest], rows.units_in(rest)
             )
         others = [i for i in learner.before if i != target]
         ranks = learner.ranks(rows.sample)
@@ -172,7 +196,13 @@ class Cart:
             min_leaf = _min_leaf(self.class_leaf, k, span.stop - span.start)
             narrow = replace(learner, before=others, leaf=min_leaf)
             by_class[c], _ = narrow.grow(
-                codes, span, rows.class_samples[c], background, leaf[span], ranks
+                codes,
+                span,
+                rows.class_samples[c],
+                background,
+                leaf[span],
+                ranks,
+                rows.units_in(span),
             )
         return shared, by_class
 
@@ -194,6 +224,8 @@ class _Rows:
     Parameters
     ----------
     codes : Codes, shape (rows, columns)
+    units : ndarray of int64, shape (rows,), optional
+        The privacy unit of each row.
     rest : slice
         The rows of the classes that share a tree.
     classes : mapping of int to slice
@@ -203,19 +235,28 @@ class _Rows:
     """
 
     codes: Codes
+    units: npt.NDArray[np.int64] | None
     rest: slice
     classes: dict[int, slice]
     sample: Codes
     class_samples: dict[int, Codes]
 
+    def units_in(self, span: slice) -> npt.NDArray[np.int64] | None:
+        """Return the privacy unit of each row of a slice."""
+        return None if self.units is None else self.units[span]
 
-def _grouped(codes: Codes, group: npt.NDArray[np.uint16]) -> tuple[Codes, list[int]]:
-    """Sort rows by group, so that each group is a slice; return the end of each."""
-    order = np.argsort(group, kind="stable")
+
+def _grouped(group: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.intp], list[int]]:
+    """Return the order that makes each group a slice, and the end of each."""
+    return np.argsort(group, kind="stable"), np.cumsum(np.bincount(group)).tolist()
+
+
+def _sorted(codes: Codes, order: npt.NDArray[np.intp]) -> Codes:
+    """Return rows in another order, column-major."""
     sorted_codes = np.empty_like(codes, order="F")
     for j in range(codes.shape[1]):
         codes[:, j].take(order, out=sorted_codes[:, j])
-    return sorted_codes, np.cumsum(np.bincount(group)).tolist()
+    return sorted_codes
 
 
 def _min_leaf(leaf: int, k: int, rows: int) -> int:
@@ -228,8 +269,22 @@ def _by_information(before: list[int], gains: Floats, target: int | None) -> lis
     return sorted(before, key=lambda i: (i != target, -gains[i], i))
 
 
-def _sample(codes: Codes, rows: slice, size: int, rng: np.random.Generator) -> Codes:
-    """Return a slice of the rows, or a random sample of it in order where it is longer."""
+def _sample(
+    codes: Codes,
+    rows: slice,
+    size: int,
+    rng: np.random.Generator,
+    units: npt.NDArray[np.int64] | None = None,
+) -> Codes:
+    """Return a slice of the rows, or a random sample of it in order where it is longer.
+
+    With units it is one row of each, chosen by chance.
+    """
+    if units is not None:
+        shuffled = rows.start + rng.permutation(rows.stop - rows.start)
+        one_each = shuffled[np.unique(units[shuffled], return_index=True)[1]]
+        chosen = one_each if len(one_each) <= size else rng.choice(one_each, size, replace=False)
+        return np.asfortranarray(codes[np.sort(chosen)])
     if rows.stop - rows.start <= size:
         return codes[rows]
     chosen = rows.start + rng.choice(rows.stop - rows.start, size, replace=False)

@@ -17,26 +17,26 @@ MAX_BINS = 2048
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """Finds the code of a normal: a table of bins, and a short search inside a bin.
+    """Maps a normal to its code: a table of bins, then a short search inside the bin.
 
     Parameters
     ----------
     codes : ndarray of int32, shape (codes,)
-        Those that have a share, in the order in which their normals rise.
+        Codes with a share above 0, in ascending order of their normals.
     cuts : ndarray of float32, shape (codes,)
-        Where each begins and the one before ends, without the first; then infinity.
+        The start of each code but the first, then infinity.
     scale, shift : float32
-        A normal's bin is its whole part after scaling and shifting.
+        A normal's bin is its integer part after scaling and shifting.
     first : ndarray of intp, shape (bins,)
-        How many cuts lie in the bins before.
+        Number of cuts in all earlier bins.
     steps : tuple of int
-        Falling powers of two that reach over the cuts of the fullest bin.
+        Descending powers of two that together span the cuts of the fullest bin.
 
     Notes
     -----
-    The guide table of Chen & Asau (*AIIE Transactions* 6, 1974), with halving inside a bin. A cut
-    is put in its bin by the same arithmetic as a normal, which never falls: so the cuts of lower
-    bins lie below it and those of higher bins above it, and every share is exact.
+    The guide table of Chen & Asau (*AIIE Transactions* 6, 1974), with binary search inside a bin.
+    Cuts and normals get their bins by the same monotone arithmetic, so the cuts of lower bins lie
+    below a normal and those of higher bins above it: every share is exact.
     """
 
     codes: npt.NDArray[np.int32]
@@ -53,45 +53,46 @@ class Lookup:
         Parameters
         ----------
         cuts : ndarray, shape (codes - 1,)
-            Where one is as high as the next, the code between them has no share.
+            Two equal cuts leave the code between them without a share.
         codes : ndarray of int32, shape (codes,)
         """
         narrow = cuts.astype(np.float32)
         kept = np.flatnonzero(np.diff(narrow, prepend=-FARTHEST, append=FARTHEST) > 0)
-        parts = narrow[kept[1:] - 1]
+        inner = narrow[kept[1:] - 1]
         bins, scale, shift = 1, np.float32(0), np.float32(0)
-        at = np.zeros(len(parts), dtype=np.intp)
-        while bins < MAX_BINS and len(parts) > 1 and np.bincount(at).max() > 1:
+        bin_of = np.zeros(len(inner), dtype=np.intp)
+        while bins < MAX_BINS and len(inner) > 1 and np.bincount(bin_of).max() > 1:
             bins *= 2
-            scale = np.float32(bins / (float(parts[-1]) - float(parts[0])))
-            shift = -parts[0] * scale
-            at = np.clip(_bins(parts, scale, shift), 0, bins - 1)
-        inside = np.bincount(at, minlength=bins)
-        most = int(inside.max()).bit_length()
+            scale = np.float32(bins / (float(inner[-1]) - float(inner[0])))
+            shift = -inner[0] * scale
+            bin_of = np.clip(_bins(inner, scale, shift), 0, bins - 1)
+        bin_counts = np.bincount(bin_of, minlength=bins)
+        n_steps = int(bin_counts.max()).bit_length()
         return cls(
             codes[kept],
-            np.append(parts, np.float32(np.inf)),
+            np.append(inner, np.float32(np.inf)),
             scale,
             shift,
-            np.cumsum(inside) - inside,
-            tuple(2**power for power in reversed(range(most))),
+            np.cumsum(bin_counts) - bin_counts,
+            tuple(2**power for power in reversed(range(n_steps))),
         )
 
     def read(
         self, normals: npt.NDArray[np.float32], out: npt.NDArray[np.int32] | None = None
     ) -> npt.NDArray[np.int32]:
-        """Return the code that each normal falls on."""
-        place = self.first.take(_bins(normals, self.scale, self.shift), mode="clip")
+        """Return the code of each normal."""
+        position = self.first.take(_bins(normals, self.scale, self.shift), mode="clip")
         for step in self.steps:
-            ahead = place if step == 1 else place + (step - 1)
+            ahead = position if step == 1 else position + (step - 1)
             above = self.cuts.take(ahead, mode="clip") <= normals
-            place += above if step == 1 else step * above
-        return self.codes.take(place, out=out, mode="clip")
+            position += above if step == 1 else step * above
+        return self.codes.take(position, out=out, mode="clip")
 
 
 def _bins(
     normals: npt.NDArray[np.float32], scale: np.float32, shift: np.float32
 ) -> npt.NDArray[np.intp]:
-    at = normals * scale
-    at += shift
-    return at.astype(np.intp)
+    """Return the bin of each normal."""
+    scaled = normals * scale
+    scaled += shift
+    return scaled.astype(np.intp)

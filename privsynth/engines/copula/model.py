@@ -1,4 +1,4 @@
-"""A fitted Gaussian copula, and how rows are drawn from it."""
+"""A fitted Gaussian copula, and sampling from it."""
 
 from __future__ import annotations
 
@@ -34,24 +34,25 @@ __all__ = ["CopulaModel", "NoisyAnswers"]
 
 
 ROWS_AT_ONCE = 4_096
-DRAWS_A_ROW = 1_000
-MIN_DRAWS = 500_000
-MAX_DRAWS = 100_000
+MAX_DRAWS_PER_ROW = 1_000
+PATIENCE = 500_000
+"""Draws before the conditions may be found too rare, by `MAX_DRAWS_PER_ROW`."""
+DRAWS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, eq=False)
 class NoisyAnswers:
-    """The noisy answers that a model was learnt from.
+    """The noisy answers that a model was learnt from: its release.
 
     Parameters
     ----------
     rows : float
-        About how many rows there are.
+        Estimated number of rows.
     counts : tuple of Measurement
-        The codes of each column, beside the target where it divides the rows.
+        Counts of each column's codes, jointly with the target where it divides the rows.
     products : Measurement or None
-        The products of scores, shape (classes, pairs), in parts (`privsynth.curator.SCORE_PARTS`)
-        of theirs; None where there is one dimension at most.
+        Sums of products of scores, shape (classes, pairs), in squared parts of a score
+        (`privsynth.curator.SCORE_PARTS`); None with fewer than two dimensions.
     """
 
     rows: float
@@ -60,34 +61,34 @@ class NoisyAnswers:
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return JSON values and arrays."""
-        every = [*self.counts, *([] if self.products is None else [self.products])]
+        measurements = [*self.counts, *([] if self.products is None else [self.products])]
         meta = {
             "rows": self.rows,
             "products": self.products is not None,
             "measured": [
                 {"clique": list(m.clique), "shape": list(m.values.shape), "scale": m.scale}
-                for m in every
+                for m in measurements
             ],
         }
-        return meta, {f"measured{i}": np.atleast_1d(m.values) for i, m in enumerate(every)}
+        return meta, {f"measured{i}": np.atleast_1d(m.values) for i, m in enumerate(measurements)}
 
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Rebuild what `state` gave."""
+        """Rebuild the answers from what `state` returned."""
         what = "release"
-        every = []
+        measurements = []
         for i, entry in enumerate(meta["measured"]):
             shape = tuple(whole(size, what) for size in entry["shape"])
             values = stored(arrays, f"measured{i}", shape or (1,), np.int64).reshape(shape)
             clique = tuple(whole(j, what) for j in entry["clique"])
-            every.append(Measurement(clique, values, number(entry["scale"], what)))
-        products = every.pop() if flag(meta["products"], what) else None
-        return cls(number(meta["rows"], what), tuple(every), products)
+            measurements.append(Measurement(clique, values, number(entry["scale"], what)))
+        products = measurements.pop() if flag(meta["products"], what) else None
+        return cls(number(meta["rows"], what), tuple(measurements), products)
 
     def fits(self, sizes: tuple[int, ...], classes: int, pairs: int) -> bool:
-        """Whether the answers are of columns of `sizes` codes and of pairs of their scores.
+        """Return whether the shapes are those of columns of `sizes` codes and `pairs` of scores.
 
-        Rows whose class is in doubt are counted apart, as a class that is never drawn.
+        Rows of doubtful classes may be counted as one more class, which is never drawn.
         """
         counts = all(
             m.values.shape == tuple(sizes[j] for j in m.clique if j < len(sizes))
@@ -104,20 +105,20 @@ class CopulaModel:
     Parameters
     ----------
     sizes : tuple of int
-        Codes of each column of the table.
+        Number of codes of each column of the table.
     target : int or None
         Position of a discrete target.
     latents : tuple of Latent
     prior : ndarray, shape (classes,)
         Share of each class; a single 1 where there is no discrete target.
     order : ndarray of int32, shape (sum of latent sizes,)
-        Each dimension's codes in the order of its normal score.
+        Each dimension's codes, in ascending order of their normal scores.
     shares : ndarray, shape (classes with rows, sum of latent sizes)
         Share of each code in that order, class by class.
     correlation : ndarray, shape (classes with rows, latents, latents)
-        Of the latent normals.
+        Correlation of the latent normals.
     release : NoisyAnswers, optional
-        The noisy answers that it was learnt from, under a privacy budget.
+        What the model was learnt from, under a privacy budget.
     """
 
     sizes: tuple[int, ...]
@@ -133,7 +134,7 @@ class CopulaModel:
 
     @classmethod
     def of(cls, curator: Curator, scale: Scale, shares: Floats, correlation: Floats) -> Self:
-        """Return the model of a curator's table, given its scale."""
+        """Return the model of a curator's table from its scale, shares and correlation."""
         codec = curator.codec
         return cls(
             sizes=codec.sizes,
@@ -159,13 +160,13 @@ class CopulaModel:
         """Return the noisy share of each code of a column."""
         if column == self.target:
             return self.prior
-        own = [i for i, latent in enumerate(self.latents) if latent.column == column]
-        if not own:
+        dimensions = [i for i, latent in enumerate(self.latents) if latent.column == column]
+        if not dimensions:
             return np.ones(1)
         weight = self.prior[self.prior > 0]
-        share, *missing = (weight @ self._spans(self.shares)[i] for i in own)
+        share, *missing = (weight @ self._spans(self.shares)[i] for i in dimensions)
         shares = np.empty(self.sizes[column])
-        shares[self._spans(self.order)[own[0]]] = share * (missing[0][0] if missing else 1.0)
+        shares[self._spans(self.order)[dimensions[0]]] = share * (missing[0][0] if missing else 1.0)
         if missing:
             shares[-1] = missing[0][1]
         return shares
@@ -181,22 +182,23 @@ class CopulaModel:
             The model has no row that meets the conditions, or too few of its draws do.
         """
         conditions = dict(where or {})
-        evidence = self._conditioning(
+        conditionings = self._conditioning(
             {j: code for j, code in conditions.items() if j != self.target}
         )
-        labels, heads = self._conditioned(n, rng, conditions, evidence)
-        narrow = np.min_scalar_type(len(self.prior))  # which numpy sorts by digits
-        grouped = np.argsort(labels.astype(narrow), kind="stable")
-        place = np.empty(n, dtype=np.intp)
-        place[grouped] = np.arange(n)
-        heads = heads[:, grouped]
+        labels, innovations = self._conditioned(n, rng, conditions, conditionings)
+        label_type = np.min_scalar_type(len(self.prior))  # numpy radix-sorts 8 and 16 bits
+        by_class = np.argsort(labels.astype(label_type), kind="stable")
+        position = np.empty(n, dtype=np.intp)
+        position[by_class] = np.arange(n)
+        innovations = innovations[:, by_class]
         class_counts = np.bincount(labels, minlength=len(self.prior))
         rows = np.zeros((len(self.sizes), n), dtype=np.int32)
-        end = 0
-        for c, known in evidence.items():
-            start, end = end, end + int(class_counts[c])
-            if start < end:
-                self._fill(rows[:, start:end], heads[:, start:end], c, known, conditions, rng)
+        stop = 0
+        for c, conditioning in conditionings.items():
+            start, stop = stop, stop + int(class_counts[c])
+            if start < stop:
+                span = slice(start, stop)
+                self._fill(rows[:, span], innovations[:, span], c, conditioning, conditions, rng)
         codes = np.empty((n, len(self.sizes)), dtype=np.int32, order="F")
         for j, column in enumerate(rows):
             if j in conditions:
@@ -204,13 +206,13 @@ class CopulaModel:
             elif j == self.target:
                 codes[:, j] = labels
             else:
-                column.take(place, out=codes[:, j], mode="clip")
+                column.take(position, out=codes[:, j], mode="clip")
         return codes
 
     def _conditioning(self, conditions: Mapping[int, int]) -> dict[int, Conditioning]:
-        """Return the conditioning of each class's latent normals."""
+        """Return the conditioning of the latent normals of each class."""
         if any(not 0 <= code < self.sizes[j] for j, code in conditions.items()):
-            raise SamplingError("a code outside its column is asked for; ask for another value")
+            raise SamplingError("a condition names a code outside its column; give another value")
         spans = self._spans(self.order)
         latent_codes: dict[int, int] = {}
         for i, latent in enumerate(self.latents):
@@ -239,90 +241,97 @@ class CopulaModel:
         n: int,
         rng: np.random.Generator,
         conditions: Mapping[int, int],
-        evidence: Mapping[int, Conditioning],
+        conditionings: Mapping[int, Conditioning],
     ) -> tuple[npt.NDArray[np.int32], Floats]:
         """Return each row's class and the innovations of the conditioned latents.
 
-        Classes are proposed by their share times the bound of their evidence. What is kept then
-        has the classes, and the normals inside them, of rows that meet the conditions.
+        Rejection sampling: classes are proposed by their share times the bound of their
+        conditioning, so accepted draws have the classes and normals of rows that meet the
+        conditions.
         """
-        by_class = {j: code for j, code in conditions.items() if j == self.target}
-        width = len(next(iter(evidence.values())).latents)
+        target_condition = {j: code for j, code in conditions.items() if j == self.target}
+        width = len(next(iter(conditionings.values())).latents)
         if width == 0:
-            return labels_to_draw(n, self.prior, self.target, rng, by_class), np.zeros((0, n))
-        asked_class = next(iter(by_class.values()), None)
+            labels = labels_to_draw(n, self.prior, self.target, rng, target_condition)
+            return labels, np.zeros((0, n))
+        fixed_class = next(iter(target_condition.values()), None)
         weight = np.zeros(len(self.prior))
-        for c, known in evidence.items():
-            if c == asked_class or asked_class is None:
-                weight[c] = self.prior[c] * known.bound
+        for c, conditioning in conditionings.items():
+            if c == fixed_class or fixed_class is None:
+                weight[c] = self.prior[c] * conditioning.bound
         if not weight.any():
             raise SamplingError(
                 "the model has no row that meets the conditions together; drop one of them"
             )
         kept: list[tuple[npt.NDArray[np.int32], Floats]] = []
-        have = drawn = 0
-        while have < n:
-            if drawn >= MIN_DRAWS and have * DRAWS_A_ROW < drawn:
+        n_kept = n_drawn = 0
+        while n_kept < n:
+            if n_drawn >= PATIENCE and n_kept * MAX_DRAWS_PER_ROW < n_drawn:
                 raise SamplingError(
-                    f"{have} of {drawn} draws meet the conditions together, and {n} are wanted; "
-                    "ask for fewer rows or drop a condition"
+                    f"{n_kept} of {n_drawn} draws meet the conditions together, and {n} rows are "
+                    "needed; ask for fewer rows or drop a condition"
                 )
-            rate = max(have, 1) / drawn if drawn else 1.0
-            size = int(np.clip(1.1 * (n - have) / rate, 1_000, MAX_DRAWS)) if width > 1 else n
+            rate = max(n_kept, 1) / n_drawn if n_drawn else 1.0
+            size = int(np.clip(1.1 * (n - n_kept) / rate, 1_000, DRAWS_AT_ONCE)) if width > 1 else n
             labels = labels_to_draw(size, weight, None, rng, None)
-            heads, chance = np.empty((width, size)), np.empty(size)
+            innovations, acceptance = np.empty((width, size)), np.empty(size)
             for c in np.unique(labels):
-                mine = np.flatnonzero(labels == c)
-                heads[:, mine], chance[mine] = evidence[int(c)].draw(len(mine), rng)
-            meets = np.flatnonzero(rng.random(size) < chance) if width > 1 else np.arange(size)
-            kept.append((labels[meets], heads[:, meets]))
-            have += len(meets)
-            drawn += size
-        drawn_labels = np.concatenate([labels for labels, _ in kept])
-        return drawn_labels[:n], np.concatenate([heads for _, heads in kept], axis=1)[:, :n]
+                in_class = np.flatnonzero(labels == c)
+                proposals = conditionings[int(c)].draw(len(in_class), rng)
+                innovations[:, in_class], acceptance[in_class] = proposals
+            if width > 1:
+                accepted = np.flatnonzero(rng.random(size) < acceptance)
+            else:
+                accepted = np.arange(size)
+            kept.append((labels[accepted], innovations[:, accepted]))
+            n_kept += len(accepted)
+            n_drawn += size
+        all_labels = np.concatenate([labels for labels, _ in kept])
+        all_innovations = np.concatenate([innovations for _, innovations in kept], axis=1)
+        return all_labels[:n], all_innovations[:, :n]
 
     def _fill(
         self,
         rows: npt.NDArray[np.int32],
-        heads: Floats,
+        innovations: Floats,
         c: int,
-        known: Conditioning,
+        conditioning: Conditioning,
         conditions: Mapping[int, int],
         rng: np.random.Generator,
     ) -> None:
-        """Write the codes of one class's rows, shape (columns, rows), except conditioned ones."""
+        """Write one class's codes, shape (columns, rows), except those of conditioned columns."""
         row = int(np.count_nonzero(self.prior[:c]))
         free = [i for i, latent in enumerate(self.latents) if latent.column not in conditions]
-        both = [*known.latents, *free]
-        width = len(known.latents)
-        root = np.linalg.cholesky(self.correlation[row][np.ix_(both, both)])[width:]
+        latents = [*conditioning.latents, *free]
+        width = len(conditioning.latents)
+        root = np.linalg.cholesky(self.correlation[row][np.ix_(latents, latents)])[width:]
         root = root.astype(np.float32)
         for start in range(0, rows.shape[1], ROWS_AT_ONCE):
             block = rows[:, start : start + ROWS_AT_ONCE]
-            normals = np.empty((len(both), block.shape[1]), dtype=np.float32)
-            normals[:width] = heads[:, start : start + ROWS_AT_ONCE]
+            normals = np.empty((len(latents), block.shape[1]), dtype=np.float32)
+            normals[:width] = innovations[:, start : start + ROWS_AT_ONCE]
             rng.standard_normal(out=normals[width:], dtype=np.float32)
-            for i, scores in zip(free, root @ normals, strict=True):
-                latent, guide = self.latents[i], self._lookups[row][i]
+            for i, values in zip(free, root @ normals, strict=True):
+                latent, lookup = self.latents[i], self._lookups[row][i]
                 if latent.presence:
-                    none = guide.read(scores) == 1
-                    np.copyto(block[latent.column], self.sizes[latent.column] - 1, where=none)
+                    absent = lookup.read(values) == 1
+                    np.copyto(block[latent.column], self.sizes[latent.column] - 1, where=absent)
                 else:
-                    guide.read(scores, out=block[latent.column])
+                    lookup.read(values, out=block[latent.column])
 
     def _spans(self, array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        """Split an array of all dimensions' codes into one per dimension."""
+        """Split the last axis, over all dimensions' codes, into one array per dimension."""
         ends = np.cumsum([0, *[latent.size for latent in self.latents]]).tolist()
         return [array[..., a:b] for a, b in pairwise(ends)]
 
     @cached_property
     def _cuts(self) -> list[list[Floats]]:
-        """The cuts of each dimension, class by class."""
+        """The cuts between codes, by class and dimension."""
         return [[bounds(share) for share in self._spans(shares)] for shares in self.shares]
 
     @cached_property
     def _lookups(self) -> list[list[Lookup]]:
-        """The lookup of each dimension, class by class."""
+        """The lookup of codes, by class and dimension."""
         spans = self._spans(self.order)
         return [
             [Lookup.build(cuts, codes) for cuts, codes in zip(row, spans, strict=True)]
@@ -369,15 +378,15 @@ class CopulaModel:
             prior = stored_shares(
                 arrays, "prior", (whole(meta["classes"], "number of classes", 1),)
             )
-            width, there = sum(x.size for x in latents), int((prior > 0).sum())
+            width, n_present = sum(x.size for x in latents), int((prior > 0).sum())
             model = cls(
                 sizes,
                 target,
                 latents,
                 prior,
                 stored(arrays, "order", (width,), np.int32),
-                stored(arrays, "shares", (there, width), np.float64),
-                stored(arrays, "correlation", (there, len(latents), len(latents)), np.float64),
+                stored(arrays, "shares", (n_present, width), np.float64),
+                stored(arrays, "correlation", (n_present, len(latents), len(latents)), np.float64),
                 NoisyAnswers.from_state(meta["release"], arrays) if "release" in meta else None,
             )
             if not model._sound():
@@ -388,22 +397,22 @@ class CopulaModel:
         return model
 
     def _sound(self) -> bool:
-        """Whether codes, shares and correlations are all in range."""
-        fits = all(latent.fits(self.sizes) for latent in self.latents)
-        orders = all(
+        """Return whether sizes, orders, shares and correlations are consistent and in range."""
+        latents_fit = all(latent.fits(self.sizes) for latent in self.latents)
+        orders_hold = all(
             np.array_equal(np.sort(codes), np.arange(len(codes)))
             for codes in self._spans(self.order)
         )
-        sums = all(
+        sums_hold = all(
             np.allclose(part.sum(axis=1), 1, atol=ROUNDING) for part in self._spans(self.shares)
         )
         classes = 1 if self.target is None else (*self.sizes, 0)[min(self.target, len(self.sizes))]
-        if not (fits and orders and sums and (self.shares >= 0).all()):
+        if not (latents_fit and orders_hold and sums_hold and (self.shares >= 0).all()):
             return False
         return classes == len(self.prior) and self._correlated()
 
     def _correlated(self) -> bool:
-        """Whether each class has a well-conditioned correlation matrix."""
+        """Return whether each class has a well-conditioned correlation matrix."""
         width = len(self.latents)
         diagonal = np.einsum("cii->ci", self.correlation)
         if not np.allclose(diagonal, 1) or not np.allclose(
@@ -424,4 +433,6 @@ class CopulaModel:
             self.release is not None
             and not self.release.fits(self.sizes, len(self.correlation), pairs)
         ):
-            raise ArtefactError("its copula is of another table than its codec; fit anew")
+            raise ArtefactError(
+                "its copula and its codec are of different tables; fit the model anew"
+            )

@@ -1,4 +1,4 @@
-"""The Gaussian copula: counts by class, and sums of products of normal scores."""
+"""The recipe of the Gaussian copula, which learns from counts and sums of products of scores."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["Copula", "check_shrinkage"]
 
 @dataclass(frozen=True)
 class Copula:
-    """A Gaussian copula of codes.
+    """A Gaussian copula over codes.
 
     Parameters
     ----------
     shrinkage : float
-        How many rows the pooled within-class correlation counts for beside a class's own.
+        Weight, in rows, of the pooled within-class correlation against a class's own.
 
     Notes
     -----
-    A discrete target divides the rows: each class has its own marginals and correlation, so the
-    target's share and its pairs with other columns are kept, and rows of a class cost no more
-    than others. A nullable number has two latent normals, one for its value and one for whether
-    it is there. All that is asked of the curator are counts and sums, which need no row in memory
-    and are answered with noise under a privacy budget.
+    A discrete target divides the rows: each class has its own marginals and correlation. This
+    keeps the class shares and the target's relation to each column, and sampling one class costs
+    no rejected draws. A nullable number has two latent normals: one for its value, one for its
+    presence. The curator is asked for counts and sums alone, which need no rows in memory and are
+    answered with noise under a privacy budget.
     """
 
     shrinkage: float = 100.0
@@ -56,13 +56,13 @@ class Copula:
         """
         k = curator.disclosure.k
         check_rows("copula", curator.n_rows, k)
-        tell = progress or (lambda *_: None)
-        tell("counting", 0, 2)
+        report = progress or (lambda *_: None)
+        report("counting", 0, 2)
         scale = Scale.learn(curator)
-        tell("correlating", 1, 2)
+        report("correlating", 1, 2)
         moments = scale.moments(curator.products(scale.scores()))
         correlation = scale.correlation(moments, k=k, shrinkage=self.shrinkage)
-        tell("correlating", 2, 2)
+        report("correlating", 2, 2)
         return CopulaModel.of(curator, scale, scale.shares(scale.counts, k), correlation)
 
     def fit_privately(
@@ -77,7 +77,7 @@ class Copula:
 
 
 def check_shrinkage(shrinkage: float) -> None:
-    """Refuse a number of rows below 0.
+    """Refuse a shrinkage below 0.
 
     Raises
     ------

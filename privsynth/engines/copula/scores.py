@@ -1,7 +1,7 @@
-"""Normal scores: how the codes of a table lie on latent normals, and what their sums say.
+"""Normal scores: the codes of a table as intervals of latent normals.
 
-A column's codes are intervals of a standard normal, as wide as their shares. What is learnt of
-two columns together comes from sums of products of scores alone, which add up over batches.
+An interval's probability is the share of its code; its score is the mean of the normal inside it.
+Correlations are learnt from sums of products of scores alone, which add up over batches.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SWEEPS = 2
 TERMS = 40
 HALVINGS = 24
 FARTHEST = 12.0
-"""No normal lies beyond it: where codes without a share begin and end."""
+"""Normals are clipped to this distance from 0; it is the outer end of the outermost codes."""
 
 NEAR_ONE = 0.995
 MIN_EIGENVALUE = 1e-3
@@ -43,18 +43,18 @@ MIN_EIGENVALUE = 1e-3
 
 @dataclass(frozen=True)
 class Latent:
-    """One latent dimension: the values of a column, or whether they are present.
+    """One latent dimension: the values of a column, or their presence.
 
     Parameters
     ----------
     column : int
         Position in the codes.
     size : int
-        How many codes the dimension has.
+        Number of codes of the dimension.
     null : int or None
-        The column's code of null, where its values and their presence are two dimensions.
+        The column's code of null, if its values and their presence are two dimensions.
     presence : bool
-        Whether this one is the presence: 0 for a value, 1 for null.
+        Whether this dimension is the presence: 0 for a value, 1 for null.
     nominal : bool
         Whether the order of its codes has no meaning of its own.
     """
@@ -66,7 +66,7 @@ class Latent:
     nominal: bool = False
 
     def counts(self, marginal: npt.NDArray[Any]) -> Floats:
-        """Return the rows of each of the dimension's codes, from those of the column's.
+        """Count the rows of each code of the dimension, given the counts of the column's codes.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Latent:
         return np.asarray(marginal[:, : self.size], dtype=np.float64)
 
     def table(self, values: Floats) -> Floats:
-        """Return a value for each code of the column; 0 if it has no code here.
+        """Expand values per code of the dimension to the column's codes; 0 for codes it lacks.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class Latent:
         return np.pad(values, ((0, 0), (0, 1)))
 
     def fits(self, sizes: tuple[int, ...]) -> bool:
-        """Whether the dimension is one of a table whose columns have `sizes` codes."""
+        """Return whether a table whose columns have `sizes` codes can have this dimension."""
         if not 0 <= self.column < len(sizes):
             return False
         if self.null is None:
@@ -126,17 +126,17 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """The latent dimensions of a table, and the rows of each code on them.
+    """The latent dimensions of a table, and the rows of each of their codes.
 
     Parameters
     ----------
     latents : tuple of Latent
     rows : ndarray, shape (classes,)
-        Rows of each class; a single figure where there is no discrete target.
+        Rows of each class; a single count where there is no discrete target.
     order : tuple of ndarray of int32, shape (size,) each
-        The codes of each dimension, in the order in which their scores rise.
+        The codes of each dimension, in ascending order of their scores.
     counts : tuple of ndarray, shape (classes, size) each
-        Rows that hold each code, in that order.
+        Rows of each code, in that order.
     """
 
     latents: tuple[Latent, ...]
@@ -146,12 +146,12 @@ class Scale:
 
     @classmethod
     def learn(cls, curator: Curator) -> Self:
-        """Count every column by class and put nominal levels in order.
+        """Count every column by class and order nominal levels.
 
         Parameters
         ----------
         curator : Curator
-            Asked for one-way counts by class, and for sums of scores by nominal level.
+            Answers one-way counts by class, and sums of scores by nominal level.
 
         Returns
         -------
@@ -159,10 +159,10 @@ class Scale:
 
         Notes
         -----
-        Nominal levels take the order in which the means of all other scores, within classes, vary
-        most: one step of alternating least squares optimal scaling (Gifi, *Nonlinear Multivariate
-        Analysis*, 1990), taken for all columns at once. More than two sweeps changed no figure of
-        adult, bank_marketing, nass_cds or vehicle_fraud by as much as their seeds did.
+        Nominal levels are ordered along the axis on which the means of all other scores, within
+        classes, vary most: one step of alternating least squares optimal scaling (Gifi, *Nonlinear
+        Multivariate Analysis*, 1990) for all columns at once. Two sweeps suffice: further ones
+        changed results on adult, bank_marketing, nass_cds and vehicle_fraud less than the seed.
         """
         codec = curator.codec
         latents = latents_of(codec, codec.label)
@@ -186,7 +186,7 @@ class Scale:
         return scale
 
     def _centred(self) -> list[CodeScores]:
-        """Return the scores under the whole table's shares, less their mean within each class."""
+        """Return the scores by the whole table's shares, less their mean in each class."""
         scores = []
         for latent, codes, counts in zip(self.latents, self.order, self.counts, strict=True):
             means = scores_of(counts.sum(axis=0, keepdims=True))
@@ -199,24 +199,24 @@ class Scale:
     def _rearranged(self, sums: dict[int, Floats]) -> Self:
         """Order the levels of nominal dimensions by their relation to the other dimensions."""
         order, counts = list(self.order), list(self.counts)
-        for j, total in sums.items():
-            ranked = np.empty(len(total))
+        for j, sums_by_level in sums.items():
+            ranked = np.empty(len(sums_by_level))
             ranked[order[j]] = counts[j].sum(axis=0)
-            weighed = total / np.sqrt(np.maximum(ranked, 1))[:, None]
-            weighed[:, j] = 0.0
-            main = np.linalg.eigh(weighed.T @ weighed)[1][:, -1]
-            place = weighed @ main / np.sqrt(np.maximum(ranked, 1))
-            place *= np.sign(place[np.argmax(np.abs(place))]) or 1.0
-            back = np.argsort(order[j], kind="stable")
-            order[j] = np.argsort(place, kind="stable").astype(np.int32)
-            counts[j] = counts[j][:, back][:, order[j]]
+            weighted = sums_by_level / np.sqrt(np.maximum(ranked, 1))[:, None]
+            weighted[:, j] = 0.0
+            axis = np.linalg.eigh(weighted.T @ weighted)[1][:, -1]
+            position = weighted @ axis / np.sqrt(np.maximum(ranked, 1))
+            position *= np.sign(position[np.argmax(np.abs(position))]) or 1.0
+            inverse = np.argsort(order[j], kind="stable")
+            order[j] = np.argsort(position, kind="stable").astype(np.int32)
+            counts[j] = counts[j][:, inverse][:, order[j]]
         return type(self)(self.latents, self.rows, tuple(order), tuple(counts))
 
     def scores(self) -> list[CodeScores]:
         """Return the score of each code in each class: the mean of the normal in its interval.
 
-        A presence is told as 0 and 1, so that sums of products also count the rows that have both
-        of two values.
+        A presence is scored 0 and 1, so that sums of products also count the rows in which both of
+        two columns have a value.
         """
         return [
             (
@@ -229,42 +229,42 @@ class Scale:
         ]
 
     def moments(self, products: Floats) -> Moments:
-        """Return covariances and pairs of values from sums of products.
+        """Return covariances of scores and counts of present pairs, from sums of products.
 
         Parameters
         ----------
         products : ndarray, shape (classes, 1 + latents, 1 + latents)
-            What `Curator.products` says of `scores`.
+            `Curator.products` of `scores`.
         """
         width = len(self.latents)
-        told = np.zeros((len(self.rows), width, width + 1))
-        there = np.zeros((width, width + 1))
-        told[:, np.arange(width), np.arange(1, width + 1)] = 1.0
-        there[:, 0] = 1.0
+        transform = np.zeros((len(self.rows), width, width + 1))
+        presence = np.zeros((width, width + 1))
+        transform[:, np.arange(width), np.arange(1, width + 1)] = 1.0
+        presence[:, 0] = 1.0
         for j, latent in enumerate(self.latents):
             if latent.presence:
                 ends = scores_of(self.counts[j])
-                told[:, j, 0], told[:, j, j + 1] = ends[:, 0], ends[:, 1] - ends[:, 0]
-                there[j - 1, j + 1] = -1.0
+                transform[:, j, 0], transform[:, j, j + 1] = ends[:, 0], ends[:, 1] - ends[:, 0]
+                presence[j - 1, j + 1] = -1.0
         rows = np.maximum(self.rows, 1)[:, None, None]
-        mean = told @ products[:, :, :1] / rows
-        second = told @ products @ told.transpose(0, 2, 1) / rows
-        return Moments(second - mean @ mean.transpose(0, 2, 1), there @ products @ there.T)
+        mean = transform @ products[:, :, :1] / rows
+        second = transform @ products @ transform.transpose(0, 2, 1) / rows
+        return Moments(second - mean @ mean.transpose(0, 2, 1), presence @ products @ presence.T)
 
     def correlation(self, moments: Moments, *, k: int, shrinkage: float) -> Floats:
         """Return the correlation of the latent normals in each class that has rows.
 
-        The share of rows that have both values undoes what nulls took from a pair; Mehler's
-        expansion undoes what coarse codes took. A class says nothing of a pair of which fewer than
-        k of its rows have both values, or of which either column has fewer than k rows beside the
-        most frequent code: the figure would be that of these few rows.
+        Dividing by the rows that have both values undoes the attenuation by nulls; Mehler's
+        expansion undoes that by coarse codes. A class does not contribute to a pair if fewer than
+        k of its rows have both values, or if either column has fewer than k rows outside its most
+        frequent code: the estimate would rest on these few rows.
 
         Parameters
         ----------
         moments : Moments
         k : int
         shrinkage : float
-            How many rows the pooled correlation counts for beside a class's own.
+            Weight, in rows, of the pooled correlation against a class's own.
 
         Returns
         -------
@@ -277,36 +277,36 @@ class Scale:
             [code_counts.sum(axis=1) - code_counts.max(axis=1) >= k for code_counts in self.counts],
             1,
         )
-        known = (moments.both >= k) & varied[:, :, None] & varied[:, None, :]
-        rows = np.where(known, self.rows[:, None, None], 0)
-        own = moments.covariance * self.rows[:, None, None] / np.maximum(moments.both, 1)
-        own = np.where(known, own, 0.0)
+        measurable = (moments.both >= k) & varied[:, :, None] & varied[:, None, :]
+        rows = np.where(measurable, self.rows[:, None, None], 0)
+        by_class = moments.covariance * self.rows[:, None, None] / np.maximum(moments.both, 1)
+        by_class = np.where(measurable, by_class, 0.0)
         wave = waves(self.counts)
         # A class at a time: all pairs of all classes at once would take gigabytes.
-        own = np.stack([solve(own[c], wave[:, c]) for c in range(len(own))])
-        pooled = (rows * own).sum(axis=0) / np.maximum(rows.sum(axis=0), 1)
+        by_class = np.stack([solve(by_class[c], wave[:, c]) for c in range(len(by_class))])
+        pooled = (rows * by_class).sum(axis=0) / np.maximum(rows.sum(axis=0), 1)
         np.fill_diagonal(pooled, 1.0)
         weight = rows / np.maximum(rows + shrinkage, 1e-9)
-        return positive(weight * own + (1 - weight) * pooled)[self.rows > 0]
+        return positive(weight * by_class + (1 - weight) * pooled)[self.rows > 0]
 
     def shares(self, counts: tuple[Floats, ...], k: int) -> Floats:
-        """Return the share of each code in each class with rows, none resting on under k rows.
+        """Return the share of each code in each class with rows; each rests on k rows or more.
 
         Parameters
         ----------
         counts : tuple of ndarray, shape (classes, size) each
-            Rows that hold each code, in order: the scale's own, or what stands for them.
+            Rows of each code, in the scale's order: its own counts, or substitutes for them.
         k : int
 
         Returns
         -------
         ndarray, shape (classes with rows, sum of sizes)
         """
-        there = np.flatnonzero(self.rows)
-        blocks = [np.zeros((len(there), 0))]
-        for code_counts, every in zip(counts, self.counts, strict=True):
-            overall = every.sum(axis=0) / max(every.sum(), 1.0)
-            blocks.append(np.stack([steady(code_counts[c], overall, k) for c in there]))
+        present = np.flatnonzero(self.rows)
+        blocks = [np.zeros((len(present), 0))]
+        for code_counts, scale_counts in zip(counts, self.counts, strict=True):
+            overall = scale_counts.sum(axis=0) / max(scale_counts.sum(), 1.0)
+            blocks.append(np.stack([steady(code_counts[c], overall, k) for c in present]))
         return np.concatenate(blocks, axis=1)
 
 
@@ -326,19 +326,19 @@ def latents_of(codec: Codec, label: int | None) -> tuple[Latent, ...]:
 
 
 def bounds(shares: Floats) -> Floats:
-    """Return the standard normal quantiles at which codes end.
+    """Return the standard normal quantiles that separate codes.
 
     Parameters
     ----------
     shares : ndarray, shape (..., codes)
-        Sums to 1, or is 0 throughout.
+        Sums to 1, or is 0 everywhere.
 
     Returns
     -------
     ndarray, shape (..., codes - 1)
         Within `FARTHEST` of 0.
     """
-    # statistics has an exact quantile (Wichura, AS241) whose import costs nothing.
+    # The standard library has an accurate quantile (Wichura, AS241), without importing scipy.
     quantile = NormalDist().inv_cdf
     below = np.cumsum(shares, axis=-1)[..., :-1]
     inside = np.where((below > 0) & (below < 1), below, 0.5)
@@ -373,7 +373,7 @@ def _shares(counts: Floats) -> Floats:
 
 
 def _means(shares: Floats, ends: Floats) -> Floats:
-    """Return the mean of the standard normal between each code's ends."""
+    """Return the mean of the standard normal in each code's interval."""
     height = np.pad(_height(ends), ((0, 0), (1, 1)))
     drop = height[:, :-1] - height[:, 1:]
     return np.where(shares > 0, drop / np.where(shares > 0, shares, 1.0), 0.0)
@@ -389,28 +389,31 @@ def waves(counts: tuple[Floats, ...]) -> Floats:
     Returns
     -------
     ndarray, shape (40, classes, latents)
-        Of the orthonormal polynomials of degree 1 to 40.
+        Coefficients of the orthonormal polynomials of degree 1 to 40.
     """
     starts = np.concatenate([[0], np.cumsum([part.shape[1] - 1 for part in counts])[:-1]])
     shares = [_shares(c) for c in counts]
     ends = [bounds(share) for share in shares]
-    at = np.concatenate(ends, axis=1)
-    means = [_means(*own) for own in zip(shares, ends, strict=True)]
-    jumps = np.concatenate([np.diff(mean) for mean in means], axis=1) * _height(at)
+    cuts = np.concatenate(ends, axis=1)
+    means = [_means(*pair) for pair in zip(shares, ends, strict=True)]
+    jumps = np.concatenate([np.diff(mean) for mean in means], axis=1) * _height(cuts)
     # The integral of h[k] times the density up to t is -density(t) h[k-1](t) / sqrt(k).
-    before, now = np.zeros_like(at), np.ones_like(at)
-    coefficients = np.empty((TERMS, at.shape[0], len(counts)))
+    previous, current = np.zeros_like(cuts), np.ones_like(cuts)
+    coefficients = np.empty((TERMS, cuts.shape[0], len(counts)))
     for degree in range(1, TERMS + 1):
-        coefficients[degree - 1] = np.add.reduceat(jumps * now, starts, axis=1) / np.sqrt(degree)
-        before, now = now, (at * now - np.sqrt(degree - 1) * before) / np.sqrt(degree)
+        sums = np.add.reduceat(jumps * current, starts, axis=1)
+        coefficients[degree - 1] = sums / np.sqrt(degree)
+        following = (cuts * current - np.sqrt(degree - 1) * previous) / np.sqrt(degree)
+        previous, current = current, following
     return coefficients
 
 
 def solve(moment: Floats, wave: Floats) -> Floats:
     """Find the correlations whose scores have the given cross moments, by bisection.
 
-    Mehler: the cross moment of two functions of normals with correlation r is the sum over
-    degrees of r**degree times the product of their Hermite coefficients; it rises with r.
+    By Mehler's formula, the cross moment of two functions of normals with correlation r is the
+    sum over degrees of r**degree times the product of their Hermite coefficients; it increases
+    with r.
 
     Parameters
     ----------
@@ -440,7 +443,7 @@ def solve(moment: Floats, wave: Floats) -> Floats:
 
 
 def positive(matrices: Floats) -> Floats:
-    """Return positive definite correlation matrices near symmetric ones: eigenvalues clipped.
+    """Clip eigenvalues so that symmetric matrices become positive definite correlations.
 
     Parameters
     ----------
@@ -455,15 +458,14 @@ def positive(matrices: Floats) -> Floats:
 def steady(counts: Floats, overall: Floats, k: int) -> Floats:
     """Return shares of codes that rest on at least k rows each.
 
-    A code that k rows hold keeps its own share. The others are joined, in order, into runs of at
-    least k rows, inside which the shares are those of the whole table; where even all of them
-    together are fewer than k rows, their share is what the whole table says, but at most that of
-    k/2 rows.
+    A code with k rows or more keeps its share. The others are joined, in order, into runs of at
+    least k rows; inside a run, shares are those of the whole table. If all of them together have
+    fewer than k rows, they get their share of the whole table, but at most that of k/2 rows.
 
     Parameters
     ----------
     counts : ndarray, shape (codes,)
-        Rows of one class that hold each code.
+        Rows of each code in one class.
     overall : ndarray, shape (codes,)
         Share of each code in the whole table.
     k : int
@@ -486,7 +488,7 @@ def steady(counts: Floats, overall: Floats, k: int) -> Floats:
 
 
 def _runs(counts: Floats, k: int) -> npt.NDArray[np.intp]:
-    """Return each code's run; each run has at least k rows, and a remainder joins the last."""
+    """Return each code's run: each has at least k rows, and a remainder joins the last run."""
     total = np.cumsum(counts)
     run = np.zeros(len(counts), dtype=np.intp)
     end = int(np.searchsorted(total, k)) + 1

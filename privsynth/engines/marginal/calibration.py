@@ -3,7 +3,7 @@
 One pass of messages up the tree and one down give the marginal of each clique (Jensen, Lauritzen
 & Olesen, *Computational Statistics Quarterly* 4, 1990). Messages go up as logarithms; what stays
 behind is each clique's conditional distribution, which the pass down multiplies by the marginal
-of its separator: one exponential a cell, and nothing that underflows.
+of its separator. This takes one exponential per cell and does not underflow.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def calibrate(tree: Junction, logs: Sequence[Floats]) -> tuple[list[Floats], flo
     ----------
     tree : Junction
     logs : sequence of ndarray
-        The logarithm of each clique's factor, of its shape; ``-inf`` for 0. They are used up.
+        The logarithm of each clique's factor, of its shape; ``-inf`` for 0. They are overwritten.
 
     Returns
     -------
@@ -49,36 +49,38 @@ def calibrate(tree: Junction, logs: Sequence[Floats]) -> tuple[list[Floats], flo
     separators, cliques = tree.separators, tree.cliques
     if not cliques:
         return [], 0.0
-    sums: list[Floats] = []
+    totals: list[Floats] = []
     for i in reversed(range(len(cliques))):
         rows = logs[i].reshape(math.prod(tree.shape(separators[i])), -1)
-        most = rows.max(axis=1)
-        most[most == -np.inf] = 0
-        rows -= most[:, None]
+        peaks = rows.max(axis=1)
+        peaks[peaks == -np.inf] = 0
+        rows -= peaks[:, None]
         np.exp(rows, out=rows)
-        total = np.einsum("sf->s", rows)
+        sums_below = np.einsum("sf->s", rows)
         with np.errstate(divide="ignore"):
-            told = most + np.log(total)
-        sums.append(total)
+            log_sums = peaks + np.log(sums_below)
+        totals.append(sums_below)
         if i:
             parent = tree.parents[i]
-            message = told.reshape(tree.shape(separators[i]))
+            message = log_sums.reshape(tree.shape(separators[i]))
             np.add(logs[parent], along(message, separators[i], cliques[parent]), out=logs[parent])
-    log_total = float(told[0])
-    for i, total in enumerate(reversed(sums)):
-        held = np.ones(1)
+    log_total = float(log_sums[0])
+    for i, sums_below in enumerate(reversed(totals)):
+        separator_mass = np.ones(1)
         if i:
             parent = tree.parents[i]
-            held = onto(logs[parent], cliques[parent], separators[i]).ravel()
-        share = np.divide(held, total, out=np.zeros_like(total), where=total > 0)
-        rows = logs[i].reshape(len(total), -1)
+            separator_mass = onto(logs[parent], cliques[parent], separators[i]).ravel()
+        share = np.divide(
+            separator_mass, sums_below, out=np.zeros_like(sums_below), where=sums_below > 0
+        )
+        rows = logs[i].reshape(len(sums_below), -1)
         rows *= share[:, None]
     return list(logs), log_total
 
 
 @dataclass(frozen=True, eq=False)
 class Beliefs:
-    """A calibrated junction tree: a distribution, by the marginals of its cliques.
+    """A distribution, as a calibrated junction tree: the marginals of its cliques.
 
     Parameters
     ----------
@@ -91,29 +93,29 @@ class Beliefs:
     tables: tuple[Floats, ...]
 
     def marginal(self, clique: Clique) -> Floats:
-        """Return the marginal of columns that one clique of the tree holds, in their order.
+        """Return the marginal of columns that lie in one clique of the tree, in their order.
 
         Raises
         ------
         KeyError
-            None holds them; of two columns, `pairs` gives it all the same.
+            No clique holds them all; `pairs` works for any two columns.
         """
         home = self.tree.home(clique)
         return onto(self.tables[home], self.tree.cliques[home], clique)
 
     def given(self, clique: Clique, likelihood: Floats) -> Beliefs:
-        """Return the distribution times a likelihood of columns that one clique holds.
+        """Condition the distribution on a likelihood of columns that lie in one clique.
 
         Parameters
         ----------
         clique : tuple of int
         likelihood : ndarray
-            One axis a column; 0 for what cannot be.
+            One axis a column; 0 for impossible cells.
 
         Raises
         ------
         SamplingError
-            Nothing is left.
+            No cell has a probability above 0.
         """
         home = self.tree.home(clique)
         with np.errstate(divide="ignore"):
@@ -140,7 +142,7 @@ class Beliefs:
         return tuple(tables)
 
     def pairs(self, columns: Iterable[int]) -> dict[Clique, Floats]:
-        """Return the marginal of every pair of columns, whether a clique holds it or not.
+        """Return the marginal of every pair of columns, even if no clique holds both.
 
         Parameters
         ----------
@@ -153,8 +155,8 @@ class Beliefs:
 
         Notes
         -----
-        What lies behind a separator travels on through the tree, all columns at a time, as their
-        tables with the separator: down to each clique comes all that its subtree does not hold.
+        Messages carry, for all columns behind a separator at once, their joint tables with the
+        separator. The message down to a clique covers all columns outside its subtree.
         """
         tree, targets = self.tree, set(columns)
         tables: dict[Clique, Floats] = {}
@@ -181,7 +183,7 @@ class Beliefs:
     def _message(
         self, inside: int, edge: int, others: Iterable[_Message], targets: set[int]
     ) -> _Message:
-        """Collect the message across a clique's upper edge from the side of `inside`."""
+        """Return the message across the upper edge of clique `edge`, sent by clique `inside`."""
         tree = self.tree
         separator, clique = tree.separators[edge], tree.cliques[inside]
         columns: list[int] = []
@@ -198,20 +200,20 @@ class Beliefs:
 
     def _carried(self, message: _Message, i: int, kept: Clique) -> Floats:
         """Carry a message through a clique, from its separator to other columns."""
-        known = message.separator
-        new = tuple(c for c in kept if c not in known)
-        table = onto(self.tables[i], self.tree.cliques[i], (*known, *new))
-        rows = table.reshape(math.prod(self.tree.shape(known)), -1)
+        separator = message.separator
+        new = tuple(c for c in kept if c not in separator)
+        table = onto(self.tables[i], self.tree.cliques[i], (*separator, *new))
+        rows = table.reshape(math.prod(self.tree.shape(separator)), -1)
         total = rows.sum(axis=1, keepdims=True)
         share = np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
-        letter = dict(zip((*known, *new), AXES, strict=False))
-        source, output = ("".join(letter[c] for c in columns) for columns in (known, kept))
+        letter = dict(zip((*separator, *new), AXES, strict=False))
+        source, output = ("".join(letter[c] for c in columns) for columns in (separator, kept))
         return np.asarray(
             np.einsum(
                 f"{source}Z,{''.join(letter.values())}->{output}Z",
                 message.table,
                 share.reshape(table.shape),
-                optimize=not set(known) & set(kept),  # then it is a product of matrices
+                optimize=not set(separator) & set(kept),  # then it is a matrix product
             )
         )
 
@@ -235,7 +237,7 @@ class Beliefs:
         Raises
         ------
         ArtefactError
-            The state is incomplete, the tree is none, or the tables do not agree.
+            The state is incomplete, it is no junction tree, or its tables do not agree.
         """
         with reading("junction tree"):
             tree = Junction(
@@ -253,9 +255,9 @@ class Beliefs:
                 np.isclose(table.sum(), 1, rtol=1e-6) for table in tables[:1]
             )
             for i, parent in enumerate(tree.parents[1:], start=1):
-                own, above = ((tables[k], tree.cliques[k]) for k in (i, parent))
+                lower, upper = ((tables[k], tree.cliques[k]) for k in (i, parent))
                 shared = tree.separators[i]
-                sound = sound and np.allclose(onto(*own, shared), onto(*above, shared), atol=1e-6)
+                sound = sound and np.allclose(onto(*lower, shared), onto(*upper, shared), atol=1e-6)
             if not sound:
                 raise ArtefactError(
                     "the tables of the junction tree contradict each other; fit the model anew"
@@ -265,7 +267,7 @@ class Beliefs:
 
 @dataclass(frozen=True, eq=False)
 class _Message:
-    """A message across a clique's upper edge: columns, each jointly with the separator.
+    """A message across a clique's upper edge: joint tables of columns with the separator.
 
     Parameters
     ----------
@@ -292,9 +294,9 @@ def onto(table: Floats, clique: Clique, kept: Clique) -> Floats:
     return np.array(np.einsum(_summed(clique, kept), table), order="C")
 
 
-def along(table: Floats, own: Clique, clique: Clique) -> Floats:
-    """Shape a table of some of a clique's columns so that it can be added to the clique's."""
-    order, axes = _spread(own, clique)
+def along(table: Floats, columns: Clique, clique: Clique) -> Floats:
+    """Reshape a table of some of a clique's columns to broadcast against the clique's table."""
+    order, axes = _spread(columns, clique)
     return table.transpose(order).reshape([1 if a is None else table.shape[a] for a in axes])
 
 
@@ -305,6 +307,6 @@ def _summed(clique: Clique, kept: Clique) -> str:
 
 
 @lru_cache(2**14)
-def _spread(own: Clique, clique: Clique) -> tuple[list[int], list[int | None]]:
-    order = sorted(range(len(own)), key=lambda a: clique.index(own[a]))
-    return order, [own.index(j) if j in own else None for j in clique]
+def _spread(columns: Clique, clique: Clique) -> tuple[list[int], list[int | None]]:
+    order = sorted(range(len(columns)), key=lambda a: clique.index(columns[a]))
+    return order, [columns.index(j) if j in columns else None for j in clique]

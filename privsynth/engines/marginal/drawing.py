@@ -1,4 +1,4 @@
-"""Rows drawn from a calibrated junction tree."""
+"""Sampling of rows from a calibrated junction tree."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def draw(beliefs: Beliefs, n: int, rng: np.random.Generator) -> npt.NDArray[np.i
     Returns
     -------
     ndarray of int32, shape (n, columns)
-        Column-major; 0 in columns that the tree does not hold.
+        Column-major; 0 in columns outside the tree.
 
     Notes
     -----
-    Rows with the same codes of a separator share out the cells below it by systematic sampling
-    (Madow, *Annals of Mathematical Statistics* 20, 1949), in an order that is drawn anew for each
-    clique: a row has its cell with its chance, the rows of a cell are within one of their
-    expected number, and columns that share a separator alone stay independent given it.
+    Rows with the same codes of a separator are assigned cells by systematic sampling (Madow,
+    *Annals of Mathematical Statistics* 20, 1949), in a new random order for each clique. Each row
+    gets a cell with the cell's probability, the count of a cell is within one of its expectation,
+    and columns that share only a separator stay independent given it.
     """
     tree = beliefs.tree
     codes = np.zeros((n, len(tree.sizes)), dtype=np.int32, order="F")
@@ -40,28 +40,28 @@ def draw(beliefs: Beliefs, n: int, rng: np.random.Generator) -> npt.NDArray[np.i
         tree.cliques, tree.separators, beliefs.conditionals, strict=True
     ):
         new = clique[len(separator) :]
-        known = np.zeros(n, dtype=np.min_scalar_type(max(math.prod(tree.shape(separator)) - 1, 0)))
+        config = np.zeros(n, dtype=np.min_scalar_type(max(math.prod(tree.shape(separator)) - 1, 0)))
         for j in separator:
-            known *= known.dtype.type(tree.sizes[j])
-            known += codes[:, j].astype(known.dtype)
-        cells = _shared_out(chances.reshape(-1, math.prod(tree.shape(new))), known, rng)
+            config *= config.dtype.type(tree.sizes[j])
+            config += codes[:, j].astype(config.dtype)
+        cells = _systematic(chances.reshape(-1, math.prod(tree.shape(new))), config, rng)
         for j, column in zip(new, np.indices(tree.shape(new), dtype=np.int32), strict=True):
             column.ravel().take(cells, out=codes[:, j], mode="clip")
     return codes
 
 
-def _shared_out(
-    chances: Floats, known: npt.NDArray[np.unsignedinteger], rng: np.random.Generator
+def _systematic(
+    chances: Floats, config: npt.NDArray[np.unsignedinteger], rng: np.random.Generator
 ) -> npt.NDArray[np.int32]:
-    """Draw a cell for each row, by the probabilities of its configuration.
+    """Draw a cell for each row, by the probabilities of its configuration of the separator.
 
-    A cell has the points start, start + 1, ... that lie between its bounds, once those are
-    stretched over the rows of the configuration: how many there are needs no search.
+    Bounds of cells are scaled to the number of rows of the configuration; a cell gets one row for
+    each of the points start, start + 1, ... between its bounds, which rounding counts.
     """
-    order = rng.permutation(np.arange(len(known), dtype=np.int32))
+    order = rng.permutation(np.arange(len(config), dtype=np.int32))
     if len(chances) > 1:
-        order = order[np.argsort(known[order], kind="stable")]
-    config_counts = np.bincount(known, minlength=len(chances))
+        order = order[np.argsort(config[order], kind="stable")]
+    config_counts = np.bincount(config, minlength=len(chances))
     upper = np.cumsum(chances, axis=1)
     top = upper[:, -1:]
     upper = np.divide(upper, top, out=np.zeros_like(upper), where=top > 0)
@@ -69,7 +69,7 @@ def _shared_out(
         np.int64
     )
     counts = np.diff(points, axis=1, prepend=0)
-    inside = np.broadcast_to(np.arange(chances.shape[1], dtype=np.int32), chances.shape)
-    cells = np.empty(len(known), dtype=np.int32)
-    cells[order] = np.repeat(inside.ravel(), counts.ravel())
+    cell_numbers = np.broadcast_to(np.arange(chances.shape[1], dtype=np.int32), chances.shape)
+    cells = np.empty(len(config), dtype=np.int32)
+    cells[order] = np.repeat(cell_numbers.ravel(), counts.ravel())
     return cells

@@ -1,11 +1,11 @@
 """Estimate a distribution from noisy marginals.
 
-Among all distributions over a junction tree, the estimate balances two things: how far its
-marginals lie from the noisy counts, in standard deviations of the noise, and how far it is, in
-relative entropy, from one whose columns know nothing of each other. This is maximum entropy with
-a Gaussian slack (Dudik, Phillips & Schapire, *JMLR* 8, 2007); as its pull grows small, it is the
-estimate of Private-PGM (McKenna, Sheldon & Miklau, *ICML* 2019). Its dual is smooth and strictly
-convex, one variable a measured cell, and each of its gradients is one calibration.
+The estimate is a distribution over a junction tree that minimises a sum of two terms: the squared
+distance of its marginals from the noisy counts, in standard deviations of the noise, and its
+relative entropy to a distribution of independent columns, weighted by the pull. This is maximum
+entropy with a Gaussian slack (Dudik, Phillips & Schapire, *JMLR* 8, 2007); as the pull goes to 0,
+it becomes the estimate of Private-PGM (McKenna, Sheldon & Miklau, *ICML* 2019). Its dual is smooth
+and strictly convex, has one variable per measured cell, and takes one calibration per gradient.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ PULL = 0.06
 ROUNDS = 2
 STEPS = 200
 LOOSE, TIGHT = 3e-2, 3e-3
-"""Where a round and the last one stop: the largest slope, in standard deviations."""
-EXACT = 0.1
-"""The least standard deviation, in rows, that noise is taken to have."""
+"""Gradient tolerances, in standard deviations, of all rounds but the last, and of the last."""
+MIN_NOISE = 0.1
+"""Lower bound on the standard deviation of noise, in rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What was estimated.
+    """An estimated distribution, and where a next estimate may start.
 
     Parameters
     ----------
     beliefs : Beliefs
     bonds : dict of tuple of int to ndarray
-        The logarithm of each measured clique's factor: where the next estimate may start.
+        The logarithm of each measured clique's factor: the starting point of a next estimate.
     misfit : float
         Half the sum of squared standardised residuals: Private-PGM's objective.
     """
@@ -69,24 +69,24 @@ def estimate(
     Parameters
     ----------
     sizes : sequence of int
-        Codes of each column.
+        Number of codes of each column.
     measurements : iterable of Measurement
         Noisy counts.
     total : float
-        About how many rows there are.
+        Estimated number of rows.
     columns : iterable of int, optional
-        The columns that the distribution is over; all by default.
+        Columns of the distribution; all by default.
     cliques : iterable of tuple of int
-        Cliques that the tree is to hold beside those that are measured.
+        Cliques that the tree must hold besides the measured ones.
     pull : float
         The weight of the relative entropy, above 0.
     rounds : int
-        How often the pull is toward the last estimate, once it was toward independent columns:
-        with each the measurements are fitted more closely.
+        Number of minimisations. The first is pulled towards independent columns, each later one
+        towards the estimate before it, so that the measurements are fitted more closely.
     start : Estimate, optional
-        An estimate from some of the measurements, near to which this one will lie.
+        An estimate from some of the measurements, as a starting point near the solution.
     steps : int
-        The most calibrations of a round.
+        Maximum number of calibrations in a round.
 
     Returns
     -------
@@ -95,35 +95,35 @@ def estimate(
     Notes
     -----
     Several rounds with a strong pull (Osher et al., *Multiscale Modeling & Simulation* 4, 2005)
-    find bonds that one round with a weak pull buys with more of the noise.
+    fit the same dependences as one round with a weak pull, and less of the noise.
     """
     from scipy.optimize import minimize
 
     pooled = _pooled(measurements)
     tree = junction(sizes, [*pooled, *cliques], columns)
-    base = _alone(tree, pooled)
+    base = _independent(tree, pooled)
     scheme = _Scheme.of(tree, list(pooled))
     values = np.concatenate([np.zeros(0), *(m.values.ravel() for m in pooled.values())])
     scales = np.concatenate([np.zeros(0), *(m.scale.ravel() for m in pooled.values())])
-    # slack is a standardised residual; steep is how much its own cell bends the dual
-    steep = 1 / np.sqrt(1 + np.maximum(values, scales) / (pull * scales**2))
-    factor = steep / (pull * scales)
+    # slack is a standardised residual; curvature preconditions the dual, cell by cell
+    curvature = 1 / np.sqrt(1 + np.maximum(values, scales) / (pull * scales**2))
+    factor = curvature / (pull * scales)
     weight = pull * total
 
     def tables(bonds: Floats) -> tuple[list[Floats], float]:
         return calibrate(tree, scheme.logs(bonds, base))
 
     def dual(point: Floats) -> tuple[float, Floats]:
-        found, log_total = tables(held + point * factor)
-        slack = point * steep
+        marginals, log_total = tables(log_factors + point * factor)
+        slack = point * curvature
         value = weight * log_total + slack @ slack / 2 - slack @ (values / scales)
-        slope = slack + (total * scheme.marginals(found) - values) / scales
-        return float(value), slope * steep
+        slope = slack + (total * scheme.marginals(marginals) - values) / scales
+        return float(value), slope * curvature
 
-    held = np.zeros(len(values))
-    known = {} if start is None else start.bonds
-    parts = [known.get(c, np.zeros(m.values.shape)).ravel() for c, m in pooled.items()]
-    point = np.concatenate([held[:0], *parts]) / factor / rounds
+    log_factors = np.zeros(len(values))
+    start_bonds = {} if start is None else start.bonds
+    parts = [start_bonds.get(c, np.zeros(m.values.shape)).ravel() for c, m in pooled.items()]
+    point = np.concatenate([log_factors[:0], *parts]) / factor / rounds
     for last in (*[False] * (rounds - 1), True):
         point = minimize(
             dual,
@@ -137,16 +137,18 @@ def estimate(
                 "gtol": TIGHT if last else LOOSE,
             },
         ).x
-        held = held + point * factor
-        point = point / 2  # about how much of the misfit a round leaves
-    final = tables(held)[0]
+        log_factors = log_factors + point * factor
+        point = point / 2  # a round leaves about half of the misfit
+    final = tables(log_factors)[0]
     residual = (total * scheme.marginals(final) - values) / scales
-    bonds = dict(zip(pooled, scheme.split(held), strict=True))
+    bonds = dict(zip(pooled, scheme.split(log_factors), strict=True))
     return Estimate(Beliefs(tree, tuple(final)), bonds, float(residual @ residual / 2))
 
 
 @dataclass(frozen=True, eq=False)
 class _Pooled:
+    """The average of all measurements of one clique, and the standard deviation of its noise."""
+
     values: Floats
     scale: Floats
 
@@ -159,31 +161,31 @@ def _pooled(measurements: Iterable[Measurement]) -> dict[Clique, _Pooled]:
         clique = tuple(sorted(m.clique))
         values = onto(m.values.astype(np.float64), m.clique, clique)
         scale = np.broadcast_to(np.asarray(m.scale, dtype=np.float64), m.values.shape)
-        precision = 1 / np.maximum(onto(scale, m.clique, clique), EXACT) ** 2
+        precision = 1 / np.maximum(onto(scale, m.clique, clique), MIN_NOISE) ** 2
         none = np.zeros(values.shape)
         sums[clique] = sums.get(clique, none) + values * precision
         precisions[clique] = precisions.get(clique, none) + precision
     return {c: _Pooled(sums[c] / precisions[c], precisions[c] ** -0.5) for c in sums if c}
 
 
-def _alone(tree: Junction, pooled: Mapping[Clique, _Pooled]) -> list[Floats]:
+def _independent(tree: Junction, pooled: Mapping[Clique, _Pooled]) -> list[Floats]:
     """Return the logarithms of factors of a distribution whose columns are independent.
 
-    Each column has the mean of what its cliques tell of it, by precision, and half a row of
-    noise's scale more in each code, so that none is ruled out.
+    A column's marginal is the precision-weighted mean over its cliques. Half a standard deviation
+    of noise, and at least half a row, is added to each code, so that none has probability 0.
     """
     base = [np.zeros(tree.shape(clique)) for clique in tree.cliques]
     for i, (clique, separator) in enumerate(zip(tree.cliques, tree.separators, strict=True)):
         for j in clique[len(separator) :]:
             total, precision = np.zeros(tree.sizes[j]), np.zeros(tree.sizes[j])
-            for own, m in pooled.items():
-                if j in own:
-                    weight = 1 / onto(m.scale**2, own, (j,))
-                    total += weight * onto(m.values, own, (j,))
+            for measured, m in pooled.items():
+                if j in measured:
+                    weight = 1 / onto(m.scale**2, measured, (j,))
+                    total += weight * onto(m.values, measured, (j,))
                     precision += weight
             if precision.all():
-                least = np.maximum(precision**-0.5, 1.0) / 2
-                share = np.maximum(total / precision, 0) + least
+                floor = np.maximum(precision**-0.5, 1.0) / 2
+                share = np.maximum(total / precision, 0) + floor
                 base[i] += along(np.log(share / share.sum()), (j,), clique)
             else:
                 base[i] -= math.log(tree.sizes[j])
@@ -197,13 +199,14 @@ class _Scheme:
     Parameters
     ----------
     cliques : list of tuple of int
-        What is measured.
+        The measured cliques.
     ends : list of int
-        Where the cells of each begin and end in a vector of all.
+        Offsets of each clique's cells in a vector of all measured cells.
     inner : list of (int, int)
-        Measured cliques that lie in another one, the smallest first, and in which.
+        Positions of a measured clique inside another one, and of the other; smallest first.
     outer : list of list of int
-        The others, by the clique of the tree that holds them, in the order of their last axes.
+        Positions of the remaining ones, by the clique of the tree that holds them, in the order
+        of their last axes.
     """
 
     tree: Junction
@@ -218,35 +221,36 @@ class _Scheme:
         inner: list[tuple[int, int]] = []
         outer: list[list[int]] = [[] for _ in tree.cliques]
         for i in sorted(range(len(cliques)), key=lambda i: len(cliques[i])):
-            own = set(cliques[i])
-            above = [k for k, other in enumerate(cliques) if own < set(other)]
-            if above:
-                inner.append((i, min(above, key=sizes.__getitem__)))
+            columns = set(cliques[i])
+            hosts = [k for k, other in enumerate(cliques) if columns < set(other)]
+            if hosts:
+                inner.append((i, min(hosts, key=sizes.__getitem__)))
             else:
-                outer[tree.home(own)].append(i)
-        for home, mine in enumerate(outer):
-            mine.sort(key=lambda i: _deepest(cliques[i], tree.cliques[home]))
+                outer[tree.home(columns)].append(i)
+        for home, members in enumerate(outer):
+            members.sort(key=lambda i: _deepest(cliques[i], tree.cliques[home]))
         return cls(tree, cliques, np.cumsum([0, *sizes]).tolist(), inner, outer)
 
     def split(self, flat: Floats) -> list[Floats]:
-        """Cut a vector of all measured cells into one table a clique."""
+        """Split a vector of all measured cells into one table per clique."""
         return [
             flat[a:b].reshape(self.tree.shape(c))
             for c, a, b in zip(self.cliques, self.ends, self.ends[1:], strict=False)
         ]
 
     def logs(self, bonds: Floats, base: list[Floats]) -> list[Floats]:
-        """Add the factors' logarithms up, on top of `base`.
+        """Add the factors' logarithms to `base`.
 
-        Those of a clique's first columns are added up before its last, and widest, are spread.
+        Factors of a clique's first columns are summed before they are broadcast over its last,
+        widest columns.
         """
         parts = self.split(bonds.copy())
         for i, host in self.inner:
             parts[host] += along(parts[i], self.cliques[i], self.cliques[host])
         tables = []
-        for clique, mine, start in zip(self.tree.cliques, self.outer, base, strict=True):
+        for clique, members, start in zip(self.tree.cliques, self.outer, base, strict=True):
             sum_ = np.zeros(())
-            for i in mine:
+            for i in members:
                 depth = _deepest(self.cliques[i], clique) + 1
                 sum_ = sum_.reshape(sum_.shape + (1,) * (depth - sum_.ndim))
                 sum_ = sum_ + along(parts[i], self.cliques[i], clique[:depth])
@@ -256,9 +260,9 @@ class _Scheme:
     def marginals(self, tables: Sequence[Floats]) -> Floats:
         """Return the marginals of all measured cliques in one vector."""
         parts: list[Floats] = [np.zeros(0)] * len(self.cliques)
-        for clique, mine, table in zip(self.tree.cliques, self.outer, tables, strict=True):
+        for clique, members, table in zip(self.tree.cliques, self.outer, tables, strict=True):
             rest = table
-            for i in reversed(mine):
+            for i in reversed(members):
                 depth = _deepest(self.cliques[i], clique) + 1
                 if depth < rest.ndim:
                     rest = onto(rest, clique[: rest.ndim], clique[:depth])
@@ -268,6 +272,6 @@ class _Scheme:
         return np.concatenate([np.zeros(0), *(table.ravel() for table in parts)])
 
 
-def _deepest(own: Clique, clique: Clique) -> int:
+def _deepest(columns: Clique, clique: Clique) -> int:
     """Return the last axis of a clique whose column another clique contains."""
-    return max(clique.index(j) for j in own)
+    return max(clique.index(j) for j in columns)

@@ -1,4 +1,4 @@
-"""Junction trees: overlapping cliques of columns, along which a joint distribution factorises."""
+"""Junction trees: overlapping cliques of columns over which a joint distribution factorises."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Clique", "Junction", "footprint", "junction"]
 
 Clique: TypeAlias = tuple[int, ...]
 MAX_COLUMNS = 32
-"""The most columns of a clique: numpy's einsum takes no more axes for sure."""
+"""Columns of a clique: numpy's einsum is only sure to take this many axes."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Junction:
     Parameters
     ----------
     sizes : tuple of int
-        Codes of each column.
+        Number of codes of each column.
     cliques : tuple of tuple of int
-        Column positions, a parent before its children; in each the separator comes first, in
+        Column positions, parents before children. In each, the separator comes first, in
         ascending order, then the columns that no earlier clique holds, the widest last.
     parents : tuple of int
         Position of each clique's parent; -1 for the first clique, which is the root.
 
     Notes
     -----
-    Parts of the graph that do not touch hang together by empty separators, so that a forest
-    needs no care of its own.
+    Unconnected parts of the graph are joined by empty separators, so that a forest is no special
+    case.
     """
 
     sizes: tuple[int, ...]
@@ -55,11 +55,11 @@ class Junction:
         return sum(math.prod(self.shape(clique)) for clique in self.cliques)
 
     def shape(self, clique: Clique) -> tuple[int, ...]:
-        """Return how many codes a clique has along each column."""
+        """Return the number of codes of each column of a clique."""
         return tuple(self.sizes[j] for j in clique)
 
     def home(self, columns: Iterable[int]) -> int:
-        """Find the smallest clique of the tree that holds all of some columns.
+        """Return the position of the smallest clique of the tree that holds all the columns.
 
         Raises
         ------
@@ -80,13 +80,13 @@ class Junction:
         ArtefactError
         """
         earlier: set[int] = set()
-        known = set(range(len(self.sizes)))
+        all_columns = set(range(len(self.sizes)))
         for i, (clique, parent) in enumerate(zip(self.cliques, self.parents, strict=True)):
-            sound = parent == -1 if i == 0 else 0 <= parent < i
+            parent_is_sound = parent == -1 if i == 0 else 0 <= parent < i
             shared = earlier.intersection(clique)
             if (
-                not sound
-                or not shared < set(clique) <= known
+                not parent_is_sound
+                or not shared < set(clique) <= all_columns
                 or len(clique) > MAX_COLUMNS
                 or len(set(clique)) != len(clique)
                 or tuple(clique[: len(shared)]) != self._separator(clique, parent)
@@ -95,8 +95,8 @@ class Junction:
             earlier.update(clique)
 
     def _separator(self, clique: Clique, parent: int) -> Clique:
-        above = self.cliques[parent] if parent >= 0 else ()
-        return tuple(sorted(set(clique) & set(above)))
+        upper = self.cliques[parent] if parent >= 0 else ()
+        return tuple(sorted(set(clique) & set(upper)))
 
 
 def junction(
@@ -107,31 +107,31 @@ def junction(
     Parameters
     ----------
     sizes : sequence of int
-        Codes of each column.
+        Number of codes of each column.
     cliques : iterable of tuple of int
-        Each is to be held by one clique of the tree.
+        Each will be a subset of a clique of the tree.
     columns : iterable of int, optional
-        Columns that are to be in the tree, whether a clique names them or not; all by default.
+        Columns of the tree, including any that are in no clique; all by default.
 
     Notes
     -----
     The graph is triangulated greedily (Koller & Friedman, *Probabilistic Graphical Models*, 2009,
     section 9.4), and its maximal cliques are joined by the widest separators.
     """
-    open_ = dict.fromkeys(_triangulate(sizes, cliques, columns, thorough=True), (0, -1))
+    candidates = dict.fromkeys(_triangulate(sizes, cliques, columns, thorough=True), (0, -1))
     placed: list[int] = []
     ordered: list[Clique] = []
     parents: list[int] = []
-    while open_:  # Prim's maximum spanning tree
-        mask = max(open_, key=lambda mask: (open_[mask][0], _cells(mask, sizes)))
-        shared, parent = open_.pop(mask)
+    while candidates:  # Prim's maximum spanning tree
+        mask = max(candidates, key=lambda mask: (candidates[mask][0], _cells(mask, sizes)))
+        shared, parent = candidates.pop(mask)
         separator = mask & placed[parent] if shared else 0
-        free = sorted(_columns(mask & ~separator), key=lambda j: (sizes[j], j))
+        new = sorted(_columns(mask & ~separator), key=lambda j: (sizes[j], j))
         parents.append(parent if shared else min(len(placed), 1) - 1)
-        ordered.append((*_columns(separator), *free))
-        for other, (width, _) in open_.items():
+        ordered.append((*_columns(separator), *new))
+        for other, (width, _) in candidates.items():
             if (other & mask).bit_count() > width:
-                open_[other] = ((other & mask).bit_count(), len(placed))
+                candidates[other] = ((other & mask).bit_count(), len(placed))
         placed.append(mask)
     return Junction(tuple(int(size) for size in sizes), tuple(ordered), tuple(parents))
 
@@ -149,8 +149,8 @@ def footprint(
     Returns
     -------
     total, largest : int
-        Cells of all the tree's cliques, and of its largest; `junction` tries harder, and its
-        tree may have a smaller total.
+        Cells of all the tree's cliques, and of its largest; `junction` tries harder and may find
+        a tree with a smaller total.
     """
     maximal = _triangulate(sizes, cliques, columns, thorough=False)
     cells = [_cells(mask, sizes) for mask in maximal]
@@ -166,7 +166,7 @@ def _columns(mask: int) -> Iterator[int]:
 
 
 def _cells(mask: int, sizes: Sequence[int]) -> int:
-    """Return how many cells a set of columns has."""
+    """Return the number of cells of a set of columns."""
     return math.prod(sizes[j] for j in _columns(mask))
 
 
@@ -195,9 +195,9 @@ def _eliminate(sizes: Sequence[int], near: dict[int, int], by_fill: bool) -> lis
     Parameters
     ----------
     near : dict of int to int
-        Each column's neighbours and itself, as bits; it is used up.
+        Each column's neighbours and itself, as bits; it is overwritten.
     by_fill : bool
-        Whether the edges to be added are weighed, by cells, before the cells of the clique.
+        Whether the cost is first the added edges, by cells, and then the cells of the clique.
     """
     cells = {j: _cells(near[j], sizes) for j in near}
 
@@ -209,13 +209,13 @@ def _eliminate(sizes: Sequence[int], near: dict[int, int], by_fill: bool) -> lis
         return fill, cells[j]
 
     costs = {j: cost(j) for j in near}
-    cliques_found: list[int] = []
+    maximal: list[int] = []
     while costs:
         j = min(costs, key=costs.__getitem__)
         del costs[j]
         clique = near[j]
-        if all(clique & ~other for other in cliques_found):
-            cliques_found.append(clique)
+        if all(clique & ~other for other in maximal):
+            maximal.append(clique)
         rest = stale = clique & ~(1 << j)
         for i in _columns(rest):
             added = rest & ~near[i]
@@ -225,7 +225,7 @@ def _eliminate(sizes: Sequence[int], near: dict[int, int], by_fill: bool) -> lis
             near[i] = (near[i] | rest) & ~(1 << j)
         for i in _columns(stale & ~(1 << j)):
             costs[i] = cost(i)
-    return cliques_found
+    return maximal
 
 
 def _sum(sizes: Sequence[int], mask: int) -> int:

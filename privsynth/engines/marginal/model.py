@@ -1,4 +1,4 @@
-"""The model of the marginal engines: groups, a junction tree over them, and the noisy counts."""
+"""The model of the marginal engines: groups, a junction tree over them, and noisy counts."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class MarginalModel:
     Parameters
     ----------
     total : float
-        About how many rows were counted.
+        Estimated number of training rows.
     label : int or None
-        The column whose groups decide on the shares of codes within other columns' groups.
+        The column whose groups may condition the shares of codes in other columns' groups.
     groups : tuple of Groups
-        One a column.
+        One per column.
     beliefs : Beliefs
     codes, cliques : tuple of Measurement
-        The release: what was counted in codes, and in groups.
+        The release: measurements in codes, and in groups.
     """
 
     total: float
@@ -56,18 +56,20 @@ class MarginalModel:
 
     @cached_property
     def answers(self) -> frozenset[int]:
-        """The columns whose conditions are met exactly: all modelled ones."""
+        """The columns on which conditions are met exactly: all modelled ones."""
         return frozenset(j for clique in self.beliefs.tree.cliques for j in clique)
 
     def marginal(self, column: int) -> npt.NDArray[np.float64]:
         """Return the noisy share of each code of a column."""
-        own = self.groups[column]
+        groups = self.groups[column]
         if column not in self.answers:
             return np.ones(1)
-        if own.shares.shape[1] == 1 or self.label is None:
-            return np.asarray(own.of_codes(self.beliefs.marginal((column,))) * own.shares[:, 0])
+        if groups.shares.shape[1] == 1 or self.label is None:
+            return np.asarray(
+                groups.of_codes(self.beliefs.marginal((column,))) * groups.shares[:, 0]
+            )
         joint = self.beliefs.marginal((column, self.label))
-        return np.asarray((own.of_codes(joint) * own.shares).sum(axis=1))
+        return np.asarray((groups.of_codes(joint) * groups.shares).sum(axis=1))
 
     def sample(
         self, n: int, rng: np.random.Generator, *, where: Mapping[int, int] | None = None
@@ -84,20 +86,20 @@ class MarginalModel:
         Raises
         ------
         SamplingError
-            No row can meet the conditions.
+            No row meets the conditions.
         """
         where = where or {}
         beliefs = self.beliefs
         for j, code in where.items():
             beliefs = self._given(beliefs, j, code)
-        drawn = draw(beliefs, n, rng)
+        group_codes = draw(beliefs, n, rng)
         codes = np.empty((n, len(self.groups)), dtype=np.int32, order="F")
-        labels = np.zeros(n, dtype=np.intp) if self.label is None else drawn[:, self.label]
+        labels = np.zeros(n, dtype=np.intp) if self.label is None else group_codes[:, self.label]
         for j, groups in enumerate(self.groups):
             if j in where:
                 codes[:, j] = where[j]
             else:
-                codes[:, j] = groups.refine(drawn[:, j], labels, rng)
+                codes[:, j] = groups.refine(group_codes[:, j], labels, rng)
         return codes
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -132,20 +134,20 @@ class MarginalModel:
         with reading("marginal model"):
             count = whole(meta["columns"], "number of columns", 1, len(arrays))
             groups = tuple(Groups.from_state(arrays, f"column{j}") for j in range(count))
-            sizes = tuple(own.size for own in groups)
+            sizes = tuple(g.size for g in groups)
             beliefs = Beliefs.from_state(meta["beliefs"], arrays)
             if beliefs.tree.sizes != sizes:
                 raise ArtefactError("its groups and its tree do not fit; fit the model anew")
-            spread: dict[str, tuple[int, ...]] = {
-                "codes": tuple(len(own.of) for own in groups),
-                "cliques": tuple(own.counted for own in groups),
+            sizes_by_kind: dict[str, tuple[int, ...]] = {
+                "codes": tuple(len(g.group_of) for g in groups),
+                "cliques": tuple(g.counted for g in groups),
             }
             released = {
                 kind: tuple(
-                    _measured(arrays, f"{kind}{i}", entry, spread[kind])
+                    _measured(arrays, f"{kind}{i}", entry, sizes_by_kind[kind])
                     for i, entry in enumerate(meta["release"][kind])
                 )
-                for kind in spread
+                for kind in sizes_by_kind
             }
             label = None if meta["label"] is None else whole(meta["label"], "label", 0, count - 1)
             model = cls(number(meta["total"], "total"), label, groups, beliefs, **released)
@@ -154,7 +156,7 @@ class MarginalModel:
         return model
 
     def _divides(self, column: int) -> bool:
-        """Whether a column's groups are divided by class only if a clique holds both columns."""
+        """Return whether a column's shares by class, if any, fit the label and a clique with it."""
         width = self.groups[column].shares.shape[1]
         if width == 1:
             return True
@@ -166,22 +168,24 @@ class MarginalModel:
 
     def check(self, codec: Codec) -> None:
         """See `privsynth.engines.Model.check`."""
-        sizes = tuple(len(own.of) for own in self.groups)
+        sizes = tuple(len(g.group_of) for g in self.groups)
         check_sizes(codec, sizes, self.label, optional=True)
-        # What has one code needs no model; all else is in the tree.
+        # Columns of one code need no model; all others are in the tree.
         if self.answers != {j for j, size in enumerate(sizes) if size > 1}:
             raise ArtefactError("its tree leaves a column out; fit the model anew")
 
     def _given(self, beliefs: Beliefs, column: int, code: int) -> Beliefs:
-        """Condition on a code: on its group, and on its likelihood given the label."""
-        own = self.groups[column]
-        if not own.shares[code].any():
-            raise SamplingError("the model has seen no row with a value asked for; drop it")
-        chance = np.zeros((own.size, own.shares.shape[1]))
-        chance[own.of[code]] = own.shares[code]
-        if chance.shape[1] == 1 or self.label is None:
-            return beliefs.given((column,), chance[:, 0])
-        return beliefs.given((column, self.label), chance)
+        """Condition on a code: on its group, and on its likelihood in each class."""
+        groups = self.groups[column]
+        if not groups.shares[code].any():
+            raise SamplingError(
+                "the model gives a conditioned value probability 0; drop that condition"
+            )
+        likelihood = np.zeros((groups.size, groups.shares.shape[1]))
+        likelihood[groups.group_of[code]] = groups.shares[code]
+        if likelihood.shape[1] == 1 or self.label is None:
+            return beliefs.given((column,), likelihood[:, 0])
+        return beliefs.given((column, self.label), likelihood)
 
 
 def _measured(

@@ -1,4 +1,4 @@
-"""One-way measurements: each column's codes, jointly with the target if there is one."""
+"""One-way measurements: counts of each column's codes, jointly with a target of few classes."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from privsynth.errors import UsageError
 
 __all__ = [
     "OneWay",
-    "among_drawn",
     "check_cells",
+    "codes_to_drawable",
+    "counted_to_drawable",
     "groups_that_fit",
-    "in_groups",
     "measure_oneway",
 ]
 
 
-FEWEST = 4
-LIKELY = 4.0
-"""How many standard deviations of noise a group is to hold of the rarer classes."""
+MIN_GROUPS = 4
+CLEAR = 4.0
+"""Rows of the rarer classes in an average group, in standard deviations of noise."""
 MAX_LABELS = 12
 MAX_SPARE = 2
-"""The most groups that a column has beside those of its levels or cells."""
-MAX_LOST = 0.9
-"""The largest share of the rows that is taken to hold codes that are never drawn."""
+"""Groups of a column besides those of its levels or cells."""
+MAX_UNDRAWN = 0.9
+"""Upper bound on the share of rows with codes that are never drawn."""
 
 
 @dataclass(frozen=True, eq=False)
 class OneWay:
-    """One-way measurements of a table, and the groups made of them.
+    """One-way measurements of a table, and the groups of codes formed from them.
 
     Parameters
     ----------
     total : float
-        About how many rows there are.
+        Estimated number of rows.
     groups : tuple of Groups
-        One a column; of surrogates, one code.
+        One per column; one group for a column of one code.
     columns : tuple of int
         The columns that are modelled.
     label : int or None
-        The target, where it is one of few classes.
+        The target, if it has few classes.
     measurements : tuple of Measurement
-        What was measured, in codes: the release.
-    gathered : tuple of Measurement
-        The same, in groups.
-    lost : tuple of float
-        About which share of the rows each column's codes that are never drawn hold.
+        The release: measurements in codes.
+    grouped : tuple of Measurement
+        The same measurements, in drawable groups.
+    undrawn_shares : tuple of float
+        For each column, the estimated share of rows with codes that are never drawn.
     """
 
     total: float
@@ -63,8 +63,8 @@ class OneWay:
     columns: tuple[int, ...]
     label: int | None
     measurements: tuple[Measurement, ...]
-    gathered: tuple[Measurement, ...]
-    lost: tuple[float, ...]
+    grouped: tuple[Measurement, ...]
+    undrawn_shares: tuple[float, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -77,7 +77,7 @@ class OneWay:
         for axis, j in enumerate(clique):
             if self.groups[j].counted > self.groups[j].size:
                 rows = counts.sum(axis=axis, keepdims=True)
-                share = self.lost[j]
+                share = self.undrawn_shares[j]
                 counts = np.concatenate([(1 - share) * counts, share * rows], axis=axis)
         return counts
 
@@ -85,8 +85,8 @@ class OneWay:
 def measure_oneway(
     curator: PrivateCurator,
     rho: float,
-    most: int,
-    later: float,
+    max_groups: int,
+    later_scale: float,
     *,
     labelled: bool = True,
     whole: bool = False,
@@ -97,20 +97,19 @@ def measure_oneway(
     Parameters
     ----------
     curator : PrivateCurator
-        Counts in the groups from then on.
+        Afterwards it counts in the groups.
     rho : float
-        What the look may cost.
-    most : int
-        How many groups a column may have.
-    later : float
-        The scale of the noise with which groups will be counted: where it is large, there are
-        fewer of them.
+        What the measurements cost together.
+    max_groups : int
+        Maximum number of groups of a column.
+    later_scale : float
+        The scale of the noise of later counts of groups: the larger, the fewer groups.
     labelled : bool
-        Whether columns are measured beside a target of few classes.
+        Whether columns are measured jointly with a target of few classes.
     whole : bool
         Whether every code is a group of its own.
     evenly : float
-        The part of the cost that is shared evenly among the columns, whatever their size.
+        The part of the cost that is split evenly among columns, whatever their size.
     """
     codings = curator.codec.codings
     columns = tuple(j for j, c in enumerate(codings) if c.size > 1)
@@ -123,43 +122,51 @@ def measure_oneway(
     if label is not None:
         classes, noise = _pooled([m.values.sum(axis=0) for m in measured], measured)
         groups[label] = keep_all(classes, noise, spare(codings[label]))
-        group_sizes = np.bincount(groups[label].of, classes)[: groups[label].size]
-        most = int(
-            np.clip((group_sizes.sum() - group_sizes.max()) / (LIKELY * later), FEWEST, most)
+        group_sizes = np.bincount(groups[label].group_of, classes)[: groups[label].size]
+        max_groups = int(
+            np.clip(
+                (group_sizes.sum() - group_sizes.max()) / (CLEAR * later_scale),
+                MIN_GROUPS,
+                max_groups,
+            )
         )
     else:
-        most = int(np.clip(np.sqrt(total / later), FEWEST, most))
+        max_groups = int(np.clip(np.sqrt(total / later_scale), MIN_GROUPS, max_groups))
     for m in measured:
         if m.clique:
             j = m.clique[0]
             values = m.values.reshape(len(m.values), -1).astype(float)
             if label is not None:
-                values = _drawn(values, np.full(values.shape, m.scale), groups[label], axis=1)[0]
+                values = _in_drawable(
+                    values, np.full(values.shape, m.scale), groups[label], axis=1
+                )[0]
             if whole:
                 groups[j] = keep_all(values.sum(axis=1), float(m.scale), spare(codings[j]))
             else:
                 ordered = isinstance(codings[j], Cells)
-                groups[j] = group_codes(values, float(m.scale), spare(codings[j]), ordered, most)
-    every = tuple(groups[j] for j in range(len(codings)))
-    curator.group([g.of for g in every])
+                groups[j] = group_codes(
+                    values, float(m.scale), spare(codings[j]), ordered, max_groups
+                )
+    all_groups = tuple(groups[j] for j in range(len(codings)))
+    curator.group([g.group_of for g in all_groups])
     return OneWay(
         total,
-        every,
+        all_groups,
         columns,
         label,
         tuple(measured),
-        tuple(in_groups(m, every) for m in measured),
-        _lost(measured, every, total),
+        tuple(codes_to_drawable(m, all_groups) for m in measured),
+        _undrawn_shares(measured, all_groups, total),
     )
 
 
 def _weights(
     curator: PrivateCurator, cliques: Sequence[tuple[int, ...]], evenly: float
 ) -> list[float] | None:
-    """Return the proportions of the budget for cliques; None without cliques.
+    """Return each clique's share of the budget; None without cliques.
 
-    Noise adds up over the cells of a clique: shares by this power of their number keep the sum
-    over all cliques least.
+    Shares in proportion to cells ** (2/3) minimise the expected noise, summed over all cells of all
+    cliques.
     """
     cells = [math.prod(curator.sizes[j] for j in clique) ** (2 / 3) for clique in cliques]
     total = sum(cells)
@@ -179,20 +186,20 @@ def check_cells(codec: Codec, *, labelled: bool = True) -> None:
     if sum(cells.values()) > MAX_CELLS:
         widest = max(cells, key=cells.__getitem__)
         raise UsageError(
-            f"the columns have {sum(cells.values()):,} cells beside the target, of which "
-            f"{widest!r} has {cells[widest]:,}, and {MAX_CELLS:,} are the most; merge levels in "
-            "the schema, or leave columns out"
+            f"the columns have {sum(cells.values()):,} cells in all classes of the target, of "
+            f"which {widest!r} has {cells[widest]:,}, and at most {MAX_CELLS:,} are allowed; merge "
+            "levels in the schema, or leave columns out"
         )
 
 
-def groups_that_fit(codec: Codec, most: int) -> int:
-    """Return how many groups a column may have so that all pairs of columns fit in memory.
+def groups_that_fit(codec: Codec, max_groups: int) -> int:
+    """Return the number of groups per column at which all pairs of columns fit in memory.
 
     Parameters
     ----------
     codec : Codec
-    most : int
-        The most that is wanted.
+    max_groups : int
+        The maximum to return.
 
     Raises
     ------
@@ -200,11 +207,11 @@ def groups_that_fit(codec: Codec, most: int) -> int:
         There are too many columns even for the fewest groups.
     """
     sizes = np.array([size for size in codec.sizes if size > 1], dtype=np.float64)
-    for groups in range(most, 0, -1):
+    for groups in range(max_groups, 0, -1):
         group_counts = np.minimum(sizes, groups + MAX_SPARE)
         if (group_counts.sum() ** 2 - (group_counts**2).sum()) / 2 <= MAX_CELLS:
             return groups
-        if groups <= FEWEST:
+        if groups <= MIN_GROUPS:
             break
     raise UsageError(
         f"pairs of {len(sizes)} columns have more than {MAX_CELLS:,} cells; leave columns out, or "
@@ -220,24 +227,24 @@ def _label(codec: Codec) -> int | None:
     return label if sum(size > 1 for size in codec.sizes) > 1 else None
 
 
-def _lost(
+def _undrawn_shares(
     measured: Sequence[Measurement], groups: Sequence[Groups], total: float
 ) -> tuple[float, ...]:
-    """Estimate, for each column, the share of rows whose codes are never drawn."""
+    """Estimate, for each column, the share of rows with codes that are never drawn."""
     shares = dict.fromkeys(range(len(groups)), 0.0)
     for m in measured:
         for axis, j in enumerate(m.clique):
-            never = groups[j].of == groups[j].size
-            rows = np.moveaxis(m.values, axis, 0)[never].sum()
-            # Several cliques tell of a target: the mean of what they say.
+            undrawn = groups[j].group_of == groups[j].size
+            rows = np.moveaxis(m.values, axis, 0)[undrawn].sum()
+            # Every clique contains the target: average its counts over the cliques.
             shares[j] += float(rows) / total / sum(j in other.clique for other in measured)
-    return tuple(float(np.clip(shares[j], 0, MAX_LOST)) for j in range(len(groups)))
+    return tuple(float(np.clip(shares[j], 0, MAX_UNDRAWN)) for j in range(len(groups)))
 
 
 def _pooled(sums: list[Any], measured: Sequence[Measurement]) -> tuple[Any, float]:
     """Average several measurements of the same counts, weighted by precision.
 
-    A sum over the cells of a first axis has a variance that grows with its length.
+    Each sum runs over the first axis of a measurement, whose length multiplies the variance.
     """
     cells = np.array([len(m.values) if m.values.ndim else 1 for m in measured])
     weight = 1 / (cells * np.array([m.scale for m in measured]) ** 2)
@@ -245,30 +252,30 @@ def _pooled(sums: list[Any], measured: Sequence[Measurement]) -> tuple[Any, floa
     return mean / weight.sum(), 1 / float(np.sqrt(weight.sum()))
 
 
-def _gathered(counts: Floats, of: npt.NDArray[np.intp], axis: int) -> Floats:
-    """Add up the counts of each group along an axis."""
+def _summed(counts: Floats, group_of: npt.NDArray[np.intp], axis: int) -> Floats:
+    """Sum the counts of each group along an axis."""
     moved = np.moveaxis(counts, axis, 0)
-    total = np.zeros((int(of.max()) + 1, *moved.shape[1:]))
-    np.add.at(total, of, moved)
+    total = np.zeros((int(group_of.max()) + 1, *moved.shape[1:]))
+    np.add.at(total, group_of, moved)
     return np.moveaxis(total, 0, axis)
 
 
-def _drawn(counts: Floats, scale: Floats, groups: Groups, axis: int) -> tuple[Floats, Floats]:
-    """Sum codes along an axis into groups that can be drawn, with the noise's scale."""
-    values = _gathered(counts, groups.of, axis)
-    noise = np.sqrt(_gathered(scale**2, groups.of, axis))
+def _in_drawable(counts: Floats, scale: Floats, groups: Groups, axis: int) -> tuple[Floats, Floats]:
+    """Sum codes along an axis into drawable groups; return counts and the noise's scale."""
+    values = _summed(counts, groups.group_of, axis)
+    noise = np.sqrt(_summed(scale**2, groups.group_of, axis))
     return spread(values, noise, axis) if groups.counted > groups.size else (values, noise)
 
 
-def in_groups(measured: Measurement, groups: Sequence[Groups]) -> Measurement:
+def codes_to_drawable(measured: Measurement, groups: Sequence[Groups]) -> Measurement:
     """Convert a measurement of codes to one of drawable groups."""
     values, scale = measured.values.astype(float), np.full(measured.values.shape, measured.scale)
     for axis, j in enumerate(measured.clique):
-        values, scale = _drawn(values, scale, groups[j], axis)
+        values, scale = _in_drawable(values, scale, groups[j], axis)
     return Measurement(measured.clique, values, scale)
 
 
-def among_drawn(measured: Measurement, groups: Sequence[Groups]) -> Measurement:
+def counted_to_drawable(measured: Measurement, groups: Sequence[Groups]) -> Measurement:
     """Convert a measurement of counted groups to one of drawable groups."""
     values, scale = measured.values.astype(float), np.full(measured.values.shape, measured.scale)
     for axis, j in enumerate(measured.clique):

@@ -1,9 +1,9 @@
-"""Engines that select marginals, measure them with noise, and estimate a distribution.
+"""Recipes that select marginals, measure them with noise, and estimate a distribution.
 
-Under a privacy budget the one way from rows to a model are noisy counts of cliques (McKenna,
-Miklau & Sheldon 2021). `Marginals` measures every column beside the target, scores all pairs at
-once and measures the best set that a junction tree can hold; `MST`, `AIM` and `Independent` are
-the field's own, in the same house.
+They learn from noisy counts of cliques alone (McKenna, Miklau & Sheldon 2021). `Marginals`
+measures every column jointly with the target, then scores all pairs in one answer and measures the
+best set that fits into a junction tree. `MST`, `AIM` and `Independent` are published algorithms on
+the same base.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from privsynth.engines.marginal.junction import Clique
 from privsynth.engines.marginal.model import MarginalModel
 from privsynth.engines.marginal.oneway import (
     OneWay,
-    among_drawn,
     check_cells,
+    codes_to_drawable,
+    counted_to_drawable,
     groups_that_fit,
-    in_groups,
     measure_oneway,
 )
 from privsynth.engines.marginal.selection import affordable, best_set, spanning
@@ -36,13 +36,13 @@ from privsynth.errors import ConfigError
 __all__ = ["AIM", "MST", "Independent", "Marginals"]
 
 MIN_PART = 1e-3
-"""The least part of the budget that a step may be given."""
+"""The smallest part of the budget of a step."""
 PULLS = 1e-6, 1e6
 
 
 @dataclass(frozen=True)
 class Independent:
-    """Independent columns: the baseline."""
+    """The baseline: independent columns."""
 
     model: ClassVar[type[MarginalModel]] = MarginalModel
 
@@ -57,9 +57,9 @@ class Independent:
         """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
         check_cells(codec, labelled=False)
 
-    def refit(self, known: MarginalModel) -> MarginalModel:
-        """Learn from what was measured for another model, at no cost."""
-        return _refitted(known, _alone(known), PULL)
+    def refit(self, model: MarginalModel) -> MarginalModel:
+        """Estimate anew from the measurements of another model, at no cost."""
+        return _refitted(model, _one_way(model), PULL)
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,16 @@ class Marginals:
     Parameters
     ----------
     codes, target, errors : float
-        The parts of the budget for codes beside the target, for groups beside the target, and
-        for the choice of pairs; the rest measures what is chosen.
+        The parts of the budget for codes jointly with the target, for groups jointly with the
+        target, and for selecting pairs; the rest measures the selected pairs.
     batches : int
-        In how many batches pairs are chosen and measured.
+        Number of batches in which pairs are selected and measured.
     most_groups : int
-        How many groups of codes a column may have.
+        Maximum number of groups of codes of a column.
     most_cells : int
-        How many cells the junction tree may have.
+        Maximum number of cells of the junction tree.
     pull : float
-        How much the estimate is drawn toward columns without bonds.
+        How strongly the estimate is pulled towards independent columns.
     """
 
     codes: float = 0.3
@@ -95,8 +95,8 @@ class Marginals:
         parts = (self.codes, self.target, self.errors)
         if not (min(parts) >= MIN_PART and sum(parts) <= 1 - MIN_PART):
             raise ConfigError(
-                "marginals: 'codes', 'target' and 'errors' are parts of the budget; give numbers "
-                f"of {MIN_PART} or more that leave a rest of as much"
+                "marginals: 'codes', 'target' and 'errors' are parts of the budget; expected "
+                f"{MIN_PART} or more each, and {MIN_PART} or more left over"
             )
         _check_sizes("marginals", self.batches, self.most_groups, self.most_cells)
         _check_pull("marginals", self.pull)
@@ -104,12 +104,12 @@ class Marginals:
     def fit_privately(
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
     ) -> MarginalModel:
-        """Measure codes, then columns beside the target, then the pairs that are worth it."""
+        """Measure codes, then groups jointly with the target, then pairs with large errors."""
         rho, unit = curator.rho, curator.budget.rows_per_unit
         others = max(len(curator.codec.sizes) - 1, 1)
-        later = unit * math.sqrt(others / (2 * self.target * rho))
-        most = groups_that_fit(curator.codec, self.most_groups)
-        oneway = measure_oneway(curator, self.codes * curator.left, most, later)
+        later_scale = unit * math.sqrt(others / (2 * self.target * rho))
+        max_groups = groups_that_fit(curator.codec, self.most_groups)
+        oneway = measure_oneway(curator, self.codes * curator.left, max_groups, later_scale)
         measured: list[Measurement] = []
         features = [j for j in oneway.columns if j != oneway.label]
         if oneway.label is not None:
@@ -118,27 +118,27 @@ class Marginals:
             if oneway.label is None and features:
                 measured += curator.measure([(features[0],)], curator.left)
             return _model(oneway, _estimated(oneway, measured, self.pull), measured)
-        known = _estimated(oneway, measured, self.pull)
+        estimated = _estimated(oneway, measured, self.pull)
         errors = self.errors * rho / self.batches
-        left = curator.left
+        left_for_pairs = curator.left
         for batch in range(self.batches):
-            _tell(progress, batch, self.batches)
-            chosen = self._chosen(curator, oneway, known, measured, errors, left)
+            _report(progress, batch, self.batches)
+            chosen = self._chosen(curator, oneway, estimated, measured, errors, left_for_pairs)
             if chosen:
-                spend = (left - self.errors * rho) / self.batches
+                batch_rho = (left_for_pairs - self.errors * rho) / self.batches
                 last = batch == self.batches - 1
-                measured += curator.measure(chosen, curator.left if last else spend)
-                known = _estimated(oneway, measured, self.pull, known)
-        return _model(oneway, known, measured)
+                measured += curator.measure(chosen, curator.left if last else batch_rho)
+                estimated = _estimated(oneway, measured, self.pull, estimated)
+        return _model(oneway, estimated, measured)
 
     def check_codec(self, codec: Codec) -> None:
         """Refuse a table too large; see `privsynth.engines.PrivateSynthesizer`."""
         check_cells(codec)
         groups_that_fit(codec, self.most_groups)
 
-    def refit(self, known: MarginalModel) -> MarginalModel:
-        """Learn from what was measured for another model, at no cost."""
-        return _refitted(known, _everything(known), self.pull)
+    def refit(self, model: MarginalModel) -> MarginalModel:
+        """Estimate anew from the measurements of another model, at no cost."""
+        return _refitted(model, _all_measured(model), self.pull)
 
     def _chosen(
         self,
@@ -150,17 +150,17 @@ class Marginals:
         left: float,
     ) -> list[Clique]:
         features = [j for j in oneway.columns if j != oneway.label]
-        known = {tuple(sorted(m.clique)) for m in measured}
+        measured_cliques = {tuple(sorted(m.clique)) for m in measured}
         expected = estimated.beliefs.pairs(oneway.columns)
-        pairs = [p for p in combinations(features, 2) if p not in known]
+        pairs = [p for p in combinations(features, 2) if p not in measured_cliques]
         if not pairs:
             return []
-        wrong, _ = curator.errors({p: oneway.expected(p, expected[p]) for p in pairs}, rho)
+        errors, _ = curator.errors({p: oneway.expected(p, expected[p]) for p in pairs}, rho)
         return best_set(
             oneway.sizes,
             oneway.columns,
             [m.clique for m in measured],
-            dict(zip(pairs, wrong.tolist(), strict=True)),
+            dict(zip(pairs, errors.tolist(), strict=True)),
             (left - self.errors * curator.rho) / self.batches,
             curator.budget.rows_per_unit,
             self.most_cells,
@@ -170,14 +170,14 @@ class Marginals:
 
 @dataclass(frozen=True)
 class MST:
-    """A maximum spanning tree of pairs (McKenna, Miklau & Sheldon 2021).
+    """A maximum spanning tree of pairs, by error (McKenna, Miklau & Sheldon 2021).
 
     Parameters
     ----------
     most_groups : int
-        How many groups of codes a column may have.
+        Maximum number of groups of codes of a column.
     pull : float
-        How much the estimate is drawn toward columns without bonds.
+        How strongly the estimate is pulled towards independent columns.
     """
 
     most_groups: int = 32
@@ -192,22 +192,24 @@ class MST:
     def fit_privately(
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
     ) -> MarginalModel:
-        """Spend a third of the budget each on columns, on selecting pairs, and on pairs."""
+        """Spend a third of the budget each on columns, on selecting pairs and on measuring them."""
         rho = curator.rho
-        later = curator.budget.rows_per_unit * math.sqrt(3 * len(curator.codec.sizes) / (2 * rho))
-        most = groups_that_fit(curator.codec, self.most_groups)
-        oneway = measure_oneway(curator, rho / 3, most, later, labelled=False)
+        later_scale = curator.budget.rows_per_unit * math.sqrt(
+            3 * len(curator.codec.sizes) / (2 * rho)
+        )
+        max_groups = groups_that_fit(curator.codec, self.most_groups)
+        oneway = measure_oneway(curator, rho / 3, max_groups, later_scale, labelled=False)
         expected = _estimated(oneway, (), self.pull).beliefs.pairs(oneway.columns)
         chosen: list[Clique] = []
         for _ in range(len(oneway.columns) - 1):
-            joined = spanning(oneway.columns, dict.fromkeys(chosen, 1.0))
-            part = _parts(oneway.columns, joined)
-            open_pairs = [p for p in expected if part[p[0]] != part[p[1]]]
+            forest = spanning(oneway.columns, dict.fromkeys(chosen, 1.0))
+            component = _components(oneway.columns, forest)
+            open_pairs = [p for p in expected if component[p[0]] != component[p[1]]]
             estimates = {p: oneway.expected(p, expected[p]) for p in open_pairs}
             ones = np.ones(len(open_pairs))
             step = rho / 3 / (len(oneway.columns) - 1)
             chosen.append(open_pairs[curator.worst(estimates, ones, 0 * ones, step)])
-            _tell(progress, len(chosen), len(oneway.columns) - 1)
+            _report(progress, len(chosen), len(oneway.columns) - 1)
         measured = curator.measure(chosen, curator.left) if chosen else []
         return _model(oneway, _estimated(oneway, measured, self.pull), measured)
 
@@ -216,28 +218,30 @@ class MST:
         check_cells(codec, labelled=False)
         groups_that_fit(codec, self.most_groups)
 
-    def refit(self, known: MarginalModel) -> MarginalModel:
-        """Learn from what was measured for another model, at no cost: its most telling tree."""
+    def refit(self, model: MarginalModel) -> MarginalModel:
+        """Estimate anew from the most informative tree of another model's pairs, at no cost."""
         pairs: dict[Clique, Measurement] = {
-            m.clique: m for m in _everything(known) if len(m.clique) == 2
+            m.clique: m for m in _all_measured(model) if len(m.clique) == 2
         }
         weights = {clique: _information(m) for clique, m in pairs.items()}
-        chosen = spanning(tuple(known.answers), weights)
-        return _refitted(known, [*_alone(known), *(pairs[clique] for clique in chosen)], self.pull)
+        chosen = spanning(tuple(model.answers), weights)
+        return _refitted(
+            model, [*_one_way(model), *(pairs[clique] for clique in chosen)], self.pull
+        )
 
 
 @dataclass(frozen=True)
 class AIM:
-    """Adaptive and iterative: the worst pair first (McKenna, Mullins, Sheldon & Miklau 2022).
+    """An adaptive, iterative mechanism: worst pair first (McKenna, Mullins, Sheldon & Miklau 2022).
 
     Parameters
     ----------
     most_groups : int
-        How many groups of codes a column may have.
+        Maximum number of groups of codes of a column.
     most_cells : int
-        How many cells the junction tree may have.
+        Maximum number of cells of the junction tree.
     pull : float
-        How much the estimate is drawn toward columns without bonds.
+        How strongly the estimate is pulled towards independent columns.
     """
 
     most_groups: int = 32
@@ -253,29 +257,33 @@ class AIM:
     def fit_privately(
         self, curator: PrivateCurator, rng: np.random.Generator, progress: Progress | None = None
     ) -> MarginalModel:
-        """Measure columns, then the worst pair, again and again, with less noise where it pays."""
+        """Measure columns, then repeatedly the worst pair; spend more if it changes little."""
         unit = curator.budget.rows_per_unit
         d = max(len(curator.codec.sizes), 1)
-        later = unit * math.sqrt(16 * d / (2 * 0.9 * curator.rho))
-        most = groups_that_fit(curator.codec, self.most_groups)
+        later_scale = unit * math.sqrt(16 * d / (2 * 0.9 * curator.rho))
+        max_groups = groups_that_fit(curator.codec, self.most_groups)
         oneway = measure_oneway(
-            curator, curator.rho * d / (16 * d), most, later / 4, labelled=False
+            curator, curator.rho * d / (16 * d), max_groups, later_scale / 4, labelled=False
         )
         measured: list[Measurement] = []
         estimated = _estimated(oneway, measured, self.pull)
         pairs = list(combinations(oneway.columns, 2))
         step = curator.rho / (16 * d)
-        known: list[Clique] = []
+        measured_pairs: list[Clique] = []
         while pairs and curator.left > 1e-6 * curator.rho:
             step = curator.left if curator.left < 2 * step else step
             scale = unit / math.sqrt(2 * 0.9 * step)
-            share = 1.0 if not known else min(1.0, 1 - curator.left / curator.rho + 1 / (16 * d))
+            share = (
+                1.0
+                if not measured_pairs
+                else min(1.0, 1 - curator.left / curator.rho + 1 / (16 * d))
+            )
             open_pairs = [
                 p
                 for p in pairs
-                if p in known
+                if p in measured_pairs
                 or affordable(
-                    oneway.sizes, oneway.columns, [*known, p], int(share * self.most_cells)
+                    oneway.sizes, oneway.columns, [*measured_pairs, p], int(share * self.most_cells)
                 )
             ]
             expected = estimated.beliefs.pairs(oneway.columns)
@@ -285,12 +293,12 @@ class AIM:
             weights = np.ones(len(open_pairs))
             pair = open_pairs[curator.worst(estimates, weights, penalties, 0.1 * step)]
             measured += curator.measure([pair], min(0.9 * step, curator.left))
-            known.append(pair)
+            measured_pairs.append(pair)
             estimated = _estimated(oneway, measured, self.pull, estimated, rounds=1)
             change = np.abs(estimated.beliefs.marginal(pair) - expected[pair]).sum() * oneway.total
             if change <= math.sqrt(2 / math.pi) * scale * expected[pair].size:
                 step *= 4
-            _tell(progress, round(1000 * (1 - curator.left / curator.rho)), 1000)
+            _report(progress, round(1000 * (1 - curator.left / curator.rho)), 1000)
         return _model(oneway, estimated, measured)
 
     def check_codec(self, codec: Codec) -> None:
@@ -298,23 +306,23 @@ class AIM:
         check_cells(codec, labelled=False)
         groups_that_fit(codec, self.most_groups)
 
-    def refit(self, known: MarginalModel) -> MarginalModel:
-        """Learn from what was measured for another model, at no cost."""
-        return _refitted(known, _everything(known), self.pull)
+    def refit(self, model: MarginalModel) -> MarginalModel:
+        """Estimate anew from the measurements of another model, at no cost."""
+        return _refitted(model, _all_measured(model), self.pull)
 
 
-def _everything(known: MarginalModel) -> list[Measurement]:
-    """Return all measurements of a model, in groups."""
+def _all_measured(model: MarginalModel) -> list[Measurement]:
+    """Return all measurements of a model, in drawable groups."""
     return [
-        *(in_groups(m, known.groups) for m in known.codes),
-        *(among_drawn(m, known.groups) for m in known.cliques),
+        *(codes_to_drawable(m, model.groups) for m in model.codes),
+        *(counted_to_drawable(m, model.groups) for m in model.cliques),
     ]
 
 
-def _alone(known: MarginalModel) -> list[Measurement]:
-    """Return the one-way measurements of each column."""
+def _one_way(model: MarginalModel) -> list[Measurement]:
+    """Reduce all measurements of a model to one-way measurements of their columns."""
     measured: list[Measurement] = []
-    for m in _everything(known):
+    for m in _all_measured(model):
         noise = np.broadcast_to(np.asarray(m.scale) ** 2, m.values.shape)
         for axis, j in enumerate(m.clique):
             others = tuple(a for a in range(len(m.clique)) if a != axis)
@@ -328,15 +336,15 @@ def _information(measured: Measurement) -> float:
     """Estimate the mutual information of a pair, in nats, from noisy counts."""
     joint = np.maximum(measured.values, 0) + 0.5
     joint = joint / joint.sum()
-    apart = np.outer(joint.sum(axis=1), joint.sum(axis=0))
-    return float((joint * np.log(joint / apart)).sum())
+    independent = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+    return float((joint * np.log(joint / independent)).sum())
 
 
-def _refitted(known: MarginalModel, measured: Sequence[Measurement], pull: float) -> MarginalModel:
-    sizes = tuple(own.size for own in known.groups)
-    columns = sorted(known.answers)
+def _refitted(model: MarginalModel, measured: Sequence[Measurement], pull: float) -> MarginalModel:
+    sizes = tuple(groups.size for groups in model.groups)
+    columns = sorted(model.answers)
     return replace(
-        known, beliefs=estimate(sizes, measured, known.total, columns, pull=pull).beliefs
+        model, beliefs=estimate(sizes, measured, model.total, columns, pull=pull).beliefs
     )
 
 
@@ -347,48 +355,48 @@ def _estimated(
     start: Estimate | None = None,
     rounds: int = ROUNDS,
 ) -> Estimate:
-    every: list[Measurement] = [
-        *oneway.gathered,
-        *(among_drawn(m, oneway.groups) for m in measured),
+    drawable: list[Measurement] = [
+        *oneway.grouped,
+        *(counted_to_drawable(m, oneway.groups) for m in measured),
     ]
     return estimate(
-        oneway.sizes, every, oneway.total, oneway.columns, pull=pull, start=start, rounds=rounds
+        oneway.sizes, drawable, oneway.total, oneway.columns, pull=pull, start=start, rounds=rounds
     )
 
 
-def _model(oneway: OneWay, known: Estimate, measured: Sequence[Measurement]) -> MarginalModel:
+def _model(oneway: OneWay, estimated: Estimate, measured: Sequence[Measurement]) -> MarginalModel:
     return MarginalModel(
         oneway.total,
         oneway.label,
         oneway.groups,
-        known.beliefs,
+        estimated.beliefs,
         oneway.measurements,
         tuple(measured),
     )
 
 
-def _parts(columns: tuple[int, ...], joined: list[Clique]) -> dict[int, int]:
-    """Return, for each column, its component of the forest."""
-    part = {j: j for j in columns}
-    for i, j in joined:
-        old, new = part[i], part[j]
-        part = {k: new if p == old else p for k, p in part.items()}
-    return part
+def _components(columns: tuple[int, ...], pairs: list[Clique]) -> dict[int, int]:
+    """Return each column's component in a forest of pairs."""
+    component = {j: j for j in columns}
+    for i, j in pairs:
+        old, new = component[i], component[j]
+        component = {k: new if p == old else p for k, p in component.items()}
+    return component
 
 
-def _tell(progress: Progress | None, done: int, steps: int) -> None:
+def _report(progress: Progress | None, done: int, steps: int) -> None:
     if progress is not None:
         progress("measuring marginals", done, steps)
 
 
 def _check_sizes(name: str, batches: int, groups: int, cells: int) -> None:
-    for what, value, least, most in (
+    for what, value, minimum, maximum in (
         ("batches", batches, 1, 100),
         ("most_groups", groups, 2, 10_000),
         ("most_cells", cells, 1, MAX_CELLS),
     ):
-        if not least <= value <= most:
-            raise ConfigError(f"{name}: {what!r} is out of range; expected {least} to {most}")
+        if not minimum <= value <= maximum:
+            raise ConfigError(f"{name}: {what!r} is out of range; expected {minimum} to {maximum}")
 
 
 def _check_pull(name: str, pull: float) -> None:

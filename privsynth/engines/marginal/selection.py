@@ -1,4 +1,4 @@
-"""Select the cliques that are worth their noise."""
+"""Selection of cliques whose errors outweigh the noise of measuring them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["affordable", "best_set", "spanning"]
 
 
 PATIENCE = 20
-"""How many cliques in a row may be too much for the tree before no more are tried."""
-TOLD = 0.5
-"""The part of the noise of its counts that a clique keeps once it is fitted with the others."""
+"""Stop after this many consecutive cliques that do not fit the tree."""
+NOISE_LEFT = 0.5
+"""The part of a clique's noise that remains once it is fitted together with the others."""
 
 
 def best_set(
@@ -24,26 +24,26 @@ def best_set(
     rho: float,
     rows_per_unit: int,
     most_cells: int,
-    most: int,
+    max_cliques: int,
 ) -> list[Clique]:
-    """Choose the cliques to be measured: large errors, small tables, and a tree that fits.
+    """Choose cliques to measure, by error and size, whose junction tree fits into `most_cells`.
 
     Parameters
     ----------
     sizes : sequence of int
-        How many codes each column has.
+        Number of codes of each column.
     columns : sequence of int
     fixed : sequence of tuple of int
-        Cliques that the tree holds already.
+        Cliques that are already in the tree.
     errors : dict of clique to float
-        How far the model is from the counts of each clique, in rows, with noise.
+        Noisy distance of the model from the counts of each clique, in rows.
     rho : float
-        What the chosen cliques will cost together: the more, the noisier each.
+        Joint cost of the chosen cliques: the more there are, the noisier is each.
     rows_per_unit : int
     most_cells : int
-        How many cells the cliques of the tree may have together.
-    most : int
-        How many cliques may be chosen.
+        Maximum number of cells of all cliques of the tree together.
+    max_cliques : int
+        Maximum number of chosen cliques.
 
     Returns
     -------
@@ -52,8 +52,8 @@ def best_set(
     cells = {clique: math.prod(sizes[j] for j in clique) for clique in errors}
     best: tuple[float, list[Clique]] = (0.0, [])
     count = 1
-    while count <= most:
-        noise = TOLD * rows_per_unit * math.sqrt(count / (2 * rho)) * math.sqrt(2 / math.pi)
+    while count <= max_cliques:
+        noise = NOISE_LEFT * rows_per_unit * math.sqrt(count / (2 * rho)) * math.sqrt(2 / math.pi)
         gains = {clique: errors[clique] - noise * cells[clique] for clique in errors}
         chosen: list[Clique] = []
         refused = 0
@@ -77,7 +77,7 @@ def best_set(
 def affordable(
     sizes: Sequence[int], columns: Sequence[int], cliques: Sequence[Clique], most_cells: int
 ) -> bool:
-    """Return whether a tree that holds all cliques has few enough cells."""
+    """Return whether a junction tree of the cliques has at most `most_cells` cells."""
     return footprint(sizes, cliques, columns)[0] <= most_cells
 
 

@@ -1,7 +1,7 @@
-"""Attribute inference: whether synthetic rows tell a secret of those who were in the train table.
+"""Attribute inference: whether synthetic rows reveal a secret of the people in the train table.
 
-What a model of people in general tells, it tells about people outside the table, too. The excess
-on train over the holdout is what was learnt about these people.
+A model of people in general reveals as much about people outside the table. The excess on train
+over the holdout is what was learnt about the people in it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.evaluation.attacks.risk import (
-    ATTACKS,
     ERROR,
+    MAX_ATTACKS,
     NEEDS_HOLDOUT,
     POINTS_AT_ONCE,
-    attacked,
-    fitting,
+    attacked_columns,
     sides,
     wilson,
+    within_memory,
 )
 from privsynth.evaluation.attacks.space import Points, Space
 from privsynth.evaluation.bins import TopLevels, learn_levels
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["attribute_inference", "excess", "nearest_without", "right"]
 
-SECRETS = 16
+MAX_SECRETS = 16
 TOLERANCE = 0.05
-LEARNT = 100_000  # most cells that a model attack learns from
-CLASSES = 10
+MAX_LEARNT_CELLS = 100_000  # that a model attack learns from
+MAX_CLASSES = 10
 TREES = 20
 LEAVES = 15
 Array = npt.NDArray[Any]
@@ -55,7 +55,7 @@ def attribute_inference(
     progress: Progress = silent,
     note: Note = silent,
 ) -> tuple[Score, ...]:
-    """Guess one column of real rows from all the others and the synthetic table.
+    """Guess one column of real rows from all other columns and the synthetic table.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ def attribute_inference(
         synthetic rows.
     schema : Schema
         Every modelled column that is not constant is a secret in turn; of more than 16, the
-        target and others at random. Of more than 60, as many are known to the attacker.
+        target and others at random. The attacker knows at most 60 columns.
     seed : int
-        Governs the rows and columns drawn, and the models.
+        Determines the rows and columns drawn, and the models.
     progress, note : callable
 
     Returns
@@ -76,28 +76,28 @@ def attribute_inference(
         worse of two attacks; ``real`` is the share of holdout rows, `low` and `high` are the
         interval of the *excess*, train minus holdout (0.05 is 5 points). Then
         ``attribute_inference``, the column whose excess has the greatest lower bound. All
-        intervals hold together at 95% (Bonferroni over columns and attacks). ``detail`` has both
-        attacks' rates; ``baseline_rate``, what always guessing the holdout's most frequent level
-        or median achieves; and ``population_rate``, what a model that learns from one half of the
-        holdout's rows achieves on the other. The value is None without a holdout, without a
-        second column, or where all are constant.
+        intervals hold jointly at 95% (Bonferroni over columns and attacks). ``detail`` has both
+        attacks' rates; ``baseline_rate``, that of always guessing the holdout's most frequent
+        level or median; and ``population_rate``, that of a model that learns from one half of the
+        holdout's rows, on the other half. The value is None without a holdout, without a second
+        column, or if all columns are constant.
 
     Notes
     -----
     Giomi et al., "A Unified Framework for Quantifying Privacy Risk in Synthetic Data", PoPETs
     2023. The attacks take the secret of the nearest synthetic row, or learn it from the
     synthetic rows by gradient boosting, numbers of 10 values or fewer as classes. A guess is
-    right where it is the same level, both are missing, or the numbers are within 5% of the
-    column's range apart: the range of the 98% of the attacked rows' numbers in the middle, so
-    that no outlier makes guessing easy.
+    right if it is the same level, if both are missing, or if the numbers differ by at most 5% of
+    the column's range. The range is that of the middle 98% of the attacked rows' numbers, so that
+    no outlier makes guessing easy.
     """
     import pandas as pd
 
     name = "attribute_inference"
     if holdout is None:
         return (Score("attacks", name, None, better="lower", meaning=NEEDS_HOLDOUT),)
-    columns = attacked(schema, seed, name, note)
-    members, others, rows = sides(train, holdout, synthetic, columns, ATTACKS, seed, name, note)
+    columns = attacked_columns(schema, seed, name, note)
+    members, others, rows = sides(train, holdout, synthetic, columns, MAX_ATTACKS, seed, name, note)
     labels = {column.name: "category" for column in columns if not column.kind.continuous}
     real = pd.concat([members, others], ignore_index=True).astype(labels)
     secrets = _secrets(columns, real, seed, note)
@@ -105,13 +105,13 @@ def attribute_inference(
         needed = "a second column to guess from" if secrets else "a column that is not constant"
         return (Score("attacks", name, None, better="lower", meaning=f"needs {needed}"),)
 
-    rows = fitting(rows, seed, name, note)
+    rows = within_memory(rows, seed, name, note)
     spaces = {column.name: Space.learn([members, others], [column]) for column in columns}
     points, candidates = (
         {key: space.place(frame) for key, space in spaces.items()} for frame in (real, rows)
     )
     closest = nearest_without(points, candidates, [column.name for column in secrets])
-    learnt = subsample(rows, max(LEARNT // len(columns), 100), seed)
+    model_rows = subsample(rows, max(MAX_LEARNT_CELLS // len(columns), 100), seed)
     half = len(others) // 2
     scores = []
     for step, column in enumerate(secrets):
@@ -119,13 +119,13 @@ def attribute_inference(
         secret = _Secret.of(column, real)
         guesses = {
             "nearest": secret.read(rows)[closest[column.name]],
-            "model": secret.learn(learnt, real, seed),
+            "model": secret.learn(model_rows, real, seed),
         }
-        success = {method: secret.met(real, guess) for method, guess in guesses.items()}
+        success = {method: secret.hits(real, guess) for method, guess in guesses.items()}
         population = secret.learn(others.iloc[:half], others.iloc[half:], seed)
         rates = {
-            "baseline_rate": float(secret.met(members, secret.usual(others)).mean()),
-            "population_rate": float(secret.met(others.iloc[half:], population).mean()),
+            "baseline_rate": float(secret.hits(members, secret.usual(others)).mean()),
+            "population_rate": float(secret.hits(others.iloc[half:], population).mean()),
         }
         scores.append(_score(column, success, rates, len(members), len(secrets)))
     progress("attribute inference", len(secrets), len(secrets))
@@ -136,12 +136,12 @@ def attribute_inference(
 def nearest_without(
     points: Mapping[str, Points], others: Mapping[str, Points], secrets: Sequence[str]
 ) -> dict[str, npt.NDArray[np.intp]]:
-    """Return the nearest of the others by all columns but one, for each secret.
+    """Return the nearest of the others by all columns except the secret, for each secret.
 
     Parameters
     ----------
     points, others : mapping of str to ndarray of float32, shape (n, d) and (m, d)
-        Where the rows lie, by column.
+        The points of the rows, by column.
     secrets : sequence of str
         The columns that are left out, one at a time.
 
@@ -151,22 +151,22 @@ def nearest_without(
 
     Notes
     -----
-    Squared distances add up over the columns, so the secret's own is taken off those of all.
+    Squared distances add up over the columns, so the secret's is subtracted from the total.
     """
     from threadpoolctl import threadpool_limits
 
-    whole = np.concatenate(list(points.values()), axis=1)
+    queries = np.concatenate(list(points.values()), axis=1)
     candidates = np.concatenate(list(others.values()), axis=1)
     norms = (candidates**2).sum(axis=1)
-    own_norms = {name: (others[name] ** 2).sum(axis=1) for name in secrets}
-    nearest_rows = {name: np.empty(len(whole), dtype=np.intp) for name in secrets}
+    secret_norms = {name: (others[name] ** 2).sum(axis=1) for name in secrets}
+    nearest_rows = {name: np.empty(len(queries), dtype=np.intp) for name in secrets}
     with threadpool_limits(1):
-        for start in range(0, len(whole), POINTS_AT_ONCE):
+        for start in range(0, len(queries), POINTS_AT_ONCE):
             block = slice(start, start + POINTS_AT_ONCE)
-            squares = norms - 2 * whole[block] @ candidates.T
+            squares = norms - 2 * queries[block] @ candidates.T
             for name in secrets:
-                own = own_norms[name] - 2 * points[name][block] @ others[name].T
-                nearest_rows[name][block] = (squares - own).argmin(axis=1)
+                secret_squares = secret_norms[name] - 2 * points[name][block] @ others[name].T
+                nearest_rows[name][block] = (squares - secret_squares).argmin(axis=1)
     return nearest_rows
 
 
@@ -187,9 +187,9 @@ def excess(
     train, control : float
         Successes on train and on the holdout.
     attacks : float
-        How many attacks there were on each.
+        Number of attacks on each.
     error : float
-        How often the interval may miss.
+        Probability that the interval misses.
 
     Returns
     -------
@@ -197,16 +197,18 @@ def excess(
 
     Notes
     -----
-    Wilson's intervals of both rates joined: Newcombe, "Interval estimation for the difference
+    Combines Wilson's intervals of both rates: Newcombe, "Interval estimation for the difference
     between independent proportions", *Statistics in Medicine* 17, 1998, method 10.
     """
-    one, two = train / attacks, control / attacks
-    (at, wide), (other, other_wide) = (wilson(hits, attacks, error) for hits in (train, control))
-    value = one - two
+    rate, control_rate = train / attacks, control / attacks
+    (at, reach), (control_at, control_reach) = (
+        wilson(hits, attacks, error) for hits in (train, control)
+    )
+    value = rate - control_rate
     return (
         value,
-        value - math.hypot(one - (at - wide), other + other_wide - two),
-        value + math.hypot(at + wide - one, two - (other - other_wide)),
+        value - math.hypot(rate - (at - reach), control_at + control_reach - control_rate),
+        value + math.hypot(at + reach - rate, control_rate - (control_at - control_reach)),
     )
 
 
@@ -218,11 +220,11 @@ class _Secret:
     ----------
     name : str
     levels : TopLevels or None
-        All levels among the attacked rows; None for numbers.
+        All levels in the attacked rows; None for numbers.
     tolerance : float
         How far off a right guess may be.
     discrete : bool
-        Whether a model learns its values as classes: levels, and numbers of which there are few.
+        Whether a model learns the values as classes: levels, and numbers with few values.
     """
 
     name: str
@@ -237,7 +239,7 @@ class _Secret:
         numbers = real[column.name].dropna().to_numpy()
         spread = float(np.ptp(np.quantile(numbers, [0.01, 0.99]))) if len(numbers) else 0.0
         spread = spread or (float(np.ptp(numbers)) if len(numbers) else 0.0)
-        return cls(column.name, None, TOLERANCE * spread, len(np.unique(numbers)) <= CLASSES)
+        return cls(column.name, None, TOLERANCE * spread, len(np.unique(numbers)) <= MAX_CLASSES)
 
     def read(self, frame: pd.DataFrame) -> Array:
         """Return the column as numbers, or as codes of levels; missing cells as NaN."""
@@ -246,7 +248,7 @@ class _Secret:
             return column.to_numpy()
         return np.where(column.isna(), np.nan, self.levels.codes(column))
 
-    def met(self, frame: pd.DataFrame, guesses: Array) -> npt.NDArray[np.bool_]:
+    def hits(self, frame: pd.DataFrame, guesses: Array) -> npt.NDArray[np.bool_]:
         """Return which guesses about the rows of a frame are right."""
         return right(guesses, self.read(frame), self.tolerance)
 
@@ -262,22 +264,22 @@ class _Secret:
         return distinct[[counts.argmax()]]
 
     def learn(self, known: pd.DataFrame, targets: pd.DataFrame, seed: int) -> Array:
-        """Return the guesses of a small model that learns from one frame about another.
+        """Return a small model's guesses about one frame, learnt from another.
 
-        Of many levels it learns the 10 most frequent.
+        Of many levels, it learns the 10 most frequent.
         """
         truth = self.read(known)
-        use = ~np.isnan(truth)
+        usable = ~np.isnan(truth)
         if self.discrete:
-            distinct, counts = np.unique(truth[use], return_counts=True)
-            use = np.isin(truth, distinct[np.argsort(-counts, kind="stable")[:CLASSES]])
-        answers, codes = np.unique(truth[use], return_inverse=True)
+            distinct, counts = np.unique(truth[usable], return_counts=True)
+            usable = np.isin(truth, distinct[np.argsort(-counts, kind="stable")[:MAX_CLASSES]])
+        answers, codes = np.unique(truth[usable], return_inverse=True)
         if len(answers) < 2:
             return np.full(len(targets), answers[0] if len(answers) else np.nan)
-        features, unknown = known[use].drop(columns=self.name), targets.drop(columns=self.name)
+        features, queries = known[usable].drop(columns=self.name), targets.drop(columns=self.name)
         if not self.discrete:
-            return predict(_REGRESSOR, features, truth[use], unknown, 0, seed)
-        chances = predict(_CLASSIFIER, features, codes, unknown, len(answers), seed)
+            return predict(_REGRESSOR, features, truth[usable], queries, 0, seed)
+        chances = predict(_CLASSIFIER, features, codes, queries, len(answers), seed)
         guesses: Array = answers[chances.argmax(axis=1)]
         return guesses
 
@@ -296,17 +298,17 @@ _REGRESSOR = _small(REGRESSORS["hist_gradient_boosting"])
 def _secrets(
     columns: Sequence[Column], real: pd.DataFrame, seed: int, note: Note
 ) -> tuple[Column, ...]:
-    """Choose the columns that are guessed: those that differ, the target first."""
-    differ = [c for c in columns if real[c.name].nunique(dropna=False) > 1]
-    if len(differ) <= SECRETS:
-        return tuple(differ)
+    """Choose the columns that are guessed: of those that vary, the target first."""
+    varying = [c for c in columns if real[c.name].nunique(dropna=False) > 1]
+    if len(varying) <= MAX_SECRETS:
+        return tuple(varying)
     note(
-        f"attribute_inference: {SECRETS} of {len(differ):,} columns were guessed, the target "
+        f"attribute_inference: {MAX_SECRETS} of {len(varying):,} columns were guessed, the target "
         f"and others at random (seed {seed})"
     )
-    order = np.random.default_rng([seed, 0x1F]).permutation(len(differ))
-    drawn = sorted(order, key=lambda i: differ[i].role is not Role.TARGET)[:SECRETS]
-    return tuple(differ[i] for i in sorted(drawn))
+    order = np.random.default_rng([seed, 0x1F]).permutation(len(varying))
+    chosen = sorted(order, key=lambda i: varying[i].role is not Role.TARGET)[:MAX_SECRETS]
+    return tuple(varying[i] for i in sorted(chosen))
 
 
 def _score(
@@ -316,10 +318,10 @@ def _score(
     attacks: int,
     secrets: int,
 ) -> Score:
-    """Score the worse attack; the first half of the targets are train rows, the others holdout."""
+    """Score the worse attack; train rows are the first half of the targets, holdout the second."""
     hits = {
-        method: (int(met[:attacks].sum()), int(met[attacks:].sum()))
-        for method, met in success.items()
+        method: (int(guessed[:attacks].sum()), int(guessed[attacks:].sum()))
+        for method, guessed in success.items()
     }
     error = ERROR / (len(hits) * secrets)
     gains = {method: excess(*pair, attacks, error) for method, pair in hits.items()}

@@ -1,4 +1,4 @@
-"""Linkability: whether synthetic rows join two halves of a person's record that lie apart."""
+"""Linkability: whether synthetic rows help to join two halves of a person's record."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.evaluation.attacks.risk import (
-    ATTACKS,
     ERROR,
+    MAX_ATTACKS,
     NEEDS_HOLDOUT,
     POINTS_AT_ONCE,
-    attacked,
-    fitting,
+    attacked_columns,
     residual,
     sides,
+    within_memory,
 )
 from privsynth.evaluation.attacks.space import Points, Space, nearest
 from privsynth.evaluation.frames import Note, Progress, silent
@@ -53,7 +53,7 @@ def linkability(
     schema : Schema
         Of more than 60 modelled columns, the target and others at random are attacked.
     seed : int
-        Governs the rows and columns drawn and how the columns are split.
+        Determines the rows and columns drawn, and how the columns are split.
     progress, note : callable
 
     Returns
@@ -62,46 +62,47 @@ def linkability(
         ``linkability``: the risk, (train rate - control rate) / (1 - control rate), of the worst
         of up to 3 splits of the columns into halves and of 1 to 5 neighbours; the 95% interval
         allows for that choice (Bonferroni). ``detail`` has the rates, the attacks on each side,
-        and what picking neighbours at random gives (``baseline_rate``). The value is None where
-        there is no holdout, or fewer than two columns.
+        and the rate of picking neighbours at random (``baseline_rate``). The value is None
+        without a holdout, or with fewer than two columns.
 
     Notes
     -----
     Giomi et al., "A Unified Framework for Quantifying Privacy Risk in Synthetic Data", PoPETs
-    2023. An attack succeeds where the nearest synthetic rows of the two halves have a row in
-    common. Each half holds about as many columns of fine values as the other.
+    2023. An attack succeeds if the nearest synthetic rows of the two halves have a row in common.
+    Columns with many distinct values are spread evenly over the halves.
     """
     name = "linkability"
-    columns = attacked(schema, seed, name, note)
+    columns = attacked_columns(schema, seed, name, note)
     if holdout is None:
         return (Score("attacks", name, None, better="lower", meaning=NEEDS_HOLDOUT),)
     if len(columns) < 2:
         reason = "cannot be tried: a record of fewer than two columns has no two halves"
         return (Score("attacks", name, None, better="lower", meaning=reason),)
 
-    members, others, rows = sides(train, holdout, synthetic, columns, ATTACKS, seed, name, note)
-    rows = fitting(rows, seed, name, note)
+    members, others, rows = sides(train, holdout, synthetic, columns, MAX_ATTACKS, seed, name, note)
+    rows = within_memory(rows, seed, name, note)
     halves = _halves(columns, rows, np.random.default_rng([seed, 0x117]))
-    tried = []
+    attempts = []
     for step, split in enumerate(halves):
         progress(name, step, len(halves))
-        known = [Space.learn([members, others], half) for half in split]
-        synthetic_points = [space.place(rows) for space in known]
+        spaces = [Space.learn([members, others], half) for half in split]
+        synthetic_points = [space.place(rows) for space in spaces]
         counts = [
-            links(*(space.place(side) for space in known), *synthetic_points).sum(axis=0)
+            links(*(space.place(side) for space in spaces), *synthetic_points).sum(axis=0)
             for side in (members, others)
         ]
-        tried += list(zip(range(1, NEIGHBOURS + 1), *counts, strict=True))
+        attempts += list(zip(range(1, NEIGHBOURS + 1), *counts, strict=True))
     progress(name, len(halves), len(halves))
 
     attacks = len(members)
-    risks = [residual(hit, control, attacks, ERROR / len(tried)) for _, hit, control in tried]
-    worst = max(range(len(tried)), key=lambda i: risks[i][1])
-    k, hit, control = tried[worst]
+    risks = [residual(hit, control, attacks, ERROR / len(attempts)) for _, hit, control in attempts]
+    worst = max(range(len(attempts)), key=lambda i: risks[i][1])
+    k, hit, control = attempts[worst]
     value, low, high = risks[worst]
     meaning = (
         f"share of train records of which two halves can be joined through the {k} nearest "
-        f"synthetic rows of each, beyond what holds for the holdout: the worst of {len(tried)} ways"
+        "synthetic rows of each, beyond what holds for the holdout: the worst of "
+        f"{len(attempts)} ways"
     )
     detail = {
         "train_rate": float(hit / attacks),
@@ -117,7 +118,7 @@ def linkability(
 def links(
     first: Points, second: Points, synthetic_first: Points, synthetic_second: Points
 ) -> npt.NDArray[np.bool_]:
-    """Return which records are joined.
+    """Return which records the attack joins.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def links(
     Returns
     -------
     ndarray of bool, shape (n, 5)
-        Whether the nearest rows share one, by the number of neighbours looked at, from 1.
+        Whether the nearest rows share one, by the number of neighbours compared, from 1.
     """
     one = near(first, synthetic_first, NEIGHBOURS)
     two = near(second, synthetic_second, NEIGHBOURS)
@@ -142,7 +143,7 @@ def links(
 
 
 def near(points: Points, others: Points, k: int) -> npt.NDArray[np.intp]:
-    """Return the places of the k nearest others, shape (points, k); blocks bound the memory."""
+    """Return indices of the k nearest others, shape (points, k); blocks bound the memory."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
@@ -156,21 +157,21 @@ def near(points: Points, others: Points, k: int) -> npt.NDArray[np.intp]:
 def _halves(
     columns: Sequence[Column], synthetic: pd.DataFrame, rng: np.random.Generator
 ) -> list[tuple[tuple[Column, ...], tuple[Column, ...]]]:
-    """Split the columns in several ways; each half gets one of a pair of similar granularity."""
+    """Split the columns in several ways; of two similarly granular columns, each half gets one."""
     distinct: Any = synthetic.nunique()
     ranked = sorted(columns, key=lambda column: -distinct[column.name])
     splits = {}
     for _ in range(SPLITS):
         swap = rng.integers(2, size=(len(ranked) + 1) // 2)
-        place = np.arange(len(ranked)) % 2 ^ swap[np.arange(len(ranked)) // 2]
-        if place.all() or not place.any():
-            place = np.arange(len(ranked)) % 2
-        first = tuple(c for c, side in zip(ranked, place, strict=True) if side == place[0])
+        half_of = np.arange(len(ranked)) % 2 ^ swap[np.arange(len(ranked)) // 2]
+        if half_of.all() or not half_of.any():
+            half_of = np.arange(len(ranked)) % 2
+        first = tuple(c for c, side in zip(ranked, half_of, strict=True) if side == half_of[0])
         second = tuple(c for c in ranked if c not in first)
         splits[first] = (first, second)
     return list(splits.values())
 
 
 def _by_chance(rows: int, k: int) -> float:
-    """Return how often two draws of k rows, at random from all, share one."""
+    """Return the probability that two random draws of k rows share one."""
     return 1.0 - math.comb(rows - k, k) / math.comb(rows, k) if rows > k else 1.0

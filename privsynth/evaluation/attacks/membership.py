@@ -1,8 +1,8 @@
-"""Membership inference without shadow models: telling training rows from others.
+"""Membership inference without shadow models: distinguishing training rows from others.
 
-The adversary holds the synthetic rows, some other real rows, and a row to judge. Members are
-training rows; non-members are rows of the holdout. A row that lies nearer to the synthetic rows
-than to as good real ones gives itself away.
+The adversary has the synthetic rows, some other real rows, and a row to judge. Members are
+training rows; non-members are rows of the holdout. A row that is nearer to the synthetic rows than
+to equally suited real rows gives itself away.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ ATTACKS = ("dcr", "likelihood_ratio", "knn_ratio", "calibrated_dcr", "stacked")
 SCALED = ("likelihood_ratio", "calibrated_dcr")
 LEVELS = {"1pct": 0.01, "01pct": 0.001}
 GROUPS = ("", "_isolated", "_minority")
-HOLDOUT = 4_000
-MEMBERS = 2  # for each non-member: they cost no holdout rows
-SYNTHETIC = 100_000
-PART = 10_000
+MAX_NON_MEMBERS = 4_000
+MEMBERS_PER_OTHER = 2  # members cost no holdout rows, so there are more than non-members
+MAX_SYNTHETIC = 100_000
+ROWS_AT_ONCE = 10_000
 NEIGHBOURS = 5
 ISOLATED = 0.05
-FEWEST = 50  # rows of each side, for a group of its own
-TINY = 1e-6  # below any distance that single precision tells from 0
+MIN_GROUP_ROWS = 50  # of members and of non-members, to score a group by itself
+TINY = 1e-6  # below any distance that single precision distinguishes from 0
 FOLDS = 5
 CROSS_FITTED = (1 + FOLDS / (FOLDS - 1)) ** 0.5  # Nadeau & Bengio 2003: folds share rows
-CLASSES = 20
-LOW, HIGH = 0.04, 0.01  # how a bound's 5% of errors are shared out
-THRESHOLD = 0.8  # the part of `LOW` that the threshold's uncertainty takes, the scarcer side
-SURE = (0.01, 0.05, 0.2, 1.0)  # shares of the pairs that are guessed about
+MAX_CLASSES = 20
+LOW, HIGH = 0.04, 0.01  # an interval's 5% of errors, split between its ends
+THRESHOLD = 0.8  # the share of `LOW` that is spent on the threshold's uncertainty
+GUESSED = (0.01, 0.05, 0.2, 1.0)  # shares of the pairs for which a guess is made
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ def membership(
     progress: Progress = silent,
     note: Note = silent,
 ) -> tuple[Score, ...]:
-    """Tell training rows from holdout rows by how near the synthetic rows lie.
+    """Distinguish training rows from holdout rows by how near the synthetic rows are.
 
     Parameters
     ----------
     train : pandas.DataFrame
         At most 8,000 rows, twice as many as of the holdout, are drawn as members.
     holdout : pandas.DataFrame or None
-        Real rows that nothing was learnt from; at most 4,000 are drawn as non-members.
+        Real rows that the model did not learn from; at most 4,000 are drawn as non-members.
     synthetic : pandas.DataFrame
         At most 100,000 rows are read.
     schema : Schema
@@ -91,24 +91,23 @@ def membership(
     -------
     tuple of Score
         ``membership_tpr_at_1pct``, ``membership_tpr_at_01pct``, ``membership_auc`` and
-        ``membership_epsilon``; the same with ``_isolated`` (the 5% of rows that lie farthest from
-        other real rows) and, where there is a discrete target, ``_minority``. The value is that of
+        ``membership_epsilon``; the same with ``_isolated`` (the 5% of rows that are farthest from
+        other real rows) and, if there is a discrete target, ``_minority``. The value is that of
         the attack with the highest lower bound; `detail` has every attack's.
 
     Notes
     -----
-    The halves of the holdout take turns as non-members and as the real rows to compare with, so
-    that no row is ever compared with itself; half of the members go with each. The attacks: the
-    distance to the closest synthetic row (``dcr``); the logarithm of the ratio of the distance to
-    the closest reference row to it (``likelihood_ratio``); its mean over the 5 nearest
-    (``knn_ratio``); the distance to the closest synthetic row against that of the reference rows
-    around (``calibrated_dcr``, the difficulty calibration of Watson et al., ICLR 2022); and a
-    model of those four and the class, judged on rows that it has not seen (``stacked``). The
-    ratio and the calibrated distance are taken with numbers by rank and in proportion, and the
-    higher one counts.
+    The two halves of the holdout take turns as non-members and as reference rows, so that no row
+    is compared with itself; half of the members go with each. The attacks are: the distance to
+    the closest synthetic row (``dcr``); the logarithm of the ratio of the distance to the closest
+    reference row to ``dcr`` (``likelihood_ratio``); its mean over the 5 nearest (``knn_ratio``);
+    ``dcr`` compared with that of the reference rows nearby (``calibrated_dcr``, the difficulty
+    calibration of Watson et al., ICLR 2022); and a model of those four and the class, judged on
+    rows that it has not seen (``stacked``). The likelihood ratio and the calibrated distance are
+    computed once on ranks of numbers and once on their values, and the higher one counts.
 
-    Groups are chosen by rules that do not look at who is a member, and each group's bounds are
-    corrected for the attacks tried; those of the two smaller groups for there being two as well.
+    Groups are chosen without regard to membership. Each group's bounds are corrected for the
+    number of attacks; those of the two smaller groups also for there being two of them.
     """
     from threadpoolctl import threadpool_limits
 
@@ -123,14 +122,14 @@ def membership(
         return tuple(score for group in groups for score in _without(group, reason))
     columns = modelled(schema)
     rng = np.random.default_rng([seed, 71])
-    others = min(HOLDOUT, len(holdout), len(train)) // 2 * 2
-    outside = _drawn(holdout, others, rng)
-    inside = _drawn(train, min(MEMBERS * others, len(train)) // 2 * 2, rng)
-    sample = subsample(synthetic, SYNTHETIC, seed, "membership: synthetic", note)
-    # Each side counts the same in the space, or that would tell them apart by itself.
+    others = min(MAX_NON_MEMBERS, len(holdout), len(train)) // 2 * 2
+    outside = _shuffled(holdout, others, rng)
+    inside = _shuffled(train, min(MEMBERS_PER_OTHER * others, len(train)) // 2 * 2, rng)
+    sample = subsample(synthetic, MAX_SYNTHETIC, seed, "membership: synthetic", note)
+    # Both sides must count the same in the space, or it would distinguish them by itself.
     real = [canonical(frame, columns) for frame in (inside, outside)]
     space = Space.learn([real[0], *[real[1]] * (len(inside) // others)], columns)
-    with threadpool_limits(1):  # sums depend on how many threads have shared them
+    with threadpool_limits(1):  # sums depend on the number of threads
         progress("membership inference", 0, 2)
         frames = [*real, canonical(sample, columns)]
         by_attack, isolation = _distances(*(space.place(frame) for frame in frames))
@@ -145,48 +144,48 @@ def membership(
     scores: list[Score] = []
     for group in groups:
         if group == "_isolated":
-            chosen = isolation >= np.quantile(isolation, 1 - ISOLATED)
+            in_group = isolation >= np.quantile(isolation, 1 - ISOLATED)
         elif group == "_minority":
-            chosen = label == 0
+            in_group = label == 0
         else:
-            chosen = np.ones(len(member), dtype=bool)
-        few = min(int((chosen & member).sum()), int((chosen & ~member).sum()))
-        if group and few < FEWEST:
-            why = f"only {few} rows of one side; at least {FEWEST} of each are needed"
+            in_group = np.ones(len(member), dtype=bool)
+        smaller = min(int((in_group & member).sum()), int((in_group & ~member).sum()))
+        if group and smaller < MIN_GROUP_ROWS:
+            why = f"only {smaller} rows of one side; at least {MIN_GROUP_ROWS} of each are needed"
             scores += _without(group, why)
             continue
-        of_members = {name: score[chosen & member] for name, score in by_attack.items()}
-        of_others = {name: score[chosen & ~member] for name, score in by_attack.items()}
-        scores += _scores(group, of_members, of_others)
+        member_scores = {name: score[in_group & member] for name, score in by_attack.items()}
+        other_scores = {name: score[in_group & ~member] for name, score in by_attack.items()}
+        scores += _scores(group, member_scores, other_scores)
     return tuple(scores)
 
 
 def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bounded:
-    """Return the share of members found at a share of false positives.
+    """Return the true-positive rate at a false-positive rate.
 
     Parameters
     ----------
     inside, outside : ndarray of float
-        The scores of members and of non-members; the higher, the surer.
+        Scores of members and of non-members; a higher score means more likely a member.
     level : float
-        The share of non-members that may be taken for members, above 0 and below 1.
+        The false-positive rate, above 0 and below 1.
     tests : int
-        The attacks tried, of which the best will be looked at.
+        Number of attacks tried, of which the best is reported.
 
     Returns
     -------
     Bounded
-        `value`: with the lowest threshold that leaves the share of false positives among
-        `outside` at or under the level; rows that tie with the threshold are not taken for
-        members. `low`, `high`: a 95% interval, `low` holding for all `tests` attacks at once.
+        `value`: the rate at the lowest threshold whose false-positive rate on `outside` is at
+        most `level`; rows that tie with the threshold are not taken for members. `low`, `high`:
+        a 95% interval; `low` holds for all `tests` attacks jointly.
 
     Notes
     -----
-    The threshold is estimated, too: beyond the c-th highest of n non-members lies a share of all
-    non-members that is at most Beta(c + 1, n - c) (at most, because of ties). Its upper bound
-    beside the Clopper-Pearson bound of the members' share gives `low`; where that upper bound
-    lies above the level, the attack is diluted (it accuses by a coin that makes up for the
-    excess), and so is what it finds. `high` takes every tie for found.
+    The threshold is estimated, too: the share of all non-members above the c-th highest of n
+    non-members is at most Beta(c + 1, n - c) distributed (at most, because of ties). Its upper
+    bound and the Clopper-Pearson bound of the members' share give `low`. If that upper bound is
+    above the level, the attack is diluted: it accuses by a coin that compensates for the excess,
+    and finds proportionally less. `high` counts every tie as found.
     """
     from scipy.stats import beta
 
@@ -194,7 +193,7 @@ def tpr_at(inside: Array, outside: Array, level: float, *, tests: int = 1) -> Bo
     falling = np.sort(outside)[::-1]
     allowed = int(level * n + 1e-9)
     value = float((inside > falling[allowed]).mean())
-    places = np.arange(min(n, 2 * allowed + 30))  # both thresholds lie among these
+    places = np.arange(min(n, 2 * allowed + 30))  # both thresholds are among these
 
     share = LOW / tests
     reach = beta.ppf(1 - THRESHOLD * share, places + 1, n - places)
@@ -217,9 +216,9 @@ def auc(inside: Array, outside: Array, *, tests: int = 1, widening: float = 1.0)
     ----------
     inside, outside : ndarray of float
     tests : int
-        The attacks tried, of which the best will be looked at.
+        Number of attacks tried, of which the best is reported.
     widening : float
-        How much wider the interval is than for scores that are independent of each other.
+        How much wider the interval is than for independent scores.
 
     Returns
     -------
@@ -238,72 +237,72 @@ def auc(inside: Array, outside: Array, *, tests: int = 1, widening: float = 1.0)
 
 
 def epsilon(inside: Array, outside: Array, *, tests: int = 1) -> Bounded:
-    """Bound epsilon from below, from one run, by guessing which row of a pair trained.
+    """Bound epsilon from below, from one run, by guessing which row of each pair is a member.
 
     Parameters
     ----------
     inside, outside : ndarray of float
-        Scores in random order; the first of each make a pair, and so on.
+        Scores in random order; the i-th of each make a pair.
     tests : int
-        The attacks tried, of which the best will be looked at.
+        Number of attacks tried, of which the best is reported.
 
     Returns
     -------
     Bounded
-        `low`: the bound at 95%, 0 where chance explains the guesses; `value`: what the same
-        guesses say without an allowance for chance; `high`: infinite, as no attack shows that
-        there is no better one.
+        `low`: the bound at 95%, 0 if chance explains the guesses; `value`: the estimate from the
+        same guesses without an allowance for chance; `high`: infinite, since no attack shows
+        that there is no better one.
 
     Notes
     -----
-    Which row of a pair trained is a fair coin, as members and non-members were split at random.
-    Guesses are made about the pairs whose scores differ most, the rest abstain: the audit of
-    Steinke, Nasr & Jagielski (*Privacy Auditing with One (1) Training Run*, NeurIPS 2023), with
-    delta 0, for neighbours that differ by the replacement of one row. How many pairs are guessed
-    about is one of four fixed shares, for which the bound is corrected.
+    Which row of a pair is a member is a fair coin flip, as members and non-members were split at
+    random. Guesses are made for the pairs whose scores differ most: the audit of Steinke, Nasr &
+    Jagielski (*Privacy Auditing with One (1) Training Run*, NeurIPS 2023), with delta 0, for
+    neighbours that differ by the replacement of one row. The share of pairs guessed is the best
+    of four fixed ones, for which the bound is corrected.
     """
     pairs = min(len(inside), len(outside))
     best = Bounded(0.0, 0.0, float("inf"))
     if not pairs:
         return best
-    lead = inside[:pairs] - outside[:pairs]
-    order = np.argsort(-np.abs(lead), kind="stable")
-    for share in SURE:
-        guessed = order[: max(int(share * pairs), 1)]
-        # A pair that ties is guessed by a coin, which is right half the time.
-        correct = int((lead[guessed] > 0).sum() + (lead[guessed] == 0).sum() // 2)
-        low = epsilon_at_least(correct, len(guessed), alpha=0.05 / tests / len(SURE))
+    differences = inside[:pairs] - outside[:pairs]
+    order = np.argsort(-np.abs(differences), kind="stable")
+    for share in GUESSED:
+        surest = order[: max(int(share * pairs), 1)]
+        # A tie is guessed by a coin flip, which is right half the time.
+        correct = int((differences[surest] > 0).sum() + (differences[surest] == 0).sum() // 2)
+        low = epsilon_at_least(correct, len(surest), alpha=0.05 / tests / len(GUESSED))
         if low > best.low:
-            value = np.log((correct + 0.5) / (len(guessed) - correct + 0.5))
+            value = np.log((correct + 0.5) / (len(surest) - correct + 0.5))
             best = Bounded(max(float(value), low), low, float("inf"))
     return best
 
 
-def _placement(of: Array, among: Array) -> Array:
-    rising = np.sort(among)
-    under = np.searchsorted(rising, of) + np.searchsorted(rising, of, "right")
+def _placement(scores: Array, reference: Array) -> Array:
+    rising = np.sort(reference)
+    under = np.searchsorted(rising, scores) + np.searchsorted(rising, scores, "right")
     return np.asarray(under / (2 * len(rising)), dtype=np.float64)
 
 
-def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw rows in random order, so that halves and pairs of them are random, too."""
+def _shuffled(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw rows in random order, so that their halves and pairs are random, too."""
     return frame.iloc[rng.permutation(len(frame))[:rows]]
 
 
 def _classes(schema: Schema, train: pd.DataFrame) -> Column | None:
-    """Return the target as a discrete column, None where it has no classes."""
+    """Return the target as a discrete column; None if it has no classes."""
     target = schema.target
     if target is None or target.kind.surrogate:
         return None
-    if target.kind is Kind.INTEGER and train[target.name].nunique() <= CLASSES:
-        return replace(target, kind=Kind.CATEGORICAL)  # whole numbers may name classes, too
+    if target.kind is Kind.INTEGER and train[target.name].nunique() <= MAX_CLASSES:
+        return replace(target, kind=Kind.CATEGORICAL)  # whole numbers may stand for classes
     return None if target.kind.continuous else target
 
 
 def _labels(
     train: pd.DataFrame, inside: pd.DataFrame, outside: pd.DataFrame, target: Column | None
 ) -> npt.NDArray[np.intp]:
-    """Return the class of each member and non-member: 0 is the rarest of the training rows."""
+    """Return the class of each member and non-member; 0 is the rarest class in training."""
     import pandas as pd
 
     if target is None:
@@ -318,9 +317,9 @@ def _labels(
 
 
 def _linear(space: Space, frames: Sequence[pd.DataFrame]) -> list[Points]:
-    """Place rows with numbers in proportion, spread as widely as ranks are.
+    """Place rows by the values of numbers instead of their ranks, scaled to the same spread.
 
-    A value that was moved a little off a frequent one, such as 0, is far off in rank.
+    In rank, a value slightly off a frequent one, such as 0, is far away from it.
     """
     real = frames[:2]
     placed = [replace(space, sorted_values={}, gaps=frozenset()).place(frame) for frame in frames]
@@ -334,47 +333,47 @@ def _linear(space: Space, frames: Sequence[pd.DataFrame]) -> list[Points]:
         for i, column in enumerate(values):
             missing = np.isnan(column)
             numbers = np.where(missing, 0.0, np.clip((column - middle) / spread, -1, 1))
-            more = np.column_stack([numbers, missing / np.sqrt(2)]).astype(np.float32)
-            placed[i] = np.concatenate([placed[i], more], axis=1)
+            coordinates = np.column_stack([numbers, missing / np.sqrt(2)]).astype(np.float32)
+            placed[i] = np.concatenate([placed[i], coordinates], axis=1)
     return placed
 
 
 def _distances(
     inside: Points, outside: Points, synthetic: Points
 ) -> tuple[dict[str, Array], Array]:
-    """Return each row's score by attack, members first, and how far the nearest real rows are."""
-    everyone = np.concatenate([inside, outside])
-    to_made = _nearest_made(everyone, synthetic)
-    to_real = np.empty_like(to_made)
-    usual = np.empty(len(everyone))
-    half = _halves(len(everyone))
-    of_holdout = np.arange(len(everyone)) >= len(inside)
-    for judged in (0, 1):
-        reference = np.flatnonzero(of_holdout & (half != judged))
-        rows = np.flatnonzero(half == judged)
-        apart, places = nearest(everyone[rows], everyone[reference], NEIGHBOURS)
-        to_real[rows] = apart
-        usual[rows] = to_made[reference, 0][places].mean(axis=1)
-    ratio = np.log((to_real + TINY) / (to_made + TINY))
+    """Return each row's score by attack, members first, and its distance to real rows."""
+    real = np.concatenate([inside, outside])
+    to_synthetic = _nearest_synthetic(real, synthetic)
+    to_real = np.empty_like(to_synthetic)
+    expected = np.empty(len(real))
+    half = _halves(len(real))
+    is_holdout = np.arange(len(real)) >= len(inside)
+    for part in (0, 1):
+        reference = np.flatnonzero(is_holdout & (half != part))
+        rows = np.flatnonzero(half == part)
+        distances, places = nearest(real[rows], real[reference], NEIGHBOURS)
+        to_real[rows] = distances
+        expected[rows] = to_synthetic[reference, 0][places].mean(axis=1)
+    ratio = np.log((to_real + TINY) / (to_synthetic + TINY))
     scores = {
-        "dcr": -to_made[:, 0],
+        "dcr": -to_synthetic[:, 0],
         "likelihood_ratio": ratio[:, 0],
         "knn_ratio": ratio.mean(axis=1),
-        "calibrated_dcr": np.log((usual + TINY) / (to_made[:, 0] + TINY)),
+        "calibrated_dcr": np.log((expected + TINY) / (to_synthetic[:, 0] + TINY)),
     }
     return scores, to_real[:, -1]
 
 
 def _halves(rows: int) -> npt.NDArray[np.intp]:
-    """Assign rows to two halves alternately, members and non-members each."""
+    """Assign rows to two halves alternately."""
     return np.arange(rows) % 2
 
 
-def _nearest_made(points: Points, synthetic: Points) -> Array:
-    """Return the distances to the nearest synthetic rows, part by part, to bound memory."""
+def _nearest_synthetic(points: Points, synthetic: Points) -> Array:
+    """Return the distances to the nearest synthetic rows; parts bound the memory."""
     parts = [
-        nearest(points, synthetic[start : start + PART], NEIGHBOURS)[0]
-        for start in range(0, len(synthetic), PART)
+        nearest(points, synthetic[start : start + ROWS_AT_ONCE], NEIGHBOURS)[0]
+        for start in range(0, len(synthetic), ROWS_AT_ONCE)
     ]
     return np.sort(np.concatenate(parts, axis=1), axis=1)[:, :NEIGHBOURS].astype(np.float64)
 
@@ -385,22 +384,22 @@ def _stacked(
     member: npt.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Array:
-    """Return the log odds of being a member by a model that has not seen the row."""
+    """Return each row's log odds of being a member, from a model that has not seen the row."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    features = np.column_stack([*by_attack.values(), np.minimum(label, CLASSES)])
+    features = np.column_stack([*by_attack.values(), np.minimum(label, MAX_CLASSES)])
     fold, half = np.empty(len(member), dtype=np.intp), _halves(len(member))
     for side, part in itertools.product((member, ~member), (0, 1)):
         rows = np.flatnonzero(side & (half == part))
         fold[rows] = rng.permutation(len(rows)) % FOLDS
     odds = np.zeros(len(member))
-    # Two rows of the holdout that are nearest to each other have the same distance; as each is in
-    # another half, a model of one half has not seen it.
-    for number, judged in itertools.product(range(FOLDS), (0, 1)):
-        apart = (fold == number) & (half == judged)
-        if not apart.any():
+    # Two holdout rows that are nearest to each other have the same distance. They are in different
+    # halves, so a model of one half has not seen the other row.
+    for number, part in itertools.product(range(FOLDS), (0, 1)):
+        test_rows = (fold == number) & (half == part)
+        if not test_rows.any():
             continue
-        known = (fold != number) & (half == judged)
+        train_rows = (fold != number) & (half == part)
         model = HistGradientBoostingClassifier(
             max_iter=40,
             max_leaf_nodes=8,
@@ -408,9 +407,9 @@ def _stacked(
             early_stopping=False,
             random_state=0,
         )
-        model.fit(features[known], member[known])
-        odds[apart] = model.decision_function(features[apart])
-    # Rows in the same leaves tie; the best single attack puts them in order.
+        model.fit(features[train_rows], member[train_rows])
+        odds[test_rows] = model.decision_function(features[test_rows])
+    # Rows in the same leaves tie; the best single attack orders them.
     return odds + 1e-6 * _placement(by_attack["likelihood_ratio"], by_attack["likelihood_ratio"])
 
 

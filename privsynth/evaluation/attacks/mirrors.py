@@ -1,13 +1,13 @@
 """The SMOTE mirrors: telling synthetic rows from real ones, and real rows from synthetic ones.
 
-A SMOTE row lies on the segment between two real rows. So in a table that holds both, whatever
-lies inside a segment is synthetic; and where several segments meet there is a real row, even
-in a table that holds none (Ganev et al., "SMOTE and Mirrors: Exposing Privacy Leakage from
+A SMOTE row lies on the segment between two real rows. So in a table with both kinds of rows, a
+row inside a segment is synthetic; and the point where several segments meet is a real row, even
+if the table has no real rows (Ganev et al., "SMOTE and Mirrors: Exposing Privacy Leakage from
 Synthetic Minority Oversampling", ICLR 2026: DistinSMOTE and ReconSMOTE).
 
-Every decision rests on one question: could chance have put these points in line? Each column
-is read in units of its rounding error (half a step for whole numbers and fixed decimals, a few
-units in the last place for other numbers). A column in which three points span s units agrees
+Every decision depends on one question: could chance have put these points in line? Each column
+is measured in units of its rounding error (half a step for whole numbers and fixed decimals, a
+few units in the last place for other numbers). A column in which three points span s units agrees
 with a line by chance about once in s; the logarithms add up over the columns to the *evidence*,
 which must exceed the logarithm of the number of trials.
 """
@@ -27,8 +27,8 @@ from privsynth.evaluation.attacks.geometry import (
     half_steps,
     joins,
     lines_of,
+    matched_by,
     meetings,
-    met_by,
     near_lines,
     space_of,
     sweep,
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["conclusion", "distinguish", "reconstruct", "smote_mirrors"]
 ROUNDS = 4
-MOST = 20_000
+MAX_ROWS = 20_000
 
-MISSING = 0.2  # a column with a larger share of missing cells is not read
+MAX_MISSING = 0.2  # a column with a larger share of missing cells is not read
 
 
 def distinguish(points: Array) -> Array:
@@ -61,14 +61,14 @@ def distinguish(points: Array) -> Array:
     Returns
     -------
     ndarray of bool, shape (n,)
-        True where the attack takes the row for synthetic; never so where `d` is 1, since on
-        one line every row but two lies between others.
+        True if the attack takes the row for synthetic. Never so if `d` is 1, since on one line
+        every row but two lies between others.
 
     Notes
     -----
     DistinSMOTE of Ganev et al. (ICLR 2026). A real row is an end of segments and inside none;
-    a synthetic row is inside one, and both of its ends are rows of the table. Lines are sought
-    among the 60 nearest rows, and then, among the rows not yet found, further out.
+    a synthetic row is inside a segment, whose two ends are rows of the table. Lines are searched
+    among the 60 nearest rows, and then further out among the rows that are not yet on one.
     """
     rows, which = distinct_rows(points)
     inside = np.zeros(len(rows), dtype=bool)
@@ -77,9 +77,9 @@ def distinguish(points: Array) -> Array:
         return inside[which]
     inside[sweep(rows, space)[:, 1]] = True
     for _ in range(ROUNDS):
-        left = np.flatnonzero(~inside)
-        near = left[space.near(rows[left], rows[left], NEIGHBOURS + 1)]
-        triples = triples_in_line(rows, space, left, near)
+        remaining = np.flatnonzero(~inside)
+        near = remaining[space.near(rows[remaining], rows[remaining], NEIGHBOURS + 1)]
+        triples = triples_in_line(rows, space, remaining, near)
         if not len(triples):
             break
         inside[triples[:, 1]] = True
@@ -87,7 +87,7 @@ def distinguish(points: Array) -> Array:
 
 
 def reconstruct(synthetic: Array) -> Array:
-    """Name real records, from synthetic rows alone.
+    """Reconstruct real records from synthetic rows alone.
 
     Parameters
     ----------
@@ -97,40 +97,42 @@ def reconstruct(synthetic: Array) -> Array:
     Returns
     -------
     ndarray, shape (m, d)
-        The real rows named, each once. None where `d` is 1 or fewer than 3 rows differ.
+        The reconstructed rows, each once. Empty if `d` is 1 or fewer than 3 rows are distinct.
 
     Notes
     -----
-    ReconSMOTE of Ganev et al. (ICLR 2026), with two additions. A line is three synthetic rows
-    in line; where two lines (in the plane: three) end in one point, that point is named. From
-    then on it counts as a point of the lines through it, so that two synthetic rows in line
-    with it are a line, too, and name further rows. And numbers that were rounded after the
-    interpolation are read to within their rounding error.
+    ReconSMOTE of Ganev et al. (ICLR 2026), with two additions. Three synthetic rows in line
+    make a line; a point where two lines (in the plane: three) end is reconstructed. First, such
+    a point then counts as a point of the lines through it, so that two synthetic rows in line
+    with it make a line, too, which yields further points. Second, numbers that were rounded after
+    the interpolation are compared within their rounding error.
     """
     rows, _ = distinct_rows(synthetic)
-    named = np.empty((0, rows.shape[1]))
+    reconstructed = np.empty((0, rows.shape[1]))
     space = space_of(rows)
     if space is None:
-        return named
-    firm = sweep(rows, space)
-    loose = np.setdiff1d(np.arange(len(rows)), firm)
-    through = np.empty((0, 3), dtype=np.intp)
+        return reconstructed
+    row_triples = sweep(rows, space)
+    off_line = np.setdiff1d(np.arange(len(rows)), row_triples)
+    joint_triples = np.empty((0, 3), dtype=np.intp)
     for _ in range(ROUNDS):
-        points, known = np.vstack([rows, named]), len(named)
-        triples = np.vstack([firm, through])
+        points, before = np.vstack([rows, reconstructed]), len(reconstructed)
+        triples = np.vstack([row_triples, joint_triples])
         lines = lines_of(points, space, triples, len(rows))
         joined = joins(points, space, lines, near_lines(points, space, lines))
         lines = lines_of(points, space, np.vstack([triples, joined]), len(rows))
-        named = meetings(points, space, lines)
-        if len(named) <= known or not len(loose):
+        reconstructed = meetings(points, space, lines)
+        if len(reconstructed) <= before or not len(off_line):
             break
-        seeds = len(rows) + np.arange(len(named))
-        points = np.vstack([rows, named])
-        near = loose[space.near(rows[loose], named, 2 * NEIGHBOURS)]
-        through = triples_in_line(points, space, seeds, near)
-        through = through[through[:, 1] < len(rows)]
+        seeds = len(rows) + np.arange(len(reconstructed))
+        points = np.vstack([rows, reconstructed])
+        near = off_line[space.near(rows[off_line], reconstructed, 2 * NEIGHBOURS)]
+        joint_triples = triples_in_line(points, space, seeds, near)
+        joint_triples = joint_triples[joint_triples[:, 1] < len(rows)]
     half = half_steps(rows)
-    return without_repeats(to_steps(named, half), np.maximum(2 * half, FINE * rows.std(axis=0)))
+    return without_repeats(
+        to_steps(reconstructed, half), np.maximum(2 * half, FINE * rows.std(axis=0))
+    )
 
 
 def smote_mirrors(
@@ -151,58 +153,64 @@ def smote_mirrors(
     schema : Schema
         Says which columns are continuous; the others carry no geometry.
     seed : int
-        Governs which part is attacked where there are more than 20,000 synthetic rows, and
-        which rows are drawn for the chance figures.
+        Determines the part that is attacked if there are more than 20,000 synthetic rows, and
+        the rows drawn for the figures of chance.
     progress, note : callable
 
     Returns
     -------
     tuple of Score
-        Of family ``"attacks"``: precision and recall of telling synthetic rows from real ones
-        in both tables together (`distinguish`); precision and recall of naming real rows from
-        the synthetic ones (`reconstruct`), a row being named where it is met to within one
-        step in rounded columns, and a millionth of the standard deviation in others; and the
-        share of synthetic rows that equal a real one in every modelled column. Intervals are
-        95% Clopper-Pearson. ``detail["chance"]`` is what guessing gives: the share of
-        synthetic rows, and what as many synthetic rows drawn at random meet.
+        Of family ``"attacks"``: precision and recall of distinguishing synthetic rows from real
+        ones in both tables together (`distinguish`); precision and recall of reconstructing real
+        rows from the synthetic ones (`reconstruct`), where a match is within one step in rounded
+        columns and a millionth of the standard deviation in others; and the share of synthetic
+        rows that equal a real one in every modelled column. Intervals are 95% Clopper-Pearson.
+        ``detail["chance"]`` is the figure of guessing: the share of synthetic rows, and the share
+        of matches among as many synthetic rows drawn at random.
 
     Notes
     -----
     Ganev et al., "SMOTE and Mirrors: Exposing Privacy Leakage from Synthetic Minority
-    Oversampling", ICLR 2026. A figure of zero says that this attack fails, not that the rows
-    are private: numbers rounded to few values hide the lines, and other attacks need none.
+    Oversampling", ICLR 2026. A figure of zero means that this attack fails, not that the rows are
+    private: rounding to few values hides the lines, and other attacks need none.
     """
     columns = [c for c in modelled(schema) if c.role is not Role.TARGET]
-    ours, theirs = canonical(real, columns), canonical(synthetic, columns)
-    copies = _copies(ours, theirs)
-    ours, theirs = _complete(ours, theirs, [c.name for c in columns if c.kind.continuous], note)
-    reason = _impossible(ours, theirs)
+    real_frame, synthetic_frame = canonical(real, columns), canonical(synthetic, columns)
+    copies = _copies(real_frame, synthetic_frame)
+    real_frame, synthetic_frame = _complete(
+        real_frame, synthetic_frame, [c.name for c in columns if c.kind.continuous], note
+    )
+    reason = _impossible(real_frame, synthetic_frame)
     if reason:
         return (*(_score(name, None, None, "", {}, reason) for name in _NAMES), copies)
 
     rng = np.random.default_rng(seed)
-    rows, others = ours.to_numpy(dtype=float), theirs.to_numpy(dtype=float)
-    rows, others, counted = _region(rows, others, rng, note)
+    rows, others = real_frame.to_numpy(dtype=float), synthetic_frame.to_numpy(dtype=float)
+    rows, others, targets = _region(rows, others, rng, note)
     progress("SMOTE mirrors", 0, 2)
-    guessed = distinguish(np.vstack([rows, others]))
-    right = int(guessed[len(rows) :].sum())
+    flagged = distinguish(np.vstack([rows, others]))
+    caught = int(flagged[len(rows) :].sum())
     progress("SMOTE mirrors", 1, 2)
-    named = reconstruct(others)
+    points = reconstruct(others)
     step = 1.001 * np.maximum(2 * half_steps(others), FINE * rows.std(axis=0))
-    drawn = others[rng.permutation(len(others))[: len(named) or len(counted)]]
+    drawn = others[rng.permutation(len(others))[: len(points) or len(targets)]]
     progress("SMOTE mirrors", 2, 2)
 
     share = len(others) / (len(rows) + len(others))
-    sizes = {"real_rows": float(len(counted)), "named": float(len(named))}
-    hits, chance = (met_by(spots, rows, step) for spots in (named, drawn))
-    rebuilt = met_by(counted, named, step)
-    lucky = met_by(counted, drawn, step).mean() if len(named) else 0.0
+    sizes = {"real_rows": float(len(targets)), "named": float(len(points))}
+    hits, chance = (matched_by(spots, rows, step) for spots in (points, drawn))
+    recovered = matched_by(targets, points, step)
+    by_chance = matched_by(targets, drawn, step).mean() if len(points) else 0.0
     return (
-        _score(_NAMES[0], right, int(guessed.sum()), _TOLD, {"chance": share}),
-        _score(_NAMES[1], right, len(others), _INSIDE, {}),
-        _score(_NAMES[2], int(hits.sum()), len(named), _REAL, {"chance": float(chance.mean())}),
+        _score(_NAMES[0], caught, int(flagged.sum()), _DISTINGUISHED, {"chance": share}),
+        _score(_NAMES[1], caught, len(others), _INSIDE, {}),
+        _score(_NAMES[2], int(hits.sum()), len(points), _REAL, {"chance": float(chance.mean())}),
         _score(
-            _NAMES[3], int(rebuilt.sum()), len(counted), _FOUND, {"chance": float(lucky), **sizes}
+            _NAMES[3],
+            int(recovered.sum()),
+            len(targets),
+            _RECONSTRUCTED,
+            {"chance": float(by_chance), **sizes},
         ),
         copies,
     )
@@ -214,7 +222,7 @@ _NAMES = (
     "smote_reconstruction_precision",
     "smote_reconstruction_recall",
 )
-_TOLD = (
+_DISTINGUISHED = (
     "share of the rows found inside a segment between two others that are synthetic; by chance "
     "it would be the share of synthetic rows"
 )
@@ -223,19 +231,19 @@ _REAL = (
     "share of the points where lines of synthetic rows meet that are real rows; by chance, what "
     "synthetic rows drawn at random meet"
 )
-_FOUND = (
+_RECONSTRUCTED = (
     "share of the real rows that can be reconstructed from the synthetic rows alone; by chance, "
     "what as many synthetic rows drawn at random meet"
 )
 
 
 def conclusion(scores: Iterable[Score]) -> str:
-    """Return in one line what the attacks achieved.
+    """Return one line on what the attacks achieved.
 
     Parameters
     ----------
     scores : iterable of Score
-        As `smote_mirrors` gives them; others are passed over.
+        As `smote_mirrors` returns them; others are ignored.
 
     Returns
     -------
@@ -292,28 +300,37 @@ def _score(
 def _copies(real: pd.DataFrame, synthetic: pd.DataFrame) -> Score:
     import pandas as pd
 
-    ours, theirs = (pd.util.hash_pandas_object(each, index=False) for each in (real, synthetic))
+    real_hashes, hashes = (
+        pd.util.hash_pandas_object(each, index=False) for each in (real, synthetic)
+    )
     meaning = "share of the synthetic rows that equal a real row in every column"
-    return _score("copies_of_real_rows", int(theirs.isin(ours).sum()), len(theirs), meaning, {})
+    return _score(
+        "copies_of_real_rows",
+        int(hashes.isin(real_hashes).sum()),
+        len(hashes),
+        meaning,
+        {},
+    )
 
 
 def _complete(
     real: pd.DataFrame, synthetic: pd.DataFrame, names: list[str], note: Note
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the continuous columns, without mostly missing ones, and the complete rows."""
+    """Return the complete rows of the continuous columns that have few missing cells."""
     tables = real[names], synthetic[names]
-    kept = [n for n in names if all(table[n].isna().mean() <= MISSING for table in tables)]
-    if len(kept) < len(names):
+    usable = [n for n in names if all(table[n].isna().mean() <= MAX_MISSING for table in tables)]
+    if len(usable) < len(names):
         note(
-            f"SMOTE mirrors: {len(names) - len(kept)} columns with many missing cells are not read"
+            f"SMOTE mirrors: {len(names) - len(usable)} columns with many missing cells are not "
+            "read"
         )
-    ours, theirs = (table[kept].dropna() for table in tables)
-    lost = len(real) - len(ours) + len(synthetic) - len(theirs)
+    real_frame, synthetic_frame = (table[usable].dropna() for table in tables)
+    lost = len(real) - len(real_frame) + len(synthetic) - len(synthetic_frame)
     if lost:
         note(
             f"SMOTE mirrors: {lost:,} rows with a missing cell in a continuous column are not read"
         )
-    return ours, theirs
+    return real_frame, synthetic_frame
 
 
 def _impossible(real: pd.DataFrame, synthetic: pd.DataFrame) -> str:
@@ -327,27 +344,27 @@ def _impossible(real: pd.DataFrame, synthetic: pd.DataFrame) -> str:
 def _region(
     real: Array, synthetic: Array, rng: np.random.Generator, note: Note
 ) -> tuple[Array, Array, Array]:
-    """Return the real and the synthetic rows that are attacked, and the real rows to be found.
+    """Return the real and the synthetic rows that are attacked, and the real rows to reconstruct.
 
-    Lines need all of their points, so what is too much is cut down to one neighbourhood: real
-    rows near one of them, and the synthetic rows nearest to those.
+    A line needs all of its points, so a large table is cut down to one neighbourhood: the real rows
+    near one of them, and the synthetic rows nearest to those.
     """
-    if len(synthetic) <= MOST:
+    if len(synthetic) <= MAX_ROWS:
         return real, synthetic, real
     from sklearn.neighbors import NearestNeighbors
 
     space = space_of(distinct_rows(synthetic)[0])
     scale = np.ones(real.shape[1]) if space is None else space.scale
     pivot = real[rng.integers(len(real))]
-    away = np.linalg.norm((real - pivot) / scale, axis=1)
-    order = np.argsort(away, kind="stable")
-    # half of what would fit, for the lines at the edge have their other end outside
-    counted = real[order[: max(1, len(real) * MOST // len(synthetic) // 2)]]
-    search = NearestNeighbors(n_neighbors=1).fit(counted / scale)
+    distances = np.linalg.norm((real - pivot) / scale, axis=1)
+    order = np.argsort(distances, kind="stable")
+    # half of what would fit, since lines at the edge have their other end outside
+    targets = real[order[: max(1, len(real) * MAX_ROWS // len(synthetic) // 2)]]
+    search = NearestNeighbors(n_neighbors=1).fit(targets / scale)
     distance = search.kneighbors(synthetic / scale)[0].ravel()
-    near = np.sort(np.argsort(distance, kind="stable")[:MOST])
+    near = np.sort(np.argsort(distance, kind="stable")[:MAX_ROWS])
     note(
-        f"SMOTE mirrors: {MOST:,} of {len(synthetic):,} synthetic rows were attacked, those about "
-        f"{len(counted):,} neighbouring real rows of {len(real):,}"
+        f"SMOTE mirrors: {MAX_ROWS:,} of {len(synthetic):,} synthetic rows were attacked, those "
+        f"about {len(targets):,} neighbouring real rows of {len(real):,}"
     )
-    return real[order[: MOST // 4]], synthetic[near], counted
+    return real[order[: MAX_ROWS // 4]], synthetic[near], targets

@@ -1,4 +1,4 @@
-"""From right guesses to epsilon: the bound of auditing with one training run."""
+"""From right guesses to epsilon: the bound of an audit with one training run."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import numpy as np
 
 __all__ = ["epsilon_at_least"]
 
-MOST = 20.0
+MAX_EPSILON = 20.0
 
 
 def epsilon_at_least(
     correct: int, guesses: int, *, alpha: float = 0.05, delta: float = 0.0
 ) -> float:
-    """Return the least epsilon that so many right guesses are compatible with.
+    """Return the smallest epsilon that is compatible with so many right guesses.
 
     Parameters
     ----------
     correct, guesses : int
-        Right guesses, and guesses in all, about rows that were put in by the flip of a fair coin.
+        Number of right guesses, and of all guesses, about rows included by a fair coin flip.
     alpha : float
-        The share of honest mechanisms for which the bound may be wrong.
+        The probability that the bound is wrong for an honest mechanism.
     delta : float
-        Of the claim; each guess may be given away with it.
+        The claim's delta, the probability with which each row may be given away.
 
     Returns
     -------
     float
-        0 where guessing alone explains it.
+        0 if chance explains the guesses.
 
     Notes
     -----
@@ -46,6 +46,6 @@ def epsilon_at_least(
 
     if excess(0.0) >= 0:
         return 0.0
-    if excess(MOST) < 0:
-        return MOST
-    return float(brentq(excess, 0.0, MOST))
+    if excess(MAX_EPSILON) < 0:
+        return MAX_EPSILON
+    return float(brentq(excess, 0.0, MAX_EPSILON))

@@ -1,10 +1,10 @@
-"""Replicas: training rows that the synthetic table repeats, exactly or nearly, and which they are.
+"""Replicas: which training rows the synthetic table repeats, exactly or nearly.
 
-All real rows lie in one pool, and a row is judged by the pool and by the synthetic rows alone:
-how near is the nearest synthetic row, and how near the nearest other real one? Whether the row is
-of the training table or of the holdout plays no part, so that a synthetic table that owes nothing
-to single training rows replicates both alike, whatever their sizes. A row that comes twice in the
-pool is no replica: who meets it again learns of no one person.
+All real rows are in one pool, and a row is judged only by the pool and the synthetic rows: how near
+are the nearest synthetic row and the nearest other real row? Whether the row is from the training
+table or the holdout plays no part, so a synthetic table that depends on no single training row
+replicates both alike, whatever their sizes. A row that occurs twice in the pool is not a replica,
+since it identifies no single person.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 __all__ = ["at_risk", "replication", "risky"]
 
-MOST = 30_000
-"""The most training rows, and the most synthetic rows, that are searched for near replicas."""
+MAX_ROWS = 30_000
+"""Maximum number of training rows, and of synthetic rows, searched for near replicas."""
 MAX_HOLDOUT = 10_000
-REFERENCE = 8_000
-"""The most rows of the pool among which a row's nearest other real row is sought."""
+MAX_REFERENCE = 8_000
+"""Maximum number of rows of the pool searched for a row's nearest other real row."""
 NEARER = 0.2
-"""A near replica lies nearer to the row than this share of the way to the next real row."""
+"""A near replica is nearer to the row than this share of the distance to the next real row."""
 CONFIDENCE = 0.998
-"""Of the intervals: of a thousand honest tables, one is accused by each."""
-FALSE = 0.05
-"""The share of false alarms among the records at risk."""
-NOTHING = 1e-6
+"""Of the intervals: each accuses one of a thousand honest tables."""
+MAX_FALSE_ALARMS = 0.05
+"""Maximum share of false alarms among the records at risk."""
+TINY = 1e-6
 DEVIATION = 1 / math.sqrt(12)
 
 Array = npt.NDArray[Any]
@@ -47,26 +47,26 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class _Pool:
-    """The real rows, those of the training table first, and what lies near them.
+    """The real rows, training rows first, and their distances to other rows.
 
     Parameters
     ----------
     members : int
-        How many of the rows are training rows.
+        Number of training rows.
     alone : ndarray of bool, shape (rows,)
         Whether no other row of the pool equals the row.
-    met : ndarray of bool, shape (rows,)
+    copied : ndarray of bool, shape (rows,)
         Whether a synthetic row equals the row in every modelled column.
     searched : ndarray of int
-        The rows whose neighbours were sought, ascending.
+        The rows whose neighbours were searched, ascending.
     to_real, to_synthetic : ndarray of float, shape (rows,)
-        Distance to the nearest other real row, 0 where the row is not alone, and to the nearest
-        synthetic row; NaN where not sought.
+        Distance to the nearest other real row, 0 if the row is not alone, and to the nearest
+        synthetic row; NaN if not searched.
     """
 
     members: int
     alone: Array
-    met: Array
+    copied: Array
     searched: Array
     to_real: Array
     to_synthetic: Array
@@ -74,7 +74,7 @@ class _Pool:
     @property
     def exact(self) -> Array:
         """Whether each row is replicated exactly, shape (rows,)."""
-        exact: Array = self.alone & self.met
+        exact: Array = self.alone & self.copied
         return exact
 
     @property
@@ -84,10 +84,10 @@ class _Pool:
         return near
 
     def at_risk(self) -> npt.NDArray[np.intp]:
-        """Return the training rows that are repeated where holdout rows are not."""
+        """Return the training rows that are repeated more than chance repeats holdout rows."""
         exact = np.flatnonzero(self.exact)
         near = self.searched[~self.exact[self.searched]]
-        closeness = self.to_real[near] / np.maximum(self.to_synthetic[near], NOTHING)
+        closeness = self.to_real[near] / np.maximum(self.to_synthetic[near], TINY)
         others = len(self.alone) - self.members
         searched = int((self.searched < self.members).sum())
         return np.sort(
@@ -115,32 +115,32 @@ def replication(
     progress: Progress = silent,
     note: Note = silent,
 ) -> tuple[Score, ...]:
-    """Count the training rows that the synthetic table repeats, against those of the holdout.
+    """Count the training rows that the synthetic table repeats, compared with holdout rows.
 
     Parameters
     ----------
     train, synthetic : pandas.DataFrame
     holdout : pandas.DataFrame or None
-        Real rows that the synthetic table cannot have learnt from. Without them there is the
-        share of exact replicas alone, and nothing to hold it against.
+        Real rows that the synthetic table cannot have learnt from. Without them there is only
+        the share of exact replicas, and nothing to compare it with.
     schema : Schema
     seed : int
-        Governs which rows are searched for near replicas where there are very many.
+        Determines the rows searched for near replicas if there are very many.
     progress, note : callable
 
     Returns
     -------
     tuple of Score
         Of family ``"attacks"``: ``exact_replicas`` and ``near_replicas``, the share of training
-        rows repeated (`real`: of holdout rows), whose `low` and `high` bound the *difference* of
-        the two shares by a 99.8% interval; and ``records_at_risk``, how many training rows can
-        be named as repeated, with a twentieth of false alarms at most.
+        rows repeated (`real`: of holdout rows), whose `low` and `high` are a 99.8% interval of
+        the *difference* of the two shares; and ``records_at_risk``, the number of training rows
+        that can be named as repeated, with at most a twentieth of false alarms.
 
     Notes
     -----
     The interval is Miettinen and Nurminen's (*Statistics in Medicine* 4, 1985). Numbers are
     measured in standard deviations: by ranks, a little noise on a column that is mostly 0 would
-    take a copy far away from its row.
+    move a copy far away from its row.
     """
     if holdout is None:
         return _without_holdout(train, synthetic, schema)
@@ -150,7 +150,7 @@ def replication(
     ours, searched = np.arange(len(pool.alone)) < pool.members, pool.searched < pool.members
     risk = pool.at_risk()
     sizes = {"rows": float(searched.sum()), "non_members": float((~searched).sum())}
-    least = math.ceil(sizes["rows"] / (sizes["non_members"] + 1) / FALSE)
+    least = math.ceil(sizes["rows"] / (sizes["non_members"] + 1) / MAX_FALSE_ALARMS)
     return (
         _share(
             "exact_replicas",
@@ -159,8 +159,8 @@ def replication(
             "share of the training rows, but for those that come several times, that a synthetic "
             "row equals in every column",
             {
-                "with_repeated": pool.met[ours].mean(),
-                "with_repeated_real": pool.met[~ours].mean(),
+                "with_repeated": pool.copied[ours].mean(),
+                "with_repeated_real": pool.copied[~ours].mean(),
             },
         ),
         _share(
@@ -206,14 +206,14 @@ def at_risk(
 def risky(
     scores: Array, calibration: Array, members: int, non_members: int
 ) -> npt.NDArray[np.bool_]:
-    """Choose the scores that are too high to be those of non-members.
+    """Return which scores are too high to be those of non-members.
 
     Parameters
     ----------
     scores, calibration : ndarray of float
-        Of members and of non-members; those not listed count as lower than all listed.
+        Of members and of non-members; scores not listed count as lower than all listed ones.
     members, non_members : int
-        How many there are in all.
+        Their numbers, including those without a score.
 
     Returns
     -------
@@ -221,15 +221,14 @@ def risky(
 
     Notes
     -----
-    Conformal p-values, (1 + non-members that score as high) / (1 + non-members), and Benjamini
-    and Hochberg's rule on them (Bates, Candes, Lei, Romano & Sesia, *Annals of Statistics* 51,
-    2023). No p-value is below 1 / (1 + non-members), so that chance has to put some twenty
-    members in a row before the first non-member: an honest table hardly ever has one record at
-    risk.
+    Conformal p-values, (1 + non-members that score as high) / (1 + non-members), with Benjamini
+    and Hochberg's rule (Bates, Candes, Lei, Romano & Sesia, *Annals of Statistics* 51, 2023). No
+    p-value is below 1 / (1 + non-members), so chance has to rank some twenty members above the
+    first non-member: an honest table hardly ever has one record at risk.
     """
     as_high = len(scores) - np.searchsorted(np.sort(scores), scores)
     by_chance = 1 + len(calibration) - np.searchsorted(np.sort(calibration), scores)
-    passed = members * by_chance <= FALSE * (non_members + 1) * as_high
+    passed = members * by_chance <= MAX_FALSE_ALARMS * (non_members + 1) * as_high
     chosen: npt.NDArray[np.bool_] = scores >= scores[passed].min(initial=np.inf)
     return chosen
 
@@ -245,18 +244,18 @@ def _search(
     columns = modelled(schema)
     members, rows = len(train), len(train) + len(holdout)
     hashes = np.concatenate([row_hashes(train, columns), row_hashes(holdout, columns)])
-    alone, met = _alone(hashes), np.isin(hashes, row_hashes(synthetic, columns))
+    alone, copied = _occur_once(hashes), np.isin(hashes, row_hashes(synthetic, columns))
 
     rng = np.random.default_rng([seed, 1_505])
-    reference = _some(rng, rows, REFERENCE)
+    reference = _some(rng, rows, MAX_REFERENCE)
     searched = np.concatenate(
-        [_some(rng, members, MOST), members + _some(rng, rows - members, MAX_HOLDOUT)]
+        [_some(rng, members, MAX_ROWS), members + _some(rng, rows - members, MAX_HOLDOUT)]
     )
-    drawn = _some(rng, len(synthetic), MOST)
-    if len(searched) < rows or len(drawn) < len(synthetic):
+    sample = _some(rng, len(synthetic), MAX_ROWS)
+    if len(searched) < rows or len(sample) < len(synthetic):
         note(
             f"near replicas: {len(searched):,} of {rows:,} real rows were searched for, among "
-            f"{len(drawn):,} of {len(synthetic):,} synthetic rows; exact replicas: all rows"
+            f"{len(sample):,} of {len(synthetic):,} synthetic rows; exact replicas: all rows"
         )
     real = canonical(train, columns), canonical(holdout, columns)
     place = _places(real, columns)
@@ -267,38 +266,38 @@ def _search(
             [place(real[0].iloc[positions[ours]]), place(real[1].iloc[positions[~ours] - members])]
         )
 
-    targets = np.union1d(searched, np.flatnonzero(alone & met))
+    targets = np.union1d(searched, np.flatnonzero(alone & copied))
     targets = targets[alone[targets]]
-    at = points(targets)
+    target_points = points(targets)
     to_real = np.full(rows, np.nan)
     to_real[searched] = 0.0
-    to_real[targets] = _to_others(at, targets, points(reference), reference)
+    to_real[targets] = _to_others(target_points, targets, points(reference), reference)
     to_synthetic = np.full(rows, np.nan)
-    to_synthetic[met] = 0.0
-    sought = np.isin(targets, searched) & ~met[targets]
-    synthetic_points = place(canonical(synthetic.iloc[drawn], columns))
-    to_synthetic[targets[sought]] = nearest(at[sought], synthetic_points)[0][:, 0]
-    return _Pool(members, alone, met, searched, to_real, to_synthetic)
+    to_synthetic[copied] = 0.0
+    to_search = np.isin(targets, searched) & ~copied[targets]
+    synthetic_points = place(canonical(synthetic.iloc[sample], columns))
+    to_synthetic[targets[to_search]] = nearest(target_points[to_search], synthetic_points)[0][:, 0]
+    return _Pool(members, alone, copied, searched, to_real, to_synthetic)
 
 
-def _alone(hashes: Array) -> Array:
-    """Return which values come once."""
+def _occur_once(hashes: Array) -> Array:
+    """Return which values occur once."""
     _, which, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     alone: Array = counts[which] == 1
     return alone
 
 
-def _some(rng: np.random.Generator, rows: int, most: int) -> Array:
-    """Return all positions, or `most` of them drawn at random, ascending."""
-    return np.arange(rows) if rows <= most else np.sort(rng.choice(rows, most, replace=False))
+def _some(rng: np.random.Generator, rows: int, limit: int) -> Array:
+    """Return all positions, or `limit` of them drawn at random, ascending."""
+    return np.arange(rows) if rows <= limit else np.sort(rng.choice(rows, limit, replace=False))
 
 
 def _places(
     frames: Sequence[pd.DataFrame], columns: Sequence[Column]
 ) -> Callable[[pd.DataFrame], Points]:
-    """Return what turns a canonical frame into points, numbers in standard deviations.
+    """Return a function that turns a canonical frame into points, numbers in standard deviations.
 
-    They are scaled so that a column of evenly spread numbers is as wide as two levels are apart.
+    The scale makes a column of uniformly distributed numbers as wide as two levels are apart.
     """
     numbers = [column.name for column in columns if column.kind.continuous]
     labels = Space.learn(frames, [column for column in columns if not column.kind.continuous])
@@ -325,15 +324,15 @@ def _places(
     return place
 
 
-def _to_others(at: Points, rows: Array, others: Points, reference: Array) -> Array:
-    """Measure how far each row's nearest row of the reference is, its own self left out."""
+def _to_others(points: Points, rows: Array, others: Points, reference: Array) -> Array:
+    """Return each row's distance to the nearest reference row other than itself."""
     distances = np.empty(len(rows), np.float32)
-    own = np.isin(rows, reference)
-    distances[~own] = nearest(at[~own], others)[0][:, 0]
-    two, places = nearest(at[own], others, 2)
-    itself = reference[places[:, 0]] == rows[own]
-    # Where the row itself is not the first of the two, the first is another at the same place.
-    distances[own] = np.where(itself, two[:, 1], two[:, 0])
+    in_reference = np.isin(rows, reference)
+    distances[~in_reference] = nearest(points[~in_reference], others)[0][:, 0]
+    two, places = nearest(points[in_reference], others, 2)
+    first_is_row = reference[places[:, 0]] == rows[in_reference]
+    # If the row itself is not the first of the two, the first is another row at the same place.
+    distances[in_reference] = np.where(first_is_row, two[:, 1], two[:, 0])
     return distances
 
 
@@ -358,46 +357,46 @@ def _without_holdout(
 ) -> tuple[Score, ...]:
     columns = modelled(schema)
     hashes = row_hashes(train, columns)
-    met = np.isin(hashes, row_hashes(synthetic, columns))
+    copied = np.isin(hashes, row_hashes(synthetic, columns))
     rows = {"rows": float(len(train)), "members": float(len(train)), "non_members": 0.0}
     needs = "needs a holdout: without one, replicas cannot be told from what chance repeats"
     return (
         Score(
             "attacks",
             "exact_replicas",
-            float((met & _alone(hashes)).mean()),
+            float((copied & _occur_once(hashes)).mean()),
             better="lower",
             meaning="share of the training rows, but for those that come several times, that a "
             "synthetic row equals in every column; the difference needs a holdout",
-            detail={**rows, "with_repeated": float(met.mean())},
+            detail={**rows, "with_repeated": float(copied.mean())},
         ),
         Score("attacks", "near_replicas", None, better="lower", meaning=needs, detail=rows),
         Score("attacks", "records_at_risk", None, better="lower", meaning=needs, detail=rows),
     )
 
 
-def _difference(hits: int, tries: int, others: int, of: int) -> tuple[float, float]:
+def _difference(hits: int, tries: int, other_hits: int, other_tries: int) -> tuple[float, float]:
     """Bound the difference of two shares: Miettinen and Nurminen's score interval."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    apart = hits / tries - others / of
+    observed = hits / tries - other_hits / other_tries
     z = float(norm.ppf((1 + CONFIDENCE) / 2))
 
     def beyond(difference: float) -> float:
-        first = _likeliest(hits / tries, others / of, of / tries, difference)
+        first = _likeliest(hits / tries, other_hits / other_tries, other_tries / tries, difference)
         second = first - difference
-        variance = first * (1 - first) / tries + second * (1 - second) / of
-        return (apart - difference) ** 2 - z**2 * max(variance, 0.0)
+        variance = first * (1 - first) / tries + second * (1 - second) / other_tries
+        return (observed - difference) ** 2 - z**2 * max(variance, 0.0)
 
-    # At the difference seen, the variance of two shares of 0 is 0: look beside it.
-    low = -1.0 if apart <= -1 else brentq(beyond, -1.0, apart - NOTHING**2)
-    high = 1.0 if apart >= 1 else brentq(beyond, apart + NOTHING**2, 1.0)
+    # At the observed difference, the variance of two shares of 0 is 0: search beside it.
+    low = -1.0 if observed <= -1 else brentq(beyond, -1.0, observed - TINY**2)
+    high = 1.0 if observed >= 1 else brentq(beyond, observed + TINY**2, 1.0)
     return float(low), float(high)
 
 
 def _likeliest(first: float, second: float, ratio: float, difference: float) -> float:
-    """Return the first share's likeliest value, given how far apart the two shares truly are.
+    """Return the maximum-likelihood estimate of the first share, given the true difference.
 
     It is a root of a cubic (Farrington & Manning, *Statistics in Medicine* 9, 1990).
     """

@@ -1,7 +1,7 @@
 """What linkability, singling out and attribute inference share, after Giomi et al.
 
-Targets come from train and from the holdout in equal numbers; the risk is what an attack gains on
-train beyond what it gains on rows that no model has seen.
+Targets come from train and from the holdout in equal numbers; the risk is an attack's success on
+train beyond its success on rows that no model has seen.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "ATTACKS",
     "ERROR",
+    "MAX_ATTACKS",
+    "MAX_ROWS",
     "NEEDS_HOLDOUT",
     "POINTS_AT_ONCE",
-    "ROWS",
-    "attacked",
-    "fitting",
+    "attacked_columns",
     "residual",
     "sides",
     "wilson",
+    "within_memory",
 ]
 
-ATTACKS = 2_000
-ROWS = 50_000
-COLUMNS = 60
-CELLS = 20_000_000  # most coordinates of the synthetic points, which bounds memory and time
+MAX_ATTACKS = 2_000
+MAX_ROWS = 50_000
+MAX_COLUMNS = 60
+MAX_CELLS = 20_000_000  # coordinates of the synthetic points; bounds memory and time
 POINTS_AT_ONCE = 128
 ERROR = 0.05
 
@@ -46,15 +46,15 @@ NEEDS_HOLDOUT = (
 )
 
 
-def attacked(schema: Schema, seed: int, name: str, note: Note) -> tuple[Column, ...]:
-    """Return the columns to attack: all that are modelled, or the target and others at random."""
+def attacked_columns(schema: Schema, seed: int, name: str, note: Note) -> tuple[Column, ...]:
+    """Return the columns to attack: all modelled ones, or the target and a random sample."""
     columns = modelled(schema)
-    if len(columns) <= COLUMNS:
+    if len(columns) <= MAX_COLUMNS:
         return columns
-    note(f"{name}: {COLUMNS} of {len(columns):,} columns were drawn at random (seed {seed})")
+    note(f"{name}: {MAX_COLUMNS} of {len(columns):,} columns were drawn at random (seed {seed})")
     order = np.random.default_rng([seed, 0xC01]).permutation(len(columns))
-    drawn = sorted(order, key=lambda i: columns[i].role is not Role.TARGET)[:COLUMNS]
-    return tuple(columns[i] for i in sorted(drawn))
+    chosen = sorted(order, key=lambda i: columns[i].role is not Role.TARGET)[:MAX_COLUMNS]
+    return tuple(columns[i] for i in sorted(chosen))
 
 
 def sides(
@@ -62,29 +62,29 @@ def sides(
     holdout: pd.DataFrame,
     synthetic: pd.DataFrame,
     columns: Sequence[Column],
-    most: int,
+    max_rows: int,
     seed: int,
     name: str,
     note: Note,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return canonical frames: at most `most` train rows, as many of the holdout, the synthetic."""
-    rows = min(len(train), len(holdout), most)
-    drawn = (
+    """Return canonical frames: equally many rows of train and holdout, and the synthetic rows."""
+    rows = min(len(train), len(holdout), max_rows)
+    samples = (
         subsample(train, rows, seed),
         subsample(holdout, rows, seed),
-        subsample(synthetic, ROWS, seed, f"{name}: synthetic", note),
+        subsample(synthetic, MAX_ROWS, seed, f"{name}: synthetic", note),
     )
-    members, others, synthetic_rows = (canonical(frame, columns) for frame in drawn)
+    members, others, synthetic_rows = (canonical(frame, columns) for frame in samples)
     return members, others, synthetic_rows
 
 
-def fitting(frame: pd.DataFrame, seed: int, name: str, note: Note) -> pd.DataFrame:
-    """Return as many synthetic rows of a canonical frame as their points fit in memory."""
+def within_memory(frame: pd.DataFrame, seed: int, name: str, note: Note) -> pd.DataFrame:
+    """Return as many rows of a canonical frame as points fit in memory."""
     width = sum(
         2 if frame[column].dtype == np.float64 else 2 + min(levels, MAX_LEVELS)
         for column, levels in frame.nunique().items()
     )
-    return subsample(frame, max(CELLS // width, 1), seed, f"{name}: synthetic", note)
+    return subsample(frame, max(MAX_CELLS // width, 1), seed, f"{name}: synthetic", note)
 
 
 def wilson(successes: float, attacks: float, error: float) -> tuple[float, float]:
@@ -107,28 +107,28 @@ def residual(
     train, control : float
         Successes on train and on the holdout.
     attacks : float
-        How many attacks there were on each.
+        Number of attacks on each.
     error : float
-        How often the interval may miss.
+        Probability that the interval misses.
 
     Returns
     -------
     value, low, high : float
-        (train rate - control rate) / (1 - control rate), within 0 and 1; 0 where every attack on
+        (train rate - control rate) / (1 - control rate), within 0 and 1; 0 if every attack on
         the holdout succeeds, since there is no room for more.
 
     Notes
     -----
-    The interval adds the errors of both rates in quadrature, each by its share in the risk, as
-    Giomi et al. do. Rates there are the centres of Wilson's intervals.
+    As in Giomi et al., the interval adds the errors of both rates in quadrature, each by its
+    effect on the risk; the rates in it are the centres of Wilson's intervals.
     """
     rate, rate_error = wilson(train, attacks, error)
-    other, other_error = wilson(control, attacks, error)
-    room = 1 - other
-    centre = (rate - other) / room
-    half = math.hypot(rate_error / room, other_error * (1 - rate) / room**2)
+    control_rate, control_error = wilson(control, attacks, error)
+    room = 1 - control_rate
+    centre = (rate - control_rate) / room
+    margin = math.hypot(rate_error / room, control_error * (1 - rate) / room**2)
     value = (train - control) / (attacks - control) if control < attacks else 0.0
     low, value, high = (
-        min(max(float(figure), 0.0), 1.0) for figure in (centre - half, value, centre + half)
+        min(max(float(figure), 0.0), 1.0) for figure in (centre - margin, value, centre + margin)
     )
     return value, min(low, value), max(high, value)

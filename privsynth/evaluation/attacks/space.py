@@ -1,4 +1,4 @@
-"""Where rows lie: the one space in which every attack measures distances."""
+"""The space in which attacks measure distances between rows."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Space:
     sorted_values : mapping of str to ndarray
         By continuous column: the values that ranks are read from, ascending.
     gaps : frozenset of str
-        The continuous columns of which some cell is missing: they have a dimension more.
+        The continuous columns with missing cells; they have an extra dimension.
     levels : mapping of str to tuple of str
-        By discrete column: the levels that have a dimension of their own, frequent ones first.
+        By discrete column: the levels with a dimension of their own, most frequent first.
 
     Notes
     -----
-    A number lies at its rank among the values, between 0 and 1; a missing one in the middle. A
-    level is a unit vector over the square root of 2, so that two levels are 1 apart, as far as
-    the least number is from the greatest.
+    A number is placed at its rank among the values, between 0 and 1; a missing one in the middle.
+    A level is a unit vector divided by the square root of 2, so that two levels are 1 apart, as
+    are the smallest and the largest number.
     """
 
     sorted_values: Mapping[str, npt.NDArray[np.float64]]
@@ -49,10 +49,10 @@ class Space:
 
     @classmethod
     def learn(cls, frames: Iterable[pd.DataFrame], columns: Sequence[Column]) -> Space:
-        """Learn from canonical frames, each of which counts as it is.
+        """Learn from canonical frames, taken together.
 
-        Hand in as many training rows as rows of the holdout: a space that has seen more of the
-        one would tell them apart by itself.
+        Pass as many training rows as holdout rows: a space learnt from more of one side would
+        distinguish the two by itself.
         """
         import pandas as pd
 
@@ -97,15 +97,15 @@ def nearest(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
     """Return the k nearest of `others` to each point: Euclidean distances, ascending, and places.
 
-    Brute force in blocks by a matrix product: in the tens of dimensions that tables have it beats
-    trees, and it is exact up to single precision.
+    Brute force by matrix products, block by block. In the tens of dimensions that tables have, it
+    is faster than trees; it is exact up to single precision.
 
     Returns
     -------
     distances, places : ndarray, shape (points, k)
-        Where there are fewer than `k` others, the last one is repeated.
+        If there are fewer than `k` others, the last one is repeated.
     """
-    k_found = min(k, len(others))
+    n_near = min(k, len(others))
     norms = (others**2).sum(axis=1)
     scaled = np.ascontiguousarray(-2 * others.T)
     distances = np.empty((len(points), k), np.float32)
@@ -114,15 +114,15 @@ def nearest(
         block = points[start : start + POINTS_AT_ONCE]
         squares = block @ scaled
         squares += norms
-        if k_found == 1:
+        if n_near == 1:
             near = squares.argmin(axis=1)[:, None]
         else:
-            near = np.argpartition(squares, k_found - 1, axis=1)[:, :k_found]
-        # Near 0 the product loses its digits, so the distances kept are measured directly.
+            near = np.argpartition(squares, n_near - 1, axis=1)[:, :n_near]
+        # Near 0 the product loses digits, so the distances returned are computed directly.
         exact = ((block[:, None] - others[near]) ** 2).sum(axis=2)
         order = np.argsort(exact, axis=1, kind="stable")
-        order = np.concatenate([order, np.repeat(order[:, -1:], k - k_found, axis=1)], axis=1)
-        at = slice(start, start + len(block))
-        distances[at] = np.sqrt(np.take_along_axis(exact, order, axis=1))
-        places[at] = np.take_along_axis(near, order, axis=1)
+        order = np.concatenate([order, np.repeat(order[:, -1:], k - n_near, axis=1)], axis=1)
+        rows = slice(start, start + len(block))
+        distances[rows] = np.sqrt(np.take_along_axis(exact, order, axis=1))
+        places[rows] = np.take_along_axis(near, order, axis=1)
     return distances, places

@@ -1,6 +1,7 @@
-"""Pictures of what an evaluation measured, as SVG that stands inside a page.
+"""Pictures of what an evaluation measured, as SVG inside a page.
 
-All are drawn from scores, curves, differences and binned counts, never from rows.
+Import the functions that draw from here; `canvas` and `marks` hold the style that other pictures
+share. All pictures are drawn from scores, curves, differences and binned counts, never from rows.
 """
 
 from privsynth.report.plots.attacks import draw_attacks

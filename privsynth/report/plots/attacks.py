@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from privsynth.evaluation import Finding, Verdict, found
+from privsynth.evaluation import Finding, Verdict, findings_of
 from privsynth.report.layout import label, of_difference
 from privsynth.report.plots.marks import INK, LINE, MINORITY, SOFT, SYNTHETIC, shown
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Attack", "attacks", "draw_attacks"]
 
 WIDTH = 9.5
-LEAST = 1e-4
-"""Where the scale of shares begins: no threshold lies below."""
-NEAR = 0.05
-"""How far from 0 the scale of excesses is even; beyond, it is logarithmic."""
+MIN_SHARE = 1e-4
+"""Left end of the axis of shares; no threshold is below it."""
+LINEAR_EXCESS = 0.05
+"""The axis of excesses is linear up to this distance from 0, and logarithmic beyond."""
 MARGIN = 0.6
 
 Unit = Literal["share", "excess", "epsilon"]
@@ -51,16 +51,16 @@ class Attack:
     Parameters
     ----------
     name : str
-        In words.
+        The score's name in words.
     unit : {"share", "excess", "epsilon"}
     value, low, high : float
-        The figure and its interval; an epsilon has no upper end but its value.
+        The figure and its interval. An epsilon has no upper bound; its interval ends at its value.
     baseline : float
-        What guessing, or a table that owes nothing to single rows, gives.
+        The figure of guessing, or of a table that depends on no single row.
     threshold : float or None
-        The most that the policy allows the lower end to be; None without a policy.
+        The highest lower end that the policy allows; None without a policy.
     missed : bool
-        Whether it allows less.
+        Whether the lower end is above the threshold.
     """
 
     name: str
@@ -76,10 +76,10 @@ class Attack:
 def attacks(evaluation: Evaluation) -> tuple[Attack, ...]:
     """Return the attacks that have a figure and an interval, in the order of the scores.
 
-    Of the columns that were guessed, the worst stands for all.
+    Attribute inference is shown for the worst column only.
     """
-    judged = {finding.score: finding for finding in found(evaluation)}
-    return tuple(_attacks(evaluation, judged))
+    findings = {finding.score: finding for finding in findings_of(evaluation)}
+    return tuple(_attacks(evaluation, findings))
 
 
 def draw_attacks(evaluation: Evaluation) -> str:
@@ -88,7 +88,7 @@ def draw_attacks(evaluation: Evaluation) -> str:
     Returns
     -------
     str
-        SVG for a page; empty where nothing was attacked.
+        SVG for a page; empty if nothing was attacked.
     """
     from privsynth.report.plots import canvas
 
@@ -99,18 +99,18 @@ def draw_attacks(evaluation: Evaluation) -> str:
         return ""
     heights = [MARGIN + 0.24 * len(members) for _, members in panels]
     with canvas.style():
-        drawn = canvas.figure(WIDTH, 0.35 + sum(heights))
-        grid = drawn.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
+        fig = canvas.figure(WIDTH, 0.35 + sum(heights))
+        grid = fig.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
         for axes, (unit, members) in zip(grid, panels, strict=True):
             _SCALES[unit](axes, members)
             _panel(axes, members)
             axes.set_title(_HEADINGS[unit], color=INK)
-        drawn.legend(handles=_keys(lines), loc="outside upper left", ncols=4, handletextpad=0.3)
+        fig.legend(handles=_keys(lines), loc="outside upper left", ncols=4, handletextpad=0.3)
         alt = f"Figures with 95% intervals of {len(lines)} attacks, baselines and thresholds"
-        return canvas.inline(drawn, "attacks", alt)
+        return canvas.inline(fig, "attacks", alt)
 
 
-def _attacks(evaluation: Evaluation, judged: dict[str, Finding]) -> Iterator[Attack]:
+def _attacks(evaluation: Evaluation, findings: dict[str, Finding]) -> Iterator[Attack]:
     for score in evaluation:
         unit = _unit(score)
         if unit is None or score.value is None or score.low is None:
@@ -118,7 +118,7 @@ def _attacks(evaluation: Evaluation, judged: dict[str, Finding]) -> Iterator[Att
         baseline, value = score.real or 0.0, score.value
         if of_difference(score):
             baseline, value = 0.0, value - baseline
-        finding = judged.get(score.name)
+        finding = findings.get(score.name)
         yield Attack(
             label(score.name.removeprefix(_PREFIXED) if unit != "excess" else score.name),
             unit,
@@ -138,15 +138,15 @@ def _unit(score: Score) -> Unit | None:
 
 
 def _panel(axes: Axes, members: list[Attack]) -> None:
-    for place, attack in enumerate(members):
+    for position, attack in enumerate(members):
         colour = MINORITY.colour if attack.missed else SYNTHETIC.colour
         if attack.threshold is not None:
             axes.plot(
-                [attack.threshold] * 2, [place - 0.38, place + 0.38], color=INK, linewidth=1.6
+                [attack.threshold] * 2, [position - 0.38, position + 0.38], color=INK, linewidth=1.6
             )
-        axes.plot([attack.baseline], [place], "o", color=SOFT, fillstyle="none", markersize=6)
-        axes.plot([attack.low, attack.high], [place] * 2, color=colour, linewidth=1.8)
-        axes.plot([attack.value], [place], _shape(attack.missed), color=colour, markersize=4.5)
+        axes.plot([attack.baseline], [position], "o", color=SOFT, fillstyle="none", markersize=6)
+        axes.plot([attack.low, attack.high], [position] * 2, color=colour, linewidth=1.8)
+        axes.plot([attack.value], [position], _shape(attack.missed), color=colour, markersize=4.5)
     axes.set_yticks(range(len(members)), labels=[shown(attack.name, 40) for attack in members])
     axes.set_ylim(len(members) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -157,14 +157,14 @@ def _panel(axes: Axes, members: list[Attack]) -> None:
 
 def _of_shares(axes: Axes, _members: list[Attack]) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(LEAST, 1.15)
+    axes.set_xlim(MIN_SHARE, 1.15)
     axes.set_xticks([0.0001, 0.001, 0.01, 0.1, 1], labels=["0.01%", "0.1%", "1%", "10%", "100%"])
 
 
 def _of_excesses(axes: Axes, members: list[Attack]) -> None:
-    axes.set_xscale("symlog", linthresh=NEAR, linscale=1.5)
-    low = min(-NEAR / 2, *(attack.low for attack in members))
-    high = max(2 * NEAR, *(attack.high for attack in members))
+    axes.set_xscale("symlog", linthresh=LINEAR_EXCESS, linscale=1.5)
+    low = min(-LINEAR_EXCESS / 2, *(attack.low for attack in members))
+    high = max(2 * LINEAR_EXCESS, *(attack.high for attack in members))
     axes.set_xlim(1.15 * low, 1.15 * high)
     ticks = [t for t in (-1, -0.5, -0.2, -0.05, 0, 0.05, 0.1, 0.2, 0.5, 1) if low <= t <= high]
     axes.set_xticks(ticks, labels=[f"{100 * tick:g}" for tick in ticks])

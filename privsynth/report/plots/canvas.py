@@ -1,7 +1,7 @@
-"""matplotlib that draws off the screen and leaves nothing behind.
+"""Draw with matplotlib off screen and leave nothing behind.
 
-Figures are objects of their own, the user's style and `pyplot` are not touched, and the cache of
-fonts lies in a temporary folder that goes when the program ends.
+Figures belong to no window, the user's style and `pyplot` are not touched, and the font cache is
+in a temporary folder that is removed when the program ends.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["figure", "inline", "style", "without_traces", "write"]
 
-# drawn for letters that DejaVu Sans lacks, where one of them is there
-_WIDER = (
+# fallbacks for letters that DejaVu Sans lacks, if installed
+_FALLBACKS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
     "Source Han Sans",
@@ -40,8 +40,8 @@ _WIDER = (
     "Arial Unicode MS",
 )
 _DPI = 150
-# colours of the page take over from those of the picture, so that it can be read in the dark
-_OF_THE_PAGE = {
+# the page's colours replace those of the picture, so that it is readable in dark mode, too
+_PAGE_COLOURS = {
     INK: "var(--ink)",
     SOFT: "var(--soft)",
     LINE: "var(--line)",
@@ -61,13 +61,13 @@ def without_traces(variable: str) -> None:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in our style: no user's settings, no mathematics in names, no flood of warnings."""
+    """Draw in our style: no user settings, no mathematics in names, no warnings about glyphs."""
     if "matplotlib" not in sys.modules:
         without_traces("MPLCONFIGDIR")
     import matplotlib
     from matplotlib.font_manager import fontManager
 
-    there = {font.name for font in fontManager.ttflist}
+    installed = {font.name for font in fontManager.ttflist}
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from font")
         matplotlib.rcdefaults()
@@ -82,7 +82,10 @@ def style() -> Iterator[None]:
                 "axes.titlelocation": "left",
                 "axes.titlesize": 9,
                 "axes.unicode_minus": False,
-                "font.family": ["DejaVu Sans", *(name for name in _WIDER if name in there)],
+                "font.family": [
+                    "DejaVu Sans",
+                    *(name for name in _FALLBACKS if name in installed),
+                ],
                 "font.size": 8,
                 "grid.color": LINE,
                 "grid.linewidth": 0.6,
@@ -103,21 +106,21 @@ def style() -> Iterator[None]:
 
 
 def figure(width: float, height: float) -> Figure:
-    """Return an empty figure, its size in inches, that belongs to no window."""
+    """Return an empty figure that belongs to no window; its size is in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(drawn)
-    return drawn
+    fig = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig
 
 
-def write(drawn: Figure, path: Path, suffix: str, title: str, about: str) -> None:
+def write(fig: Figure, path: Path, suffix: str, title: str, about: str) -> None:
     """Write a figure to a file, with a title and a sentence in its metadata and no date.
 
     Parameters
     ----------
-    drawn : Figure
+    fig : Figure
     path : Path
     suffix : {".png", ".svg", ".pdf"}
     title, about : str
@@ -133,33 +136,33 @@ def write(drawn: Figure, path: Path, suffix: str, title: str, about: str) -> Non
             "Producer": None,
         },
     }
-    # opened here: a name that ends otherwise would be given an ending
+    # open the file here: matplotlib appends a suffix to a name that has another one
     with path.open("wb") as file:
-        drawn.savefig(file, format=suffix[1:], metadata=metadata[suffix], facecolor="white")
+        fig.savefig(file, format=suffix[1:], metadata=metadata[suffix], facecolor="white")
 
 
-def inline(drawn: Figure, name: str, alt: str) -> str:
+def inline(fig: Figure, name: str, alt: str) -> str:
     """Return a figure as SVG to stand inside a page.
 
     Parameters
     ----------
-    drawn : Figure
+    fig : Figure
     name : str
-        Of letters and hyphens; goes before every id, since a page holds several pictures.
+        Letters and hyphens; prefixed to every id, since a page holds several pictures.
     alt : str
-        What is to be seen, for who cannot see it.
+        A description for readers who cannot see the picture.
 
     Returns
     -------
     str
-        One ``<svg>`` element, every name in it escaped; inks are the page's own.
+        One ``<svg>`` element, every name in it escaped; its colours are those of the page.
     """
     buffer = BytesIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    drawn.savefig(buffer, format="svg", transparent=True, metadata={**nothing, "Title": alt})
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    fig.savefig(buffer, format="svg", transparent=True, metadata={**no_metadata, "Title": alt})
     text = buffer.getvalue().decode("utf-8")
     text = text[text.index("<svg") :]
-    # a rule for all elements would hold for the whole page
+    # a style sheet inside the picture would apply to the whole page
     text = re.sub(
         r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.S
     )
@@ -167,6 +170,6 @@ def inline(drawn: Figure, name: str, alt: str) -> str:
     text = text.replace("<svg ", '<svg role="img" stroke-linejoin="round" ', 1)
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href=", "href=")
     text = re.sub(r'(\bid="|\bhref="#|url\(#)', rf"\g<1>{name}-", text)
-    for colour, variable in _OF_THE_PAGE.items():
+    for colour, variable in _PAGE_COLOURS.items():
         text = text.replace(f": {colour}", f": {variable}")
     return text.strip()

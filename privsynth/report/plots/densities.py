@@ -1,4 +1,4 @@
-"""The distribution of a column, real and synthetic, as counts in bins that both share."""
+"""The distribution of a column, real and synthetic, as counts in shared bins."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ BINS = 30
 BARS = 8
 OTHERS, MISSING = "(other levels)", "(missing)"
 TAIL = 0.005
-FARTHEST = 1e300  # floats still hold their difference
-EXACT = 2**50  # floats still hold halves
+FARTHEST = 1e300  # the difference of two such floats is still finite
+EXACT = 2**50  # floats below this represent halves exactly
 
 
 @dataclass(frozen=True)
 class Density:
     """How often each bin of a column holds a real and a synthetic row.
 
-    Counts and never rows: whoever makes one for a page that leaves the house sees to it that
-    no bin of real rows is smaller than disclosure control allows.
+    It holds counts, never rows. Before one is published, no bin of real rows may be smaller
+    than disclosure control allows; that is up to the caller.
 
     Parameters
     ----------
     name : str
-        The column's.
-    real, synthetic : sequence of float, one a bin
-        Rows, or shares of them, in each bin.
+        The column's name.
+    real, synthetic : sequence of float, one per bin
+        Number or share of the rows in each bin.
     edges : sequence of float
-        Of a continuous column: the ends of its bins, ascending, one more than there are bins.
+        Of a continuous column: the ends of its bins, ascending; one more than there are bins.
     levels : sequence of str
         Of a discrete column: the level of each bin.
     dates : bool
         Whether the edges are seconds since 1970.
     missing : (float, float)
-        Real and synthetic rows whose cell is missing, where no bin holds them.
+        Real and synthetic rows whose cell is missing, unless a bin counts them.
 
     Raises
     ------
     ValueError
-        The counts fit neither edges nor levels, or are no counts.
+        The counts match neither edges nor levels, or are not counts.
     """
 
     name: str
@@ -110,11 +110,11 @@ def measure(column: Column, real: pd.Series[Any], synthetic: pd.Series[Any]) -> 
     Parameters
     ----------
     column : Column
-        Continuous: 30 bins of one width, or one a whole number where they are fewer; the
-        outermost hold what lies beyond the middle 99% of the rows. Discrete: a bin for each of
+        Continuous: 30 bins of equal width, or one per whole number if there are fewer; the
+        outermost include what lies beyond the middle 99% of the rows. Discrete: a bin for each of
         the 8 most frequent levels, one for the others, one for missing cells.
     real, synthetic : pandas.Series
-        Float64 or categorical, as `canonical` gives them.
+        Float64 or categorical, as `canonical` returns them.
     """
     if column.kind.continuous:
         return _of_numbers(
@@ -125,17 +125,17 @@ def measure(column: Column, real: pd.Series[Any], synthetic: pd.Series[Any]) -> 
 
 def _of_numbers(name: str, real: np.ndarray, synthetic: np.ndarray, dates: bool) -> Density:
     known = [rows[~np.isnan(rows)] for rows in (real, synthetic)]
-    gaps = (len(real) - len(known[0]), len(synthetic) - len(known[1]))
-    both = np.concatenate(known)
-    if not len(both):
-        return Density(name, gaps[:1], gaps[1:], levels=[MISSING])
-    edges = _edges(both)
+    missing = (len(real) - len(known[0]), len(synthetic) - len(known[1]))
+    values = np.concatenate(known)
+    if not len(values):
+        return Density(name, missing[:1], missing[1:], levels=[MISSING])
+    edges = _edges(values)
     counts = [np.histogram(np.clip(rows, edges[0], edges[-1]), edges)[0].tolist() for rows in known]
-    return Density(name, counts[0], counts[1], edges=edges.tolist(), dates=dates, missing=gaps)
+    return Density(name, counts[0], counts[1], edges=edges.tolist(), dates=dates, missing=missing)
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
-    """Cut the middle 99% of the values into 30 bins, or into one a whole number."""
+    """Cut the middle 99% of the values into 30 bins, or into one per whole number."""
     low, high = float(values.min()), float(values.max())
     if high - low < BINS and abs(high) < EXACT and np.array_equal(values, np.rint(values)):
         return np.arange(low, high + 2) - 0.5
@@ -145,27 +145,27 @@ def _edges(values: np.ndarray) -> np.ndarray:
     edges: np.ndarray = np.linspace(max(start, -FARTHEST), min(stop, FARTHEST), BINS + 1)
     if (np.diff(edges) > 0).all():
         return edges
-    # one value, or floats too near each other to be cut
+    # a single value, or floats too close to each other to be cut
     half = max(abs(low), abs(high), 1.0) * 1e-6
     return np.array([low - half, high + half]).clip(-FARTHEST, FARTHEST)
 
 
 def _of_levels(name: str, real: pd.Series[Any], synthetic: pd.Series[Any]) -> Density:
-    both = [labels.astype(object) for labels in (real, synthetic)]
-    counted = [labels.value_counts() for labels in both]
-    shares = [counts / max(1, counts.sum()) for counts in counted]
+    columns = [labels.astype(object) for labels in (real, synthetic)]
+    level_tallies = [labels.value_counts() for labels in columns]
+    shares = [counts / max(1, counts.sum()) for counts in level_tallies]
     order = shares[0].add(shares[1], fill_value=0.0).sort_index()
     top = order.sort_values(ascending=False, kind="stable").index[:BARS]
     level_counts = np.array(
-        [counts.reindex(top, fill_value=0).to_numpy(dtype=int) for counts in counted]
+        [counts.reindex(top, fill_value=0).to_numpy(dtype=int) for counts in level_tallies]
     )
-    missing = np.array([labels.isna().sum() for labels in both])
-    others = np.array([len(labels) for labels in both]) - missing - level_counts.sum(axis=1)
+    missing = np.array([labels.isna().sum() for labels in columns])
+    others = np.array([len(labels) for labels in columns]) - missing - level_counts.sum(axis=1)
     bins = np.column_stack([level_counts, others, missing])
-    kept = np.append(np.ones(len(top), dtype=bool), bins[:, -2:].any(axis=0))
-    kept[-1] |= not kept.any()  # a column without rows has one empty bin
-    levels = np.array([*top, OTHERS, MISSING], dtype=object)[kept].tolist()
-    return Density(name, bins[0, kept].tolist(), bins[1, kept].tolist(), levels=levels)
+    used = np.append(np.ones(len(top), dtype=bool), bins[:, -2:].any(axis=0))
+    used[-1] |= not used.any()  # a column without rows has one empty bin
+    levels = np.array([*top, OTHERS, MISSING], dtype=object)[used].tolist()
+    return Density(name, bins[0, used].tolist(), bins[1, used].tolist(), levels=levels)
 
 
 def draw_densities(densities: Sequence[Density]) -> str:
@@ -174,12 +174,12 @@ def draw_densities(densities: Sequence[Density]) -> str:
     Parameters
     ----------
     densities : sequence of Density
-        Counts alone; three panels a line.
+        Counts only; three panels per line.
 
     Returns
     -------
     str
-        SVG for a page; empty without a density.
+        SVG for a page; empty if there are no densities.
     """
     from privsynth.report.plots import canvas
 
@@ -187,20 +187,20 @@ def draw_densities(densities: Sequence[Density]) -> str:
         return ""
     lines = -(-len(densities) // 3)
     with canvas.style():
-        drawn = canvas.figure(9.5, 0.4 + 1.8 * lines)
-        grid = drawn.subplots(lines, 3, squeeze=False).ravel()
+        fig = canvas.figure(9.5, 0.4 + 1.8 * lines)
+        grid = fig.subplots(lines, 3, squeeze=False).ravel()
         for axes, density in zip(grid, densities, strict=False):
             panel(axes, density)
         for axes in grid[len(densities) :]:
             axes.axis("off")
-        drawn.legend(handles=keys("real", "synthetic"), loc="outside upper left", ncols=2)
+        fig.legend(handles=keys("real", "synthetic"), loc="outside upper left", ncols=2)
         return canvas.inline(
-            drawn, "densities", f"Distributions of {len(densities)} columns, real and synthetic"
+            fig, "densities", f"Distributions of {len(densities)} columns, real and synthetic"
         )
 
 
 def keys(real: str, synthetic: str) -> list[Any]:
-    """Return the two keys of a legend."""
+    """Return the two entries of a legend."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -236,14 +236,14 @@ def panel(axes: Axes, density: Density) -> None:
         axes.set_ylim(len(places) - 0.4, -0.6)
         axes.set_xlim(0, max(1e-9, 1.05 * max(real.max(), synthetic.max())))
         axes.xaxis.set_major_formatter(_percent)
-        axes.xaxis.set_major_locator(_few(4))
+        axes.xaxis.set_major_locator(_max_ticks(4))
         return
     axes.stairs(real, density.edges, fill=True, color=MINORITY.colour, alpha=0.55)
     axes.stairs(synthetic, density.edges, baseline=None, color=SYNTHETIC.colour, linewidth=1.4)
     axes.set_ylim(0, max(1e-9, 1.05 * max(real.max(), synthetic.max())))
     axes.yaxis.set_major_formatter(_percent)
-    axes.yaxis.set_major_locator(_few(4))
-    axes.xaxis.set_major_locator(_few(3 if density.dates else 5))
+    axes.yaxis.set_major_locator(_max_ticks(4))
+    axes.xaxis.set_major_locator(_max_ticks(3 if density.dates else 5))
     if density.whole:
         axes.set_xticks(np.add(density.edges[:-1], 0.5)[:: 1 + len(density.real) // 7])
     axes.xaxis.set_major_formatter(_number)
@@ -255,7 +255,7 @@ def panel(axes: Axes, density: Density) -> None:
 
 
 def _number(value: float, _: object) -> str:
-    value += 0.0  # a tick at -0 is one at 0
+    value += 0.0  # turns -0 into 0
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e8 else f"{value:.4g}"
 
 
@@ -263,7 +263,7 @@ def _percent(value: float, _: object) -> str:
     return f"{100 * value + 0.0:.3g}%"
 
 
-def _few(ticks: int) -> Any:
+def _max_ticks(ticks: int) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(ticks)

@@ -1,4 +1,4 @@
-"""How groups of rows and names look in every picture, whoever draws it."""
+"""How groups of rows and names look in every picture."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ LINE: Final = "#e2e4e7"
 
 @dataclass(frozen=True)
 class Mark:
-    """The mark of a group of rows: its shape tells it from the others where its colour cannot.
+    """How a group of rows is drawn; its shape distinguishes it where its colour cannot.
 
     Parameters
     ----------
     words : str
         What the legend calls the group.
     colour : str
-        As six hexadecimal digits.
+        A ``#`` and six hexadecimal digits.
     shape, symbol : str
-        What matplotlib and plotly call its shape.
+        The names of its shape in matplotlib and in plotly.
     """
 
     words: str
@@ -32,7 +32,8 @@ class Mark:
     symbol: str
 
 
-# light, middle and dark, so that they differ in grey too; blue and orange differ to every eye
+# light, medium and dark, so that they differ in greyscale too; blue and orange are also safe for
+# colour-blind readers
 MAJORITY: Final = Mark("real, majority", "#c3c8ce", "o", "circle")
 MINORITY: Final = Mark("real, minority", "#c2571a", "^", "triangle-up")
 SYNTHETIC: Final = Mark("synthetic, minority", "#123f73", "x", "x-thin")
@@ -45,7 +46,7 @@ def shown(name: object, width: int = 28) -> str:
 
 
 def moments(seconds: float) -> str:
-    """Return a moment, in seconds since 1970, as text; beyond the years 1 to 9999 as seconds."""
+    """Format seconds since 1970 as a date and time; outside the years 1 to 9999, as seconds."""
     import datetime
 
     try:

@@ -1,4 +1,4 @@
-"""What `minority_gain` measured, as pictures for a page: they rest on curves and differences."""
+"""Pictures of what `minority_gain` measured, drawn from curves and differences."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["draw_curves", "draw_differences", "draw_thresholds"]
 WIDTH = 9.5
 REFERENCE = "nothing"
 MEAN = "mean"
-# told apart by the dashes too, where colours cannot
+# dashes distinguish the methods, too, for readers who cannot see the colours
 _COLOURS = (SYNTHETIC.colour, MINORITY.colour, "#2a9d78", "#b0478a", "#7a6a00", "#4aa8d8")
 _DASHES = ((), (5, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5))
 _SHAPES = ("o", "s", "^", "v", "P", "X")
 
 
 def draw_curves(curves: Mapping[str, Any], model: str, first: Sequence[str] = ()) -> str:
-    """Draw the precision-recall curve of each method, with its band, beside that of nothing.
+    """Draw each method's precision-recall curve and its band, beside that of no augmentation.
 
     Parameters
     ----------
@@ -34,32 +34,34 @@ def draw_curves(curves: Mapping[str, Any], model: str, first: Sequence[str] = ()
         ``about["curves"]`` of an evaluation by `minority_gain`: ``recall``, and under
         ``models``, by model and method, ``precision`` with ``mean``, ``low`` and ``high``.
     model : str
-        Which of the models.
+        The model whose curves are drawn.
     first : sequence of str
-        The methods to be shown first: those that are judged.
+        The methods to show first: those that are judged.
 
     Returns
     -------
     str
-        SVG for a page; empty where the model has no curve.
+        SVG for a page; empty if the model has no curve.
     """
-    by_method = {name: lines["precision"] for name, lines in curves["models"][model].items()}
+    by_method = {name: curve["precision"] for name, curve in curves["models"][model].items()}
     reference = by_method.get(REFERENCE)
     others = [name for name in by_method if name != REFERENCE] or list(by_method)
     others.sort(key=lambda name: name not in first)
     if not others:
         return ""
-    across = min(4, max(2, len(others)))
-    lines = -(-len(others) // across)
-    # a band is wide where recall is low; the rest would be squeezed for it
+    n_columns = min(4, max(2, len(others)))
+    n_lines = -(-len(others) // n_columns)
+    # bands are wide at low recall: ignore the widest part, or the rest would be squeezed
     top = max(
-        float(np.nanmax([0.01, *_line(band["mean"]), *np.nanquantile(_line(band["high"]), [0.9])]))
+        float(
+            np.nanmax([0.01, *_curve(band["mean"]), *np.nanquantile(_curve(band["high"]), [0.9])])
+        )
         for band in by_method.values()
     )
     with canvas.style():
-        drawn = canvas.figure(WIDTH, 0.75 + 1.95 * lines)
-        grid = drawn.subplots(lines, across, squeeze=False, sharex=True, sharey=True)
-        for place, (axes, name) in enumerate(zip(grid.ravel(), others, strict=False)):
+        fig = canvas.figure(WIDTH, 0.75 + 1.95 * n_lines)
+        grid = fig.subplots(n_lines, n_columns, squeeze=False, sharex=True, sharey=True)
+        for position, (axes, name) in enumerate(zip(grid.ravel(), others, strict=False)):
             if reference is not None and name != REFERENCE:
                 _band(axes, curves["recall"], reference, SOFT, (3, 1.5))
             _band(axes, curves["recall"], by_method[name], SYNTHETIC.colour, ())
@@ -67,7 +69,7 @@ def draw_curves(curves: Mapping[str, Any], model: str, first: Sequence[str] = ()
             axes.set_xlim(0, 1)
             axes.set_ylim(0, min(1.0, 1.05 * top))
             axes.grid(True)
-            if place + across >= len(others):
+            if position + n_columns >= len(others):
                 axes.set_xlabel("recall")
                 axes.tick_params(labelbottom=True)
         for axes in grid.ravel()[len(others) :]:
@@ -77,14 +79,14 @@ def draw_curves(curves: Mapping[str, Any], model: str, first: Sequence[str] = ()
         keys = [_key(SYNTHETIC.colour, (), "with the method")]
         if reference is not None:
             keys.append(_key(SOFT, (3, 1.5), f"{REFERENCE} "))
-        drawn.legend(handles=keys, loc="outside upper left", ncols=2)
+        fig.legend(handles=keys, loc="outside upper left", ncols=2)
         names = ", ".join(map(shown, others))
         alt = f"Precision by recall with 95% bands, {label(model)}, of {names}"
-        return canvas.inline(drawn, f"curves-{_slug(model)}", alt)
+        return canvas.inline(fig, f"curves-{_slug(model)}", alt)
 
 
 def draw_thresholds(curves: Mapping[str, Any]) -> str:
-    """Draw F1 by threshold: one panel a model, one line a method.
+    """Draw F1 by threshold: one panel per model, one line per method.
 
     Parameters
     ----------
@@ -103,22 +105,22 @@ def draw_thresholds(curves: Mapping[str, Any]) -> str:
     looks = _looks(methods)
     columns = 4
     with canvas.style():
-        drawn = canvas.figure(WIDTH, 2.9 + 0.17 * -(-len(methods) // columns))
-        grid = drawn.subplots(1, len(models), squeeze=False, sharey=True).ravel()
+        fig = canvas.figure(WIDTH, 2.9 + 0.17 * -(-len(methods) // columns))
+        grid = fig.subplots(1, len(models), squeeze=False, sharey=True).ravel()
         for axes, (model, by_method) in zip(grid, models.items(), strict=True):
             axes.axvline(0.5, color=SOFT, linewidth=0.8, zorder=1)
             for name, lines in by_method.items():
-                axes.plot(curves["threshold"], _line(lines["f1"]["mean"]), **looks[name])
+                axes.plot(curves["threshold"], _curve(lines["f1"]["mean"]), **looks[name])
             axes.set_title(shown(label(model), 34), color=INK)
             axes.set_xlabel("threshold")
             axes.set_xlim(0, 1)
             axes.grid(True)
         grid[0].set_ylabel("F1")
-        grid[0].set_ylim(bottom=0)  # last: it would stop the shared axis from growing
+        grid[0].set_ylim(bottom=0)  # last, since it stops the shared axis from growing
         keys = [_key(look["color"], look["dashes"], shown(name)) for name, look in looks.items()]
-        drawn.legend(handles=keys, loc="outside lower left", ncols=columns, handlelength=3)
+        fig.legend(handles=keys, loc="outside lower left", ncols=columns, handlelength=3)
         alt = f"F1 by threshold of {', '.join(map(shown, methods))}"
-        return canvas.inline(drawn, "thresholds", alt)
+        return canvas.inline(fig, "thresholds", alt)
 
 
 def draw_differences(differences: Mapping[str, Any], first: Sequence[str] = ()) -> str:
@@ -130,14 +132,14 @@ def draw_differences(differences: Mapping[str, Any], first: Sequence[str] = ()) 
         ``about["verdicts"]["pr_auc"]`` of an evaluation by `minority_gain`: method, what it is
         compared with, model or ``"mean"``, then ``gain``, ``low`` and ``high``.
     first : sequence of str
-        The methods to be shown first: those that are judged.
+        The methods to show first: those that are judged.
 
     Returns
     -------
     str
-        SVG for a page; empty where no method can differ from another.
+        SVG for a page; empty if no method can differ from another.
     """
-    # a method that only moves the threshold ranks the rows as before
+    # a method that only moves the threshold does not change the ranking, and so not PR-AUC
     differing = [name for name, by_other in differences.items() if _differs(by_other)]
     methods = sorted(differing, key=lambda name: name not in first)
     others = list(dict.fromkeys(other for name in methods for other in differences[name]))
@@ -146,18 +148,18 @@ def draw_differences(differences: Mapping[str, Any], first: Sequence[str] = ()) 
     models = list(dict.fromkeys(m for d in differences.values() for o in d.values() for m in o))
     models.sort(key=lambda model: model != MEAN)
     with canvas.style():
-        drawn = canvas.figure(WIDTH, 1.0 + (0.13 * len(models) + 0.17) * len(methods))
-        grid = drawn.subplots(1, len(others), squeeze=False, sharey=True).ravel()
+        fig = canvas.figure(WIDTH, 1.0 + (0.13 * len(models) + 0.17) * len(methods))
+        grid = fig.subplots(1, len(others), squeeze=False, sharey=True).ravel()
         for axes, other in zip(grid, others, strict=True):
             axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
-            for place, method in enumerate(methods):
-                if place % 2:
+            for position, method in enumerate(methods):
+                if position % 2:
                     axes.axhspan(
-                        place - 0.5, place + 0.5, color=LINE, alpha=0.5, linewidth=0, zorder=0
+                        position - 0.5, position + 0.5, color=LINE, alpha=0.5, linewidth=0, zorder=0
                     )
                 for i, model in enumerate(models):
                     gain = differences[method].get(other, {}).get(model)
-                    height = place + 0.8 * ((i + 0.5) / len(models) - 0.5)
+                    height = position + 0.8 * ((i + 0.5) / len(models) - 0.5)
                     _interval(axes, gain, height, _shape(models, model), model == MEAN)
             axes.set_title(f"PR-AUC less that of {shown(other)}", color=INK)
             axes.grid(True, axis="x")
@@ -176,33 +178,33 @@ def draw_differences(differences: Mapping[str, Any], first: Sequence[str] = ()) 
             _point(MINORITY.colour, "o", "loss"),
             _point(SOFT, "o", "no gain shown"),
         ]
-        drawn.legend(handles=keys, loc="outside lower left", ncols=4, handletextpad=0.3)
+        fig.legend(handles=keys, loc="outside lower left", ncols=4, handletextpad=0.3)
         alt = f"Differences of PR-AUC with 95% intervals of {', '.join(map(shown, methods))}"
-        return canvas.inline(drawn, "differences", alt)
+        return canvas.inline(fig, "differences", alt)
 
 
-def _line(values: Sequence[float | None]) -> np.ndarray:
-    """Return a line as numbers; JSON has null where there is none."""
+def _curve(values: Sequence[float | None]) -> np.ndarray:
+    """Return a curve as numbers; null in the JSON becomes NaN."""
     return np.array(values, dtype=np.float64)
 
 
 def _band(axes: Axes, recall: Sequence[float], band: Any, colour: str, dashes: Any) -> None:
     axes.fill_between(
-        recall, _line(band["low"]), _line(band["high"]), color=colour, alpha=0.18, linewidth=0
+        recall, _curve(band["low"]), _curve(band["high"]), color=colour, alpha=0.18, linewidth=0
     )
-    axes.plot(recall, _line(band["mean"]), color=colour, linewidth=1.4, dashes=dashes)
+    axes.plot(recall, _curve(band["mean"]), color=colour, linewidth=1.4, dashes=dashes)
 
 
 def _looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return each method a colour and dashes of its own; nothing is in ink."""
+    """Return the colour, dashes and width of each method's line; the reference is in ink."""
     others = [name for name in methods if name != REFERENCE]
     looks: dict[str, dict[str, Any]] = {}
     if REFERENCE in methods:
         looks[REFERENCE] = {"color": INK, "dashes": (), "linewidth": 1.8}
-    for place, name in enumerate(others):
+    for position, name in enumerate(others):
         looks[name] = {
-            "color": _COLOURS[place % len(_COLOURS)],
-            "dashes": _DASHES[place % len(_DASHES)],
+            "color": _COLOURS[position % len(_COLOURS)],
+            "dashes": _DASHES[position % len(_DASHES)],
             "linewidth": 1.3,
         }
     return looks

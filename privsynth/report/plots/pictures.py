@@ -1,4 +1,4 @@
-"""The pictures that an evaluation has."""
+"""The pictures of an evaluation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Picture:
     Parameters
     ----------
     title, caption : str
-        Plain text, not escaped yet.
+        Plain text, not yet escaped.
     svg : str
         One ``<svg>`` element, ready for a page.
     """
@@ -35,24 +35,24 @@ class Picture:
 
 
 def pictures(evaluation: Evaluation) -> tuple[Picture, ...]:
-    """Draw what an evaluation has to show besides its scores.
+    """Draw the pictures that the contents of an evaluation allow.
 
     Parameters
     ----------
     evaluation : Evaluation
-        Its attacks, with what a policy has found of them. `about` may hold ``curves`` and
-        ``verdicts``, as `minority_gain` gives them, and ``densities``: a list of mappings with the
-        fields of `Density`.
+        Holds attacks and the findings of a policy. `about` may hold ``curves`` and
+        ``verdicts``, as `minority_gain` returns them, and ``densities``: mappings with the fields
+        of `Density`.
 
     Returns
     -------
     tuple of Picture
-        Empty for an evaluation that has none of these.
+        Empty if the evaluation has none of these.
     """
-    return tuple(picture for picture in _drawn(evaluation) if picture.svg)
+    return tuple(picture for picture in _candidates(evaluation) if picture.svg)
 
 
-def _drawn(evaluation: Evaluation) -> Iterator[Picture]:
+def _candidates(evaluation: Evaluation) -> Iterator[Picture]:
     about = evaluation.about
     yield Picture(
         "What the attacks found",
