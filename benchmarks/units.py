@@ -73,7 +73,10 @@ def real() -> Iterator[Persons]:
         if folder is None or not path.exists():
             print(f"{name}: not there; set PRIVSYNTH_BENCH_DATA to the folder of the real tables")
             continue
-        yield Persons(name, pd.read_parquet(path), unit, None)
+        frame = pd.read_parquet(path)
+        if "date" in frame:
+            frame["date"] = pd.to_datetime(frame["date"])
+        yield Persons(name, frame, unit, None)
 
 
 def placed(frame: pd.DataFrame, reference: pd.DataFrame) -> Floats:

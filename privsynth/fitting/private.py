@@ -23,7 +23,7 @@ from privsynth.errors import UsageError
 from privsynth.fitting.cautions import about_noise
 from privsynth.fitting.splitting import at_most_per_unit
 from privsynth.fitting.versions import json_values, versions
-from privsynth.privacy import Accountant, Budget, Disclosure, Ledger, reserve
+from privsynth.privacy import INVENTED, Accountant, Budget, Disclosure, Ledger, reserve
 from privsynth.schema import Schema, Source
 from privsynth.table import Table
 from privsynth.task import FitTask
@@ -144,7 +144,7 @@ def _fitted(
         holdout=task.holdout,
         frame=train.frame,
         disclosure=disclosure,
-        rules=tuple(disclosure.rules[3:]),
+        rules=INVENTED,
         holds_rows=model.holds_rows,
         versions=versions(),
         cautions=tuple(caution.text for caution in cautions),

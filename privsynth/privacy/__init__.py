@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from privsynth.privacy.accountant import Accountant, misstated
 from privsynth.privacy.budget import Budget
-from privsynth.privacy.disclosure import Disclosure
+from privsynth.privacy.disclosure import INVENTED, Disclosure
 from privsynth.privacy.guarantee import Guarantee
 from privsynth.privacy.ledger import Event, Ledger
 from privsynth.privacy.spending import check_presence, reserve
 
 __all__ = [
+    "INVENTED",
     "Accountant",
     "Budget",
     "Disclosure",

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from privsynth.errors import UsageError
 
-__all__ = ["Disclosure"]
+__all__ = ["INVENTED", "Disclosure"]
+
+INVENTED = (
+    "id and personal columns are replaced by surrogates",
+    "free text is replaced by placeholder text",
+)
+"""The rules that hold under a budget as well."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,7 @@ class Disclosure:
             f"numeric and datetime extremes are clipped to the {k}th "
             f"{'value' if self.unit is None else 'unit'} from each end, and bounds are coarsened",
             f"every bin, and every leaf of a tree, holds at least {k} {counted}",
-            "id and personal columns are replaced by surrogates",
-            "free text is replaced by placeholder text",
+            *INVENTED,
             *self._dominance,
         )
 
