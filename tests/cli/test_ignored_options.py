@@ -49,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 GIVEN: dict[str, Any] = {
     "target": "Class",
     "schema": "s.yaml",
+    "unit": "age",
     "k": 10,
     "seed": 0,
     "encoding": "utf-8",
@@ -110,7 +111,6 @@ def test_so_does_the_command(folder: Path, tmp_path: Path, options: list[object]
     [
         ["fit", "d.csv", "-o", "o.psyn", "--epsilon", 1, "--schema", "s.yaml", "--k", 5],
         ["fit", "d.csv", "-o", "o.psyn", "--delta", "1e-5"],
-        ["fit", "d.csv", "-o", "o.psyn", "--unit", "age"],
         ["fit", "d.csv", "-o", "o.psyn", "--rows-per-unit", 2],
         ["fit", "d.csv", "-o", "o.psyn", "--ledger", "ledger.yaml"],
         ["fit", "d.csv", "-o", "o.psyn", "--holdout", 0.2],
