@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from privsynth.artefact import FittedModel, load
+from privsynth.coding import unit_codes
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, Progress, cautions, recipe
 from privsynth.errors import (
     DataError,
@@ -24,6 +26,7 @@ from privsynth.errors import (
     PrivsynthWarning,
     SamplingError,
     UsageError,
+    did_you_mean,
     warn,
 )
 from privsynth.evaluation import Evaluation, Score
@@ -521,6 +524,7 @@ def minority_gain(
     folds: int = 5,
     repeats: int = 3,
     seed: int = 0,
+    groups: Any = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge by repeated cross-validation whether augmentation helps on real rows.
@@ -536,6 +540,12 @@ def minority_gain(
         training fold; test folds are real rows alone.
     seed : int
         Of folds, engines and models.
+    groups : str or array-like of shape (rows,), optional
+        The unit, such as a person, that each row belongs to: a column's name, or one label per
+        row. No unit is then on both sides of a fold, the column is no feature, and engines count
+        units where they count rows of a class (see `privsynth.MinoritySampler`). A row without a
+        label is a unit of its own. By default the unit of the schema; without any, rows of one
+        person may lie on both sides of a fold, and every figure is then too good.
     progress : callable, optional
 
     Returns
@@ -543,6 +553,14 @@ def minority_gain(
     Report
         Beside doing nothing, class weights, moving the threshold, random over-sampling, SMOTE and
         ADASYN: PR-AUC, ROC-AUC, recall, F1, Brier score, and paired differences with intervals.
+
+    Raises
+    ------
+    UsageError
+        An option cannot be used, or the table has no column of the name given as `groups`.
+    DataError
+        The target holds no classes; or `groups` names a single unit, holds numbers that are not
+        whole, or leaves fewer units than folds to the table or to a class.
     """
     from privsynth.evaluation.minority import minority_gain as cross_validated
     from privsynth.minority import by_label
@@ -556,11 +574,14 @@ def minority_gain(
     declared = opened(schema)
     table = read(data, encoding=encoding or ENCODING, escape=escape)
     full = infer(table, target=target, declared=declared)
+    if groups is None and declared is not None and declared.unit is not None:
+        groups = declared.unit.column
+    units = None if groups is None else _units(table, groups, target)
     if isinstance(sampling_strategy, Mapping):
         labels = table.value_counts(target)[0].to_pylist()
         sampling_strategy = by_label(sampling_strategy, labels, table.formats.get(target))
 
-    def resample(name: str, X: Any, y: Any, chosen: int) -> tuple[Any, Any]:
+    def resample(name: str, X: Any, y: Any, chosen: int, groups: Any = None) -> tuple[Any, Any]:
         sampler = MinoritySampler(
             name,
             sampling_strategy=sampling_strategy,
@@ -568,11 +589,11 @@ def minority_gain(
             selection=selection,
             settings=settings,
             k=_min_rows(k),
-            schema=declared,
+            schema=None if declared is None else _declared_of(declared, list(X.columns)),
             random_state=chosen,
         )
         try:
-            grown: tuple[Any, Any] = sampler.fit_resample(X, y)
+            grown: tuple[Any, Any] = sampler.fit_resample(X, y, groups=groups)
         except PrivsynthError:
             raise
         except ValueError:  # imbalanced-learn's own checks of the classes and the strategy
@@ -592,9 +613,41 @@ def minority_gain(
             repeats=repeats,
             seed=chosen_seed(seed),
             progress=progress,
+            groups=units,
+            unit=groups if isinstance(groups, str) else None,
         ),
         sources=only_places({"data": data, "schema": schema}),
     )
+
+
+def _declared_of(declared: Schema, features: Sequence[str]) -> Schema:
+    """Return what is declared of some features, and of nothing that determines them from without.
+
+    The unit stays, though its column may be none of them.
+    """
+    return declared.with_columns(
+        column
+        for column in declared
+        if column.name in features and column.determined_by in (None, *features)
+    )
+
+
+def _units(table: Table, groups: Any, target: str) -> npt.NDArray[np.int64]:
+    """Return the unit of each row of a table, which a column or an array-like names."""
+    if not isinstance(groups, str):
+        units = unit_codes(groups, "groups")
+        if len(units) != table.n_rows:
+            raise DataError(
+                f"groups name the units of {len(units)} rows, and {table.name} has {table.n_rows}"
+            )
+        return units
+    if groups not in table.names:
+        raise UsageError(
+            f"{table.name}: no column {groups!r} to name units{did_you_mean(groups, table.names)}"
+        )
+    if groups == target:
+        raise UsageError(f"column {groups!r} is the target, and cannot name the units as well")
+    return unit_codes(table.to_arrow([groups]).column(0), f"{table.name}, column {groups!r}")
 
 
 def evaluate(

@@ -145,7 +145,6 @@ def augment(
         "fit_on": run.fit_on,
         "selection": run.selection,
         "schema": run.schema,
-        "unit": run.unit,
         "k": run.k,
         "settings": run.settings,
         "encoding": run.encoding,
@@ -158,6 +157,7 @@ def augment(
             data,
             seed=run.seed,
             flag=not no_flag,
+            unit=run.unit,
             budget=budget,
             ledger=run.ledger,
             new_ledger=run.new_ledger,
@@ -166,7 +166,11 @@ def augment(
         )
         if judge:
             gain = pipeline.minority_gain(
-                augmented.real, seed=augmented.seed, progress=progress, **options
+                augmented.real,
+                seed=augmented.seed,
+                groups=_unit_column(run),
+                progress=progress,
+                **options,
             )
         outputs.write_rows(augmented, escape=run.escape)
     for line in augmented.summary():
@@ -194,6 +198,13 @@ def _configured(config: Path | None, assignments: tuple[str, ...], **given: Any)
     if run.target is None:
         raise UsageError("the classes are a column of the table; name it with --target")
     return run
+
+
+def _unit_column(run: RunConfig) -> str | None:
+    """Return the column that names the units, if the command line or its file names one."""
+    from privsynth.schema import Unit
+
+    return None if run.unit is None else Unit.parse(run.unit, "--unit").column
 
 
 @dataclass(frozen=True)

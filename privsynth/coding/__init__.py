@@ -15,6 +15,7 @@ from privsynth.coding.learning import learn
 from privsynth.coding.levels import OTHER, LevelCodes
 from privsynth.coding.reading import as_declared, comparable, numbers_in, unit_texts
 from privsynth.coding.surrogate import SurrogateCodes
+from privsynth.coding.units import unit_codes, unit_indices
 from privsynth.coding.values import as_type, decoded, numbers_of, typed
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "readable_levels",
     "spare",
     "typed",
+    "unit_codes",
+    "unit_indices",
     "unit_texts",
     "units_of",
 ]

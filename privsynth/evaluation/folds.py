@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from privsynth.errors import DataError
 from privsynth.evaluation import metrics
 from privsynth.evaluation.frames import Note, Progress
 from privsynth.evaluation.learners import CLASSIFIERS, Features, fit_predict
@@ -16,7 +17,16 @@ from privsynth.evaluation.ranking import Ranking, brier, calibration_error
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RECALLS", "THRESHOLDS", "Added", "Figures", "Method", "UnableError", "cross_validate"]
+__all__ = [
+    "RECALLS",
+    "THRESHOLDS",
+    "Added",
+    "Figures",
+    "Method",
+    "UnableError",
+    "class_sizes",
+    "cross_validate",
+]
 
 TUNING_FOLDS = 3  # one sets the threshold, the others train
 RECALLS = np.linspace(0, 1, 51)
@@ -86,6 +96,7 @@ def cross_validate(
     precision: float,
     progress: Progress,
     note: Note,
+    groups: np.ndarray | None = None,
 ) -> Figures:
     """Train each classifier with what each method adds, and test it on held-out real rows.
 
@@ -99,23 +110,25 @@ def cross_validate(
         The classes that are positive in turn; figures are means over them.
     methods : mapping of str to callable
         A method that raises `UnableError` in a fold is left out.
-    folds, repeats, seed, precision, progress, note
+    folds, repeats, seed, precision, progress, note, groups
         As in `privsynth.evaluation.minority.minority_gain`.
 
     Returns
     -------
     Figures
-    """
-    from sklearn.model_selection import RepeatedStratifiedKFold
 
+    Raises
+    ------
+    DataError
+        Folds of whole units leave a class out.
+    """
     by_method: dict[str, list[_ByLearner]] = {name: [] for name in methods}
     unable: dict[str, str] = {}
     steps = folds * repeats * len(methods)
-    splits = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
-    for fold, (rows, test) in enumerate(splits.split(truth, truth)):
+    for fold, (rows, test) in enumerate(_splits(truth, groups, folds, repeats, seed)):
         fold_seed = (seed + fold) % 2**32
         split = _Split.of(features, truth, rows, test)
-        tuning = _tuning(features, truth, rows, fold_seed, note)
+        tuning = _tuning(features, truth, rows, fold_seed, note, groups)
         for step, (name, method) in enumerate(methods.items(), fold * len(methods)):
             progress("minority gain", step, steps)
             if name in unable:
@@ -144,6 +157,49 @@ def cross_validate(
     progress("minority gain", steps, steps)
     able = {name: per_fold for name, per_fold in by_method.items() if name not in unable}
     return _figures(able, unable)
+
+
+def class_sizes(truth: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Return how many rows each class has; how many units hold such rows, if there are units."""
+    if groups is None:
+        return np.bincount(truth)
+    return np.bincount(np.unique(np.column_stack([truth, groups]), axis=0)[:, 0])
+
+
+_Parts = tuple[np.ndarray, np.ndarray]
+
+
+def _splits(
+    truth: np.ndarray, groups: np.ndarray | None, folds: int, repeats: int, seed: int
+) -> list[_Parts]:
+    """Return the rows to train on and those to test on, fold by fold."""
+    from sklearn.model_selection import RepeatedStratifiedKFold
+
+    if groups is None:
+        splits = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
+        return list(splits.split(truth, truth))
+    parts: list[_Parts] = []
+    for repeat in range(repeats):
+        parts += _splits_of_units(truth, groups, folds, (seed + repeat) % 2**32)
+    if not all(_all_classes(truth, test) for _, test in parts):
+        raise DataError(
+            "a fold of whole units has no row of a class, since few units hold most of its rows; "
+            "ask for fewer folds, or try another seed"
+        )
+    return parts
+
+
+def _splits_of_units(
+    truth: np.ndarray, groups: np.ndarray, folds: int, seed: int
+) -> Iterator[_Parts]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splits = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    yield from splits.split(truth, truth, groups)
+
+
+def _all_classes(truth: np.ndarray, rows: np.ndarray) -> bool:
+    return len(np.unique(truth[rows])) == int(truth.max()) + 1
 
 
 @dataclass(frozen=True)
@@ -225,21 +281,38 @@ def _stacked(real: Any, added: Any) -> Any:
 
 
 def _tuning(
-    features: pd.DataFrame, truth: np.ndarray, rows: np.ndarray, seed: int, note: Note
+    features: pd.DataFrame,
+    truth: np.ndarray,
+    rows: np.ndarray,
+    seed: int,
+    note: Note,
+    groups: np.ndarray | None,
 ) -> _Split | None:
     """Split off a third of the training rows, on which thresholds are tuned."""
-    from sklearn.model_selection import StratifiedKFold
-
-    counts = np.bincount(truth[rows])
-    if counts.min() < TUNING_FOLDS:
+    parts = _thirds(truth[rows], None if groups is None else groups[rows], seed)
+    if parts is None:
+        counted = "rows" if groups is None else "units"
         note(
-            f"a class has fewer than {TUNING_FOLDS} rows in a training fold; no threshold can be "
-            "tuned there, and 0.5 is taken"
+            f"a class has fewer than {TUNING_FOLDS} {counted} in a training fold; no threshold can "
+            "be tuned there, and 0.5 is taken"
         )
         return None
-    parts = StratifiedKFold(TUNING_FOLDS, shuffle=True, random_state=seed)
-    train_part, tuning_part = next(parts.split(rows, truth[rows]))
+    train_part, tuning_part = parts
     return _Split.of(features, truth, rows[train_part], rows[tuning_part])
+
+
+def _thirds(truth: np.ndarray, groups: np.ndarray | None, seed: int) -> _Parts | None:
+    """Return two thirds and one third of some rows, with every class in both; None if too few."""
+    from sklearn.model_selection import StratifiedKFold
+
+    if class_sizes(truth, groups).min() < TUNING_FOLDS:
+        return None
+    if groups is None:
+        splits = StratifiedKFold(TUNING_FOLDS, shuffle=True, random_state=seed)
+        train_part, tuning_part = next(splits.split(truth, truth))
+        return train_part, tuning_part
+    parts = _splits_of_units(truth, groups, TUNING_FOLDS, seed)
+    return next((p for p in parts if all(_all_classes(truth, rows) for rows in p)), None)
 
 
 def _best_thresholds(truth: np.ndarray, chances: np.ndarray, rare: list[int]) -> list[float]:

@@ -21,6 +21,7 @@ from privsynth.evaluation.folds import (
     Figures,
     Method,
     UnableError,
+    class_sizes,
     cross_validate,
 )
 from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent
@@ -34,17 +35,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Resample", "conclusion", "minority_gain"]
 
-Resample = Callable[
-    ["pd.DataFrame", "pd.Series[Any]", int], tuple["pd.DataFrame", "pd.Series[Any]"]
-]
-"""Features, target, seed -> the same with synthetic rows appended to the unchanged real ones."""
+Resample = Callable[..., tuple["pd.DataFrame", "pd.Series[Any]"]]
+"""Features, target, seed -> the same with synthetic rows appended to the unchanged real ones.
+
+Where rows belong to units, the unit of each row is passed on as the keyword `groups`.
+"""
 
 NOTHING = "nothing"
 WEIGHTS = "class weights"
 MOVING = "threshold moving"
 RANDOM = "random over-sampling"
 MAX_CLASSES = 20
-FEW_POSITIVES = 20  # with fewer, only large differences can be seen
+FEW_POSITIVES = 20  # rows or units; with fewer, only large differences can be seen
 
 METRICS: Mapping[str, tuple[str, Literal["higher", "lower"]]] = {
     "pr_auc": ("PR-AUC (average precision)", "higher"),
@@ -68,6 +70,8 @@ def minority_gain(
     precision: float = 0.5,
     sampling_strategy: str | float | Mapping[Any, int] = "auto",
     progress: Progress | None = None,
+    groups: np.ndarray | None = None,
+    unit: str | None = None,
 ) -> Evaluation:
     """Judge augmentations by repeated cross-validation on real test rows.
 
@@ -93,6 +97,12 @@ def minority_gain(
         imbalanced-learn's setting for the over-sampling baselines; by default they balance.
     progress : callable, optional
         Called with a phase, the steps done and the steps in all.
+    groups : ndarray of int, shape (rows,), optional
+        The unit, such as a person, of each row, from `privsynth.coding.unit_codes`. No unit is
+        then on both sides of a fold, and each resampler receives the units of its rows as the
+        keyword `groups`.
+    unit : str, optional
+        The column that names the units. It is no feature.
 
     Returns
     -------
@@ -108,10 +118,17 @@ def minority_gain(
     UsageError
         An option, a method's name, or what a resampler returns cannot be used.
     DataError
-        The frame has too few or too many classes, or one with a single row.
+        The frame has too few or too many classes, or one with a single row. All rows belong to one
+        unit; there are fewer units than folds, or fewer of a class; or a fold of whole units would
+        have no row of a class.
 
     Notes
     -----
+    With `groups` the splits of repeat `j`, from 0, are ``StratifiedGroupKFold(folds, shuffle=True,
+    random_state=seed + j)`` over the rows in their order, and the third that sets the threshold
+    is the first test part with every class of ``StratifiedGroupKFold(3, shuffle=True,
+    random_state=seed + i)``. There are never fewer folds than asked for.
+
     The rare class is positive. With three or more classes, each class below the majority is
     positive in turn, and figures are means over them; F1 is then read at the most probable class.
 
@@ -128,8 +145,11 @@ def minority_gain(
     def note(sentence: str) -> None:
         notes.setdefault(sentence)
 
-    task = _task(frame, schema, note)
-    folds = _feasible_folds(folds, task, note)
+    task = _task(frame, schema, note, groups, unit)
+    if task.groups is None:
+        folds = _feasible_folds(folds, task, note)
+    else:
+        _check_units(task, task.groups, folds, note)
     figures = _with_moved_threshold(
         cross_validate(
             task.features,
@@ -142,13 +162,14 @@ def minority_gain(
             precision=precision,
             progress=progress or silent,
             note=note,
+            groups=task.groups,
         )
     )
     methods = list(figures.figures["pr_auc"][next(iter(CLASSIFIERS))])
     judged = [name for name in resamplers if name in methods]
     gains = _gains(figures, methods, folds)
-    if task.positives < FEW_POSITIVES:
-        note(_few_rows(task.positives, folds, gains["pr_auc"], judged or [WEIGHTS]))
+    if task.sizes.min() < FEW_POSITIVES:
+        note(_few_positives(task, folds, gains["pr_auc"], judged or [WEIGHTS]))
     about = {
         "rows": {"real": len(task.truth)},
         "columns": [column.name for column in task.columns],
@@ -156,7 +177,7 @@ def minority_gain(
         "positives": task.positives,
         "classes": task.counts.tolist(),
         "seed": seed,
-        "splits": {"folds": folds, "repeats": repeats, "seed": seed},
+        "splits": {"folds": folds, "repeats": repeats, "seed": seed, **task.about_units},
         "precision": precision,
         "sampling_strategy": str(sampling_strategy),
         "methods": judged,
@@ -204,6 +225,10 @@ class _Task:
         The class of each row: 0 is the most frequent one.
     levels : TopLevels
         The classes, most frequent first.
+    groups : ndarray of int64, optional
+        The unit of each row.
+    unit : str, optional
+        The column that names the units.
     """
 
     raw: pd.DataFrame
@@ -213,6 +238,8 @@ class _Task:
     levels: TopLevels
     columns: tuple[Column, ...]
     target: Column
+    groups: np.ndarray | None = None
+    unit: str | None = None
 
     @property
     def counts(self) -> np.ndarray:
@@ -229,6 +256,18 @@ class _Task:
     def positives(self) -> int:
         """Rows of the rarest class."""
         return int(self.counts.min())
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Rows of each class, or the units that hold them."""
+        return class_sizes(self.truth, self.groups)
+
+    @property
+    def about_units(self) -> dict[str, Any]:
+        """How many units there are, and what names them; nothing where rows are units."""
+        if self.groups is None:
+            return {}
+        return {"units": len(np.unique(self.groups)), "unit": self.unit or "groups"}
 
     def codes(self, labels: np.ndarray) -> np.ndarray:
         """Return the classes of raw labels; a code above the last class if unknown."""
@@ -256,13 +295,19 @@ def _check_options(
             )
 
 
-def _task(frame: pd.DataFrame, schema: Schema, note: Note) -> _Task:
+def _task(
+    frame: pd.DataFrame,
+    schema: Schema,
+    note: Note,
+    groups: np.ndarray | None,
+    unit: str | None,
+) -> _Task:
     if schema.target is None:
         raise UsageError("the schema has no target; name the column that holds the classes")
     target = schema.target
     if target.kind is not Kind.BOOLEAN:
         target = replace(target, kind=Kind.CATEGORICAL)  # whole numbers may stand for classes
-    columns = tuple(column for column in modelled(schema) if column.name != target.name)
+    columns = tuple(column for column in modelled(schema) if column.name not in (target.name, unit))
     if not columns:
         raise DataError("the schema has no modelled column besides the target; expected one")
     for column in (*columns, target):
@@ -275,6 +320,7 @@ def _task(frame: pd.DataFrame, schema: Schema, note: Note) -> _Task:
     if not known.all():
         note(f"{(~known).sum():,} rows without a known {target.name!r} are left out")
     frame, labels = frame[known].reset_index(drop=True), labels[known]
+    groups = None if groups is None else groups[known]
     levels = learn_levels(labels)
     if not 2 <= len(levels.names) <= MAX_CLASSES:
         raise DataError(
@@ -283,7 +329,8 @@ def _task(frame: pd.DataFrame, schema: Schema, note: Note) -> _Task:
         )
     raw = frame[[column.name for column in columns]]
     features = canonical(raw, columns)
-    return _Task(raw, frame[target.name], features, levels.codes(labels), levels, columns, target)
+    truth = levels.codes(labels)
+    return _Task(raw, frame[target.name], features, truth, levels, columns, target, groups, unit)
 
 
 def _feasible_folds(folds: int, task: _Task, note: Note) -> int:
@@ -296,6 +343,35 @@ def _feasible_folds(folds: int, task: _Task, note: Note) -> int:
     if task.positives < folds:
         note(f"a class has {task.positives} rows: {task.positives} folds instead of {folds}")
     return min(folds, task.positives)
+
+
+def _check_units(task: _Task, groups: np.ndarray, folds: int, note: Note) -> None:
+    """Refuse units that cannot be split into folds, and say how they are split."""
+    _, rows = np.unique(groups, return_counts=True)
+    place = "groups" if task.unit is None else f"column {task.unit!r}"
+    if len(rows) < 2:
+        raise DataError(
+            f"{place}: all rows belong to one unit, which no fold can hold out; name the column "
+            "that tells whose row it is"
+        )
+    if len(rows) < folds:
+        raise DataError(
+            f"{place}: {len(rows)} units, too few for {folds} folds; ask for fewer folds"
+        )
+    fewest = int(task.sizes.min())
+    if fewest < folds:
+        raise DataError(
+            f"{place}: {fewest} units have rows of a class of {task.target.name!r}, too few for "
+            f"{folds} folds; ask for fewer folds, or merge that class with another"
+        )
+    note(f"{place}: {len(rows):,} units, none of which is on both sides of a fold")
+    if len(rows) == len(task.truth):
+        note(f"{place}: no unit has a second row, so units are rows")
+    if rows.max() * folds > len(task.truth):
+        note(
+            f"{place}: one unit has more rows than one fold in {folds} should hold, so folds "
+            "differ in size and what is measured hangs on that unit"
+        )
 
 
 def _methods(
@@ -344,8 +420,9 @@ def _baseline(
 def _resampled(task: _Task, name: str, resample: Resample, rows: np.ndarray, seed: int) -> Added:
     features = task.raw.iloc[rows].reset_index(drop=True)
     labels = task.labels.iloc[rows].reset_index(drop=True)
+    units = {} if task.groups is None else {"groups": task.groups[rows]}
     try:
-        augmented, classes = resample(features.copy(), labels.copy(), seed)
+        augmented, classes = resample(features.copy(), labels.copy(), seed, **units)
     except PrivsynthError as error:
         raise UnableError(str(error)) from error
     n_real, truth = len(rows), task.codes(np.asarray(classes, dtype=object))
@@ -437,16 +514,18 @@ def _detectable(gain: _Gain) -> float:
     return float(gain["high"] - gain["low"]) / 2
 
 
-def _few_rows(positives: int, folds: int, gains: Mapping[str, Any], judged: Sequence[str]) -> str:
+def _few_positives(task: _Task, folds: int, gains: Mapping[str, Any], judged: Sequence[str]) -> str:
     detectable = [f"{_detectable(gains[name][NOTHING]['mean']):.3f} with {name}" for name in judged]
-    low, high = positives // folds, -(-positives // folds)
+    size = int(task.sizes.min())
+    low, high = size // folds, -(-size // folds)
     each = f"{low}" if low == high else f"{low} or {high}"
+    rows, beside = ("rows", f", {each} in a test fold") if task.groups is None else ("units", "")
     return (
-        f"only {positives} rows of the rarest class, {each} in a test fold: what is measured here "
-        "hangs on those few rows and says little about others. 'No gain shown' does not mean "
+        f"only {size} {rows} of the rarest class{beside}: what is measured here "
+        f"hangs on those few {rows} and says little about others. 'No gain shown' does not mean "
         "that there is none: in these folds a mean difference in PR-AUC could be shown only from "
         f"{', '.join(detectable)}. 'Gain' and 'loss' say no more than the intervals, which are "
-        "themselves rough with so few rows"
+        f"themselves rough with so few {rows}"
     )
 
 

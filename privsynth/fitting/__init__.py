@@ -13,6 +13,7 @@ from privsynth.fitting.learn import learn, rows_to_learn
 from privsynth.fitting.refit import refit
 from privsynth.fitting.replay import replaying
 from privsynth.fitting.splitting import set_aside, unit_numbers
+from privsynth.fitting.units import with_units
 
 __all__ = [
     "Caution",
@@ -26,4 +27,5 @@ __all__ = [
     "rows_to_learn",
     "set_aside",
     "unit_numbers",
+    "with_units",
 ]

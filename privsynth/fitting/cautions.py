@@ -84,6 +84,8 @@ def about_units(train: Table, schema: Schema) -> Iterator[Caution]:
                 "row, so that each row is a unit",
             )
         return
+    if train.units is not None:  # named by no column
+        return
     repeated = {}
     for column in schema:
         counts = train.value_counts(column.name)[1]

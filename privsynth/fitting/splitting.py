@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth.coding import as_declared, check_declared, decoded, unit_texts
+from privsynth.coding import as_declared, check_declared, decoded, unit_indices
 from privsynth.errors import DataError, UsageError, did_you_mean
 from privsynth.fitting.checks import check_classes
 from privsynth.fitting.moments import sides_of
@@ -309,15 +309,8 @@ def unit_numbers(
             f"the privacy unit is {column!r}; expected 'row' or the name of a column"
             f"{did_you_mean(column, table.names)}"
         )
-    # A dictionary may list a value twice.
-    values = decoded(table.to_arrow([column]).column(0)).dictionary_encode()
-    texts = unit_texts(values.dictionary).dictionary_encode()
-    units = texts.indices.take(values.indices)
-    numbers = np.asarray(pc.fill_null(units, len(texts.dictionary))).astype(np.int64)
-    if not missing_together:
-        missing = np.asarray(units.is_null())
-        numbers[missing] += np.arange(missing.sum())
-    return numbers
+    values = decoded(table.to_arrow([column]).column(0))
+    return unit_indices(values, missing_together=missing_together)[0]
 
 
 def _budgeted_units(table: Table, budget: Budget) -> npt.NDArray[np.int64]:

@@ -7,7 +7,7 @@ rows drawn are then as private as the model; the real rows that they are appende
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from privsynth.coding import Cells, check_declared, declared_codec
 from privsynth.engines import Progress, cautions
 from privsynth.errors import DataError, UsageError, did_you_mean, warn
-from privsynth.fitting import learn
+from privsynth.fitting import learn, with_units
 from privsynth.minority.augmentation import Augmentation
 from privsynth.minority.plan import Plan
 from privsynth.minority.restoring import with_levels, with_new_ids
@@ -27,16 +27,16 @@ from privsynth.minority.sampling import OTHER_ROWS, draw, draw_no_copies, draw_s
 from privsynth.minority.strategy import by_label, check_strategy, noisy_gains, row_gains
 from privsynth.privacy import Budget
 from privsynth.sampler import rows
-from privsynth.schema import Column, Kind, Schema, Source
+from privsynth.schema import Column, Kind, Schema, Source, Unit
 from privsynth.table import Table, arrow_type
 from privsynth.task import FitTask
 
 __all__ = ["augment_table", "grow", "grow_privately"]
 
 HANDFUL = 5
-"""Up to this many rows of a class, a drawn row may be a copy of one; such copies are refused."""
+"""Up to this many rows or units of a class, a drawn row may be a copy; such copies are refused."""
 ENOUGH = 20
-"""From this many rows of a class on, classifiers select; below, it is learnt alone."""
+"""From this many rows or units of a class on, classifiers select; below, it is learnt alone."""
 MAX_CLASSES = 100
 
 
@@ -121,6 +121,8 @@ def grow(
     plan: Plan,
     seed: int,
     progress: Progress | None = None,
+    *,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> Augmentation:
     """Draw as many rows of each class as it is to gain; see `augment_table`.
 
@@ -128,6 +130,11 @@ def grow(
     ----------
     counts, gains : mapping of class to int
         Rows that each class has, and is to gain.
+    groups : ndarray of int, shape (rows,), optional
+        The unit, such as a person, that each row belongs to; by default the schema's unit. Units
+        of a class are then counted wherever rows are counted without them: for k, in the fit as
+        well, and to tell whether a class is too small. k does not control an engine that holds
+        rows, so `groups` change nothing of its fit.
     """
     growing = {label: n for label, n in gains.items() if n}
     tally = {label: (n, growing.get(label, 0)) for label, n in counts.items()}
@@ -138,24 +145,33 @@ def grow(
         return replace(
             augmentation, notes=("every class has the rows asked for: nothing is added",)
         )
-    smallest = min(counts[label] for label in growing)
+    if groups is None:
+        table = with_units(table, None if plan.schema is None else plan.schema.unit)
+        groups = table.units
+    elif plan.holds_rows or len(np.unique(groups)) == table.n_rows:  # the fit counts rows
+        plan = replace(plan, schema=Schema(tuple(plan.schema or ()), Unit()))
+    else:
+        table = replace(table, units=groups)
+    sizes = counts if groups is None else _units_by_class(table, target, counts, groups)
+    counted = "row" if groups is None else "unit"
+    smallest = min(sizes[label] for label in growing)
     if smallest < 2:
         raise DataError(
-            f"{table.name}, column {target!r}: a class of 1 row is to grow, and nothing can be "
-            "learnt from one; leave it out of the sampling strategy, or drop or merge it"
+            f"{table.name}, column {target!r}: a class of 1 {counted} is to grow, and nothing can "
+            "be learnt from one; leave it out of the sampling strategy, or drop or merge it"
         )
-    _warn_of_few(smallest)
+    _warn_of_few(smallest, counted)
     if plan.selection == "classifiers" and smallest < ENOUGH:
         warn(
-            f"a class has {smallest} rows, too few for classifiers to learn from: its synthetic "
-            "rows are not selected"
+            f"a class has {smallest} {counted}s, too few for classifiers to learn from: its "
+            "synthetic rows are not selected"
         )
     learns_few_rows = not plan.holds_rows and not plan.traits.needs_rows
     if plan.fit_on == "auto" and smallest < ENOUGH and learns_few_rows:
         plan = replace(plan, fit_on="minority")
     streams = np.random.SeedSequence(seed).spawn(2 + len(growing))
     rng = np.random.default_rng(streams[1])
-    learnt, k = _rows_to_learn(table, target, counts, set(growing), plan, rng)
+    learnt, k = _rows_to_learn(table, target, sizes, set(growing), plan, rng)
     task = FitTask(
         plan.engine,
         plan.all_settings,
@@ -173,9 +189,9 @@ def grow(
     for (label, n), stream in zip(growing.items(), streams[2:], strict=True):
         class_rows = _rows_of(table, target, label)
         real = table.take(class_rows).to_arrow()
-        if len(class_rows) <= HANDFUL and not plan.traits.copies_rows:
+        if sizes[label] <= HANDFUL and not plan.traits.copies_rows:
             part = draw_no_copies(model, label, n, stream, real)
-        elif plan.selects and len(class_rows) >= ENOUGH:
+        elif plan.selects and sizes[label] >= ENOUGH:
             part = draw_selected(model, label, n, stream, table, class_rows)
         else:
             part = draw(model, label, n, stream)
@@ -306,38 +322,49 @@ def _check_target(table: Table, target: str, classes: int, nulls: int) -> None:
         )
 
 
-def _warn_of_few(smallest: int) -> None:
+def _warn_of_few(smallest: int, counted: str) -> None:
     """Warn where the smallest class is too small for a gain."""
     if smallest <= HANDFUL:
         warn(
-            f"a class has {smallest} rows: what is drawn of it says little more than the other "
-            "classes do, and hardly any gain can be expected"
+            f"a class has {smallest} {counted}s: what is drawn of it says little more than the "
+            "other classes do, and hardly any gain can be expected"
         )
+
+
+def _units_by_class(
+    table: Table, target: str, classes: Iterable[Any], groups: npt.NDArray[np.int64]
+) -> dict[Any, int]:
+    """Return how many units hold rows of each class."""
+    return {label: len(np.unique(groups[_rows_of(table, target, label)])) for label in classes}
 
 
 def _rows_to_learn(
     table: Table,
     target: str,
-    counts: Mapping[Any, int],
+    sizes: Mapping[Any, int],
     growing: set[Any],
     plan: Plan,
     rng: np.random.Generator,
 ) -> tuple[Table, int]:
-    """Return the rows to learn, and k: the fewest rows that anything learnt may rest on."""
-    smallest = min(counts[label] for label in growing)
+    """Return the rows to learn, and k: the fewest rows that anything learnt may rest on.
+
+    `sizes` holds the rows of each class, or its units where rows belong to units.
+    """
+    smallest = min(sizes[label] for label in growing)
     if plan.holds_rows:
-        return table, min(plan.k, *counts.values())
+        return table, min(plan.k, *sizes.values(), table.n_units // 2)
     minority_rows = np.concatenate([_rows_of(table, target, label) for label in growing])
     if plan.fit_on == "minority":
         return table.take(np.sort(minority_rows)), max(1, min(plan.k, smallest // 2))
     k = min(plan.k, smallest)
-    others = [label for label, n in counts.items() if n >= k and label not in growing]
+    others = [label for label, n in sizes.items() if n >= k and label not in growing]
     rows_of_others = [_rows_of(table, target, label) for label in others]
     other_rows = np.concatenate([*rows_of_others, np.zeros(0, np.intp)])
     max_others = max(len(minority_rows), OTHER_ROWS)
     if plan.fit_on == "auto" and len(other_rows) > max_others:
         other_rows = rng.choice(other_rows, max_others, replace=False)
-    return table.take(np.sort(np.concatenate([minority_rows, other_rows]))), k
+    learnt = table.take(np.sort(np.concatenate([minority_rows, other_rows])))
+    return learnt, min(k, learnt.n_units // 2)  # units may have rows of several classes
 
 
 def _rows_of(table: Table, target: str, label: Any) -> npt.NDArray[np.intp]:
@@ -351,7 +378,7 @@ def _declared(schema: Schema | None, table: Table, target: str) -> Schema:
     declared = [column for column in schema or () if column.name != target]
     dtype = str(table.schema.field(target).type)
     classes = Column(target, Kind.CATEGORICAL, dtype, given=frozenset({"kind"}))
-    return Schema((*declared, classes), schema.unit if schema else None)
+    return Schema((*declared, classes), None if schema is None else schema.unit)
 
 
 def _declared_classes(schema: Schema, target: str, table: Table) -> pa.Array:

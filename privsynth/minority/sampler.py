@@ -21,7 +21,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from privsynth.coding import OTHER
+from privsynth.coding import OTHER, unit_codes
 from privsynth.engines import DEFAULT, DEFAULT_PRIVATE, REGISTRY, traits
 from privsynth.errors import DataError, UsageError
 from privsynth.fitting import check_k
@@ -102,6 +102,21 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
     budget, noise may put a gap into a column that has none; if the column's type cannot hold it,
     another drawn value replaces it.
 
+    With `groups` the units of a class are counted where its rows are counted without them: no
+    level, cell or leaf rests on fewer than `k` units; `k` is lowered to the units of the smallest
+    class, and to half of all units; a unit counts at most as many rows of a class as the k-th
+    largest; a class of one unit is refused; one of up to five is
+    warned of, and no drawn row is a copy of its rows; classifiers select from 20 units on. The
+    rows that a class gains are those of `sampling_strategy` all the same. The engines of
+    imbalanced-learn hold rows, so for them units count in these checks of small classes alone: they
+    draw between neighbours as without `groups`, also between two rows of one unit. Leave the
+    column that names the units out of `X`, where it would be a feature.
+
+    `groups` follows scikit-learn's metadata routing. Where
+    ``sklearn.set_config(enable_metadata_routing=True)``, ``set_fit_resample_request(groups=True)``
+    asks for them, and imbalanced-learn's ``Pipeline`` and ``cross_validate(..., params={"groups":
+    groups})`` hand them on. Without routing a pipeline hands nothing to its samplers.
+
     A fitted sampler can be copied and pickled, also in a pipeline or a search. The copy does not
     hold the real rows, unless the engine keeps rows, so its ``report_`` has no picture and no
     attacks.
@@ -154,7 +169,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         self.new_ledger = new_ledger
         self.random_state = random_state
 
-    def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+    def fit_resample(self, X: Any, y: Any, groups: Any = None, **params: Any) -> tuple[Any, Any]:
         """Add synthetic rows of the classes below the most frequent one.
 
         Parameters
@@ -162,6 +177,9 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         X : array-like, frame or sparse matrix, shape (rows, features)
         y : array-like, shape (rows,)
             The classes.
+        groups : array-like, shape (rows,), optional
+            The unit, such as a person, that each row belongs to: text, whole numbers or
+            categories. A row without one is a unit of its own. See the notes of the class.
 
         Returns
         -------
@@ -171,14 +189,18 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         Raises
         ------
         DataError
-            A class of one row is to grow, or the engine cannot read a column.
+            A class of one row, or of one unit, is to grow; the engine cannot read a column; or
+            `groups` is not one label per row, all of one type.
         SamplingError
             The engine makes no row of a class.
         UsageError
-            The schema does not declare what a budget needs.
+            The schema does not declare what a budget needs, or `groups` stands beside a budget,
+            whose unit is a column that the budget names.
         BudgetExceeded
             The ledger does not allow the budget.
         """
+        if groups is not None:
+            params["groups"] = groups
         if type(X).__module__.split(".")[0] != "polars":
             return super().fit_resample(X, y, **params)  # type: ignore[no-any-return]
         import polars as pl
@@ -210,7 +232,8 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         check_consistent_length(X, y)
         return X, y, one_vs_all
 
-    def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+    def _fit_resample(self, X: Any, y: Any, groups: Any = None) -> tuple[Any, Any]:
+        units = None if groups is None else _units(groups, len(y), self.budget)
         check_k(None if self.k == Plan.k else self.k, self._engine, self.budget)
         declared = opened(self.schema)
         plan = Plan(
@@ -226,7 +249,7 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         augmentation = self._grown(
-            *_framed(X, y, None if self.budget is None else declared), plan, seed
+            *_framed(X, y, None if self.budget is None else declared), plan, seed, units
         )
         self.report_ = augmentation
         self.model_ = augmentation.model
@@ -236,12 +259,19 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         rng = np.random.default_rng(seed)
         return _appended(X, new, rng), np.concatenate([y, labels])
 
-    def _grown(self, frame: pd.DataFrame, target: str, plan: Plan, seed: int) -> Augmentation:
+    def _grown(
+        self,
+        frame: pd.DataFrame,
+        target: str,
+        plan: Plan,
+        seed: int,
+        units: npt.NDArray[np.int64] | None,
+    ) -> Augmentation:
         if plan.budget is None:
             y = frame[target].to_numpy()
             counts = dict(zip(*(a.tolist() for a in np.unique(y, return_counts=True)), strict=True))
             gains = {_plain(label): int(n) for label, n in self.sampling_strategy_.items()}
-            return grow(read(frame), target, counts, gains, plan, seed)
+            return grow(read(frame), target, counts, gains, plan, seed, groups=units)
         if plan.schema is not None:
             _check_classes(plan.schema, target, frame[target].to_numpy().dtype)
         table, strategy = read(frame, total=True), self.sampling_strategy
@@ -285,6 +315,19 @@ class MinoritySampler(BaseOverSampler):  # type: ignore[misc]
         tags.input_tags.allow_nan = self._takes_gaps
         tags.input_tags.string = self._takes_gaps
         return tags
+
+
+def _units(groups: Any, n_rows: int, budget: Budget | None) -> npt.NDArray[np.int64]:
+    """Return the unit of each row; under a budget its own unit is the only one."""
+    if budget is not None:
+        raise UsageError(
+            f"groups stand beside a budget whose unit is {budget.unit!r}; leave them out, and name "
+            "the column of X that holds them as the budget's unit: Budget(..., unit=COLUMN)"
+        )
+    units = unit_codes(groups, "groups")
+    if len(units) != n_rows:
+        raise DataError(f"groups name the units of {len(units)} rows, and X has {n_rows}")
+    return units
 
 
 def _check_objects(X: npt.NDArray[Any]) -> None:

@@ -115,5 +115,7 @@ def _copies(synthetic: pa.Table, real: pa.Table, schema: Schema) -> npt.NDArray[
             column = synthetic.column(name)
             equal = pc.equal(column, value) if value.is_valid else column.is_null()
             same &= np.asarray(pc.fill_null(equal, False))
+            if not same.any():
+                break
         copies |= same
     return copies

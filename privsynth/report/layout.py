@@ -201,6 +201,9 @@ def facts(evaluation: Evaluation) -> dict[str, str]:
         lines["left out (id, personal, text)"] = ", ".join(map(str, left_out))
     if (target := about.get("target")) is not None:
         lines["target"] = str(target)
+    splits = about.get("splits", {})
+    if "units" in splits:
+        lines["units"] = f"{splits['units']:,} of {splits['unit']}, each whole within a fold"
     if (seed := about.get("seed")) is not None:
         lines["seed"] = str(seed)
     if isinstance(versions := about.get("versions"), Mapping):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from privsynth.cli.program import main
+from privsynth.evaluation import folds, learners, minority
+from privsynth.pipeline import minority_gain
 
 WIDE = ["--target", "Class", "--seed", "1"]
+FOLDS = {"folds": 3, "repeats": 1, "seed": 1}
 
 
 def privsynth(*arguments: object) -> Result:
@@ -205,6 +209,40 @@ def test_the_verdict_is_printed_in_words(
     result = done(privsynth("augment", data, "-o", out, "--judge", *WIDE))
     assert ("no gain shown" in result.stdout) == (output != "-")
     assert ("no gain shown" in result.stderr) == (output == "-")
+
+
+@pytest.mark.parametrize("options", [[], ["--unit", "row"], ["--unit", "person"]])
+def test_a_judgement_keeps_the_units_whole_that_are_named(
+    tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "hist_gradient_boosting"
+    monkeypatch.setattr(learners, "TREES", 10)
+    for module in (folds, minority):
+        monkeypatch.setattr(module, "CLASSIFIERS", {name: learners.CLASSIFIERS[name]})
+    whole = partial(minority_gain, folds=3, repeats=1)
+    monkeypatch.setattr("privsynth.pipeline.minority_gain", whole)
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(60), 3)
+    frame = pd.DataFrame(
+        {
+            "person": 1000 + person,
+            "paid": rng.gamma(2, 20, 180).round(2),
+            "Class": np.where(person < 15, "bad", "good"),
+        }
+    )
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    files = [tmp_path / "d.csv", "-o", tmp_path / "o.csv", "--json", tmp_path / "j.json"]
+    result = done(privsynth("augment", *files, "--engine", "random", *WIDE, *options))
+    about = json.loads((tmp_path / "j.json").read_text())["about"]
+    assert about["methods"] == ["random"]
+    kept = "column 'person': 60 units, none of which is on both sides of a fold"
+    if options == ["--unit", "person"]:
+        assert about["splits"] == {**FOLDS, "units": 60, "unit": "person"}
+        assert about["columns"] == ["paid"]
+        assert kept in result.output
+    else:
+        assert about["splits"] == FOLDS
+        assert kept not in result.output
 
 
 @pytest.mark.parametrize(
