@@ -59,7 +59,7 @@ def test_a_unit_is_one_however_its_column_spells_it() -> None:
 
 
 def test_a_missing_unit_column_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="'persn'; expected .*; did you mean 'person'"):
+    with pytest.raises(UsageError, match=r"'persn'; expected .*; did you mean 'person'"):
         split(table(person=["a", "b"]), 0.5, None, seeded(), "persn")
 
 
