@@ -122,6 +122,8 @@ def _id_reason(facts: Facts) -> str | None:
         if len(facts.values) > HANDFUL and (facts.scattered or thing in _PEOPLE):
             return f"named like an id, {facts.rows / len(facts.values):.1f} rows a value"
         return None
+    if names_persons(facts.name, facts.counts):
+        return f"named like persons, {facts.rows / len(facts.values):.1f} rows a value"
     if facts.unique and facts.rows >= FEW_ROWS and last in _NUMBER_WORDS:
         return "unique, named like a number that stands for a thing"
     if not facts.textual:

@@ -422,3 +422,12 @@ def test_under_a_budget_the_unit_is_not_guessed_and_nothing_is_charged(
 def test_too_few_units_are_refused_in_python_too() -> None:
     with pytest.raises(DataError, match="19 privacy units"):
         privsynth.fit(few(visits()), unit="patient", seed=1)
+
+
+def test_a_column_of_persons_is_an_id_and_none_is_listed(tmp_path: Path) -> None:
+    """One person of many rows would otherwise be a level, in the schema that is reviewed."""
+    frame = visits(planted=40)
+    schema = privsynth.propose_schema(frame, target="outcome")
+    assert schema["patient"].kind == "id"
+    assert PLANTED not in schema.to_yaml(tmp_path / "s.yaml")
+    privsynth.fit(frame, schema=tmp_path / "s.yaml", unit="patient", seed=1)
