@@ -162,7 +162,7 @@ def _record(
 ) -> dict[str, Any]:
     """Fit and draw with an engine; return its cost and scores, or why it failed."""
     draw = _drawn_by_peer if engine in BUDGETED else _drawn
-    record, synthetic = draw(train, about.target, schema, engine, Budget(epsilon), seed)
+    record, synthetic = draw(train, about.target, schema, engine, Budget(epsilon, unit="row"), seed)
     if synthetic is None:
         return record
     return {**record, "scores": _scores(train, holdout, synthetic, about, seed)}

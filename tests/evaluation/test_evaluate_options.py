@@ -109,6 +109,7 @@ def folder_of(house: Path, name: str) -> Path:
     given = ["--target", "Class", "--seed", 0, *FITS[name]]
     if "--epsilon" in FITS[name]:
         given += ["--schema", folder / "schema.yaml", "--delta", "1e-5"]
+        given += [] if "--unit" in FITS[name] else ["--unit", "row"]
     result = privsynth("fit", folder / "train.csv", "-o", folder / "m.psyn", *given)
     assert result.exit_code == 0, result.output
     result = privsynth(
@@ -252,7 +253,11 @@ def test_a_model_that_was_fitted_to_measurements_is_measured_anew(tmp_path: Path
     frame = table(400, 0, False)
     (tmp_path / "s.yaml").write_text(SCHEMA)
     first = face.fit(
-        frame, target="Class", schema=tmp_path / "s.yaml", budget=face.Budget(3, 1e-5), seed=0
+        frame,
+        target="Class",
+        schema=tmp_path / "s.yaml",
+        budget=face.Budget(3, 1e-5, "row"),
+        seed=0,
     )
     second = face.fit(face.fit(first, engine="mst"), engine="independent")
     task = second.task

@@ -59,7 +59,7 @@ def read_schema(path: Path, rng: np.random.Generator) -> None:
     if check:
         check_declared(given, list(ROWS.columns), "t")
     engine = "independent" if check else "cart"
-    more = {"budget": Budget(5.0)} if check else {"k": 5}
+    more = {"budget": Budget(5.0, unit="row")} if check else {"k": 5}
     model = privsynth.fit(ROWS, engine=engine, schema=given, seed=1, **more)
     assert len(model.sample(20, seed=1)) == 20
 

@@ -22,7 +22,7 @@ def opened_again(seed: int, folder: Path) -> bool:
     frame, private = table(rng), seed % 3 == 0
     engine = str(rng.choice(["marginals", "copula", "aim"] if private else ["cart", "copula"]))
     target = "aim" if rng.random() < 0.8 else None
-    given = {"budget": Budget(5.0)} if private else {"k": int(rng.choice([2, 5, 10]))}
+    given = {"budget": Budget(5.0, unit="row")} if private else {"k": int(rng.choice([2, 5, 10]))}
     schema = declared(frame, rng) if private or seed % 3 == 1 else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
