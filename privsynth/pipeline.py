@@ -29,6 +29,7 @@ from privsynth.errors import (
 from privsynth.evaluation import Evaluation, Score
 from privsynth.fitting import (
     about_time,
+    about_units,
     check_k,
     check_private,
     learn,
@@ -37,11 +38,12 @@ from privsynth.fitting import (
     replaying,
     rows_to_learn,
     set_aside,
+    with_units,
 )
 from privsynth.privacy import Budget, Disclosure
 from privsynth.report import Report
 from privsynth.sampler import chosen_seed
-from privsynth.schema import Schema, infer, opened
+from privsynth.schema import Schema, Unit, agreed_unit, infer, opened
 from privsynth.table import (
     Table,
     check_distinct,
@@ -612,6 +614,7 @@ def evaluate(
     policy: Policy | str | Path | None = None,
     audit: Literal["deep"] | None = None,
     records_at_risk: str | Path | None = None,
+    unit: UnitName | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Score a synthetic table against the real rows.
@@ -646,6 +649,10 @@ def evaluate(
         `model`.
     records_at_risk : str or Path, optional
         A table to write the training rows to that the synthetic table repeats. It holds real rows.
+    unit : str or mapping, optional
+        ``"row"``, or the column of persons with several rows: they, not their rows, are what is
+        attacked and judged. The model's or schema's by default. The synthetic table need not have
+        the column.
     progress : callable, optional
 
     Returns
@@ -655,7 +662,7 @@ def evaluate(
     Raises
     ------
     DataError
-        The tables do not have the same columns, or the holdout holds training rows.
+        The tables do not have the same columns, or the holdout holds training rows or units.
     """
     from privsynth.evaluation import (
         Policy,
@@ -689,13 +696,20 @@ def evaluate(
     if audit is not None and not attacks:
         raise UsageError("the audit is an attack; do not leave the attacks out")
     task = fitted.task if audit is not None and fitted is not None else None
+    declared = opened(schema)
+    judged = _judged_unit(unit, declared, fitted)
     real, tables, full = read_tables(
         Sources(synthetic, train, holdout, encoding, escape),
-        declared=opened(schema),
+        declared=declared,
         target=target,
         learnt=None if fitted is None else fitted.schema,
         budgeted=fitted is not None and fitted.ledger.budget is not None,
+        unit=judged,
+        with_units=partial(with_units, unit=judged),
     )
+    if judged is None or judged.column is not None:
+        for caution in about_units(real, full, _ROWS_JUDGED):
+            warn(caution.text)
     scored = evaluate_tables(tables, full, seed=seed, attacks=attacks, progress=progress)
     if attacks:
         extra = _scanned(model, fitted, tables, scored, full)
@@ -726,6 +740,7 @@ def release(
     seed: int | None = None,
     salt: str | None = None,
     accept_risk: str | None = None,
+    unit: UnitName | None = None,
     progress: Progress | None = None,
 ) -> tuple[Report, str]:
     """Draw rows, attack and judge them, and put them in a folder with all that is claimed of them.
@@ -755,6 +770,8 @@ def release(
         Of the inputs' hashes, in hexadecimal; drawn afresh by default, and not in the card.
     accept_risk : str, optional
         Why the release is written even if the policy is missed. Card and report show the reason.
+    unit : str or mapping, optional
+        As in `evaluate`; the model's by default.
     progress : callable, optional
 
     Returns
@@ -801,6 +818,7 @@ def release(
             encoding=encoding,
             escape=escape,
             policy=gate,
+            unit=unit,
             progress=progress,
         )
         if reason is not None:
@@ -822,6 +840,24 @@ def release(
         )
         releases.fill(folder, content)
     return report, salt
+
+
+_ROWS_JUDGED = "attacks judge rows, and what is known of a person of many rows goes unseen"
+
+
+def _judged_unit(
+    unit: UnitName | None, declared: Schema | None, fitted: FittedModel | None
+) -> Unit | None:
+    """Return whose privacy is attacked: what the option, the schema and the model agree on."""
+    given = {
+        "--unit": None if unit is None else Unit.parse(unit, "--unit"),
+        "the schema": None if declared is None else declared.unit,
+    }
+    if fitted is not None:
+        budget, kept = fitted.ledger.budget, fitted.card.disclosure.unit
+        given["the model"] = fitted.schema.unit if kept is None else Unit(kept)
+        given["the model's budget"] = None if budget is None else Unit.parse(budget.unit)
+    return agreed_unit(given)
 
 
 def _file(data: Any) -> Path | None:

@@ -135,8 +135,10 @@ def evaluate_tables(
 
 def _about(tables: Tables, schema: Schema, seed: int) -> dict[str, Any]:
     columns = [column.name for column in modelled(schema)]
+    units = tables.units
     return {
         "rows": {table: len(frame) for table, frame in tables.named.items()},
+        **({} if units is None else {"unit": {"column": units.column, "units": units.counts}}),
         "columns": columns,
         "left_out": [name for name in schema.names if name not in columns],
         "target": None if schema.target is None else schema.target.name,

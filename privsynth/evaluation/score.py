@@ -17,6 +17,7 @@ FORMAT = "privsynth-evaluation"
 FORMAT_VERSION = 1
 ABOUT: Mapping[str, type] = {
     "rows": Mapping,
+    "unit": Mapping,
     "versions": Mapping,
     "policy": Mapping,
     "verdicts": Mapping,
