@@ -920,11 +920,12 @@ def _write_at_risk(
     out: str | Path, real: Table, tables: Tables, schema: Schema, seed: int, *, escape: bool
 ) -> None:
     """Write the training rows that the synthetic table repeats."""
-    from privsynth.evaluation import at_risk
+    from privsynth.evaluation import at_risk, rows_of_units_at_risk
 
     if tables.holdout is None:
         raise UsageError("records at risk are told by a holdout; give one")
-    places = at_risk(tables.train, tables.holdout, tables.synthetic, schema, seed=seed)
+    named = at_risk if tables.units is None else rows_of_units_at_risk
+    places = named(tables.train, tables.holdout, tables.synthetic, schema, seed=seed)
     rows = real.take(tables.train.index.to_numpy()[places])
     write(rows.to_arrow(), out, real.formats, escape=escape)
 
