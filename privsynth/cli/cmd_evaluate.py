@@ -128,6 +128,6 @@ def evaluate(
         voice.say(f"{json_output}: scores written")
     if records_at_risk is not None:
         voice.say(f"{records_at_risk}: records at risk written; they are real rows")
-    print_scores(report)
+    print_scores(report, verbose=voice.verbose)
     if report.passed is False:
         ctx.exit(1)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import html
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from scipy.stats import binom
 
+import privsynth
 from privsynth.evaluation.attacks.unit_membership import best_of, mean_of, unit_membership
 from privsynth.evaluation.attacks.unit_replication import rows_of_units_at_risk, unit_replication
 from privsynth.evaluation.evaluators import evaluate_frames
-from privsynth.evaluation.policy import POLICIES, apply_policy
-from privsynth.evaluation.score import Score
+from privsynth.evaluation.policy import POLICIES, apply_policy, with_verdict
+from privsynth.evaluation.score import Evaluation, Score
+from privsynth.report.html import render
+from privsynth.report.terminal import summary
 from privsynth.schema import Column, Kind, Role, Schema, Unit
 
 NAMES = [f"membership_{name}" for name in ("tpr_at_1pct", "tpr_at_01pct", "auc", "epsilon")]
@@ -265,6 +272,39 @@ def test_fresh_units_are_not_replicated() -> None:
         assert scores["records_at_risk"].value == 0
         assert scores["near_replicas"].low is not None
         assert scores["near_replicas"].low < 0.005
+
+
+def test_words_say_what_the_units_are_called() -> None:
+    scored = evaluate_frames(TRAIN[:900], HOLDOUT[:600], FRESH[:900], SCHEMA)
+    scored, findings = with_verdict(scored, None)
+    assert Evaluation.from_json(scored.to_json()).about["unit"]["column"] == "patient"
+    by_score = {finding.score: finding for finding in findings}
+    assert not [name for name in by_score if name.startswith("row_")]
+    words = by_score["membership_tpr_at_1pct"].words
+    counts = scored.about["unit"]["units"]
+    assert f"a holdout of {counts['holdout']} units of column 'patient' is too small" in words
+    assert words.endswith("judged by units of column 'patient'")
+    line = f"Attacks and policy judge units of column 'patient', not rows: train {counts['train']}"
+    for verbose in (False, True):
+        console = Console(record=True, width=200, file=io.StringIO())
+        console.print(summary(scored, verbose=verbose))
+        text = console.export_text()
+        assert line in text
+        assert "Training units an attack may find" in text
+        assert ("Row membership AUC" in text) == verbose
+    page = render(scored)
+    assert html.escape(line, quote=True).replace("&#x27;", "&#39;") in page
+    assert "Row membership" not in page
+    assert '"row_membership_auc"' in scored.to_json()
+
+
+@pytest.mark.parametrize(
+    "unit", [{"units": {}}, {"column": 3, "units": {}}, {"column": "a", "units": {"train": -1}}]
+)
+def test_a_damaged_unit_is_refused(unit: dict[str, object]) -> None:
+    text = Evaluation((), {"unit": unit}).to_json()
+    with pytest.raises(privsynth.errors.ArtefactError, match="missing or unknown"):
+        Evaluation.from_json(text)
 
 
 def verdicts(train: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFrame) -> list[str]:
