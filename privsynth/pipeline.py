@@ -880,6 +880,8 @@ def _scanned(
     artefact = Path(model) if isinstance(model, str | Path) else None
     model_file = packed(fitted) if fitted is not None and artefact is None else artefact
     searched = without_inferred(schema) if fitted is None else fitted.schema
+    if tables.units is not None:
+        searched = replace(searched, unit=schema.unit)
     return scan(tables.train, tables.holdout, searched, model_file, {"report": scored.to_json()})
 
 
