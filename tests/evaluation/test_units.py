@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import privsynth
+from privsynth import pipeline
 from privsynth.cli.program import main
 from privsynth.errors import DataError, PrivsynthWarning, UsageError
 from privsynth.evaluation.evaluators import evaluate_frames
@@ -230,3 +231,70 @@ def test_a_column_that_the_model_learnt_may_be_the_unit() -> None:
 def test_frames_are_scored_by_the_schema_of_units() -> None:
     scored = evaluate_frames(TRAIN, HOLDOUT, FRESH, SCHEMA, attacks=False)
     assert scored.about["unit"]["units"] == {"train": 300, "holdout": 200}
+
+
+def test_attacks_need_no_unit_in_the_synthetic_table(files: Path) -> None:
+    out = files / "attacks.json"
+    given = ("--holdout", str(files / "holdout.csv"), "--model", str(files / "model.psyn"))
+    code, text = evaluated(files, *given, "--json", str(out), synthetic="bare.csv")
+    assert code == 0, text
+    assert "Attacks and policy judge units of column 'patient'" in text
+    assert "Row membership" not in text
+    scores = {score["name"]: score for score in json.loads(out.read_text())["scores"]}
+    assert scores["membership_auc"]["detail"]["non_members"] <= 200
+    assert scores["row_membership_auc"]["value"] is not None
+    assert scores["artefact_hits"]["value"] == 0
+    code, verbose = evaluated(files, *given, "--verbose", synthetic="bare.csv")
+    assert code == 0
+    assert "Row membership" in verbose
+
+
+def test_a_holdout_of_rows_is_refused_in_one_line(files: Path) -> None:
+    rows = pd.concat([TRAIN, HOLDOUT], ignore_index=True)
+    apart = np.random.default_rng(0).random(len(rows)) < 0.3
+    rows[~apart].to_csv(files / "some.csv", index=False)
+    rows[apart].to_csv(files / "others.csv", index=False)
+    given = ("--train", str(files / "some.csv"), "--holdout", str(files / "others.csv"))
+    result = CliRunner().invoke(
+        main, ["evaluate", str(files / "synthetic.csv"), *given, "--unit", "patient"]
+    )
+    assert result.exit_code == 2
+    assert "fit --holdout SHARE --unit patient" in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_the_records_at_risk_are_rows_of_units(files: Path) -> None:
+    out = files / "risk.csv"
+    leaking = pd.concat([FRESH, TRAIN[TRAIN["patient"] < 1_000_150]])
+    leaking.to_csv(files / "leaking.csv", index=False)
+    given = ("--holdout", str(files / "holdout.csv"), "--unit", "patient")
+    code, text = evaluated(files, *given, "--records-at-risk", str(out), synthetic="leaking.csv")
+    assert code == 0, text
+    assert (pd.read_csv(out)["patient"] < 1_000_150).mean() > 0.9
+
+
+def test_a_release_is_judged_by_units(files: Path) -> None:
+    report, _ = pipeline.release(
+        files / "model.psyn",
+        300,
+        files / "release",
+        train=files / "train.csv",
+        holdout=files / "holdout.csv",
+        unit="patient",
+    )
+    assert report.passed
+    assert report.evaluation.unit == "units of column 'patient'"
+    card = (files / "release" / "card.json").read_text()
+    assert "the holdout has 200 units of column 'patient'" in card
+
+
+def test_units_of_one_row_each_are_said_and_judged() -> None:
+    singles = [frame.drop_duplicates("patient") for frame in (TRAIN, HOLDOUT, FRESH)]
+    with pytest.warns(PrivsynthWarning, match="so that each row is a unit"):
+        report = privsynth.evaluate(
+            singles[2], train=singles[0], holdout=singles[1], unit="patient"
+        )
+    score = report.evaluation["membership_auc"]
+    assert score.value is not None
+    assert score.low is not None
+    assert score.low < 0.5

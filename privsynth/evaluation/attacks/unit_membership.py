@@ -49,7 +49,7 @@ MAX_ROWS = 60_000
 MAX_ROWS_EACH = 100
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16, 20, 25, 32, 40, 50, 64, 80, 100)
 """Units whose numbers of rows lie between two of these have about as many rows."""
-MOSTLY = 0.9
+MOSTLY, PLENTY = 0.9, 0.9
 CONSTANT = 0.99
 """A column is constant within a unit if it is in this share of the units of several rows."""
 
@@ -288,7 +288,8 @@ def _drawn(train: Ints, holdout: Ints, rng: np.random.Generator) -> tuple[Ints, 
     members, non_members : ndarray of int64
         Units in random order, an even number of each.
     """
-    each = min(MEMBERS_PER_OTHER, max(len(train) / len(holdout), 1.0))
+    # Non-members are scarcer, so that rather some members are left out.
+    each = min(MEMBERS_PER_OTHER, max(PLENTY * len(train) / len(holdout), 1.0))
     ours, theirs = np.digitize(train, SIZES), np.digitize(holdout, SIZES)
     inside, outside = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for size in np.intersect1d(ours, theirs):
