@@ -32,6 +32,7 @@ from privsynth.errors import (
 from privsynth.evaluation import Evaluation, Score
 from privsynth.fitting import (
     about_time,
+    about_units,
     check_k,
     check_private,
     learn,
@@ -40,11 +41,12 @@ from privsynth.fitting import (
     replaying,
     rows_to_learn,
     set_aside,
+    with_units,
 )
 from privsynth.privacy import Budget, Disclosure
 from privsynth.report import Report
 from privsynth.sampler import chosen_seed
-from privsynth.schema import Schema, infer, opened
+from privsynth.schema import Schema, Unit, agreed_unit, infer, opened
 from privsynth.table import (
     Table,
     check_distinct,
@@ -665,6 +667,7 @@ def evaluate(
     policy: Policy | str | Path | None = None,
     audit: Literal["deep"] | None = None,
     records_at_risk: str | Path | None = None,
+    unit: UnitName | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Score a synthetic table against the real rows.
@@ -699,6 +702,10 @@ def evaluate(
         `model`.
     records_at_risk : str or Path, optional
         A table to write the training rows to that the synthetic table repeats. It holds real rows.
+    unit : str or mapping, optional
+        ``"row"``, or the column of persons with several rows: they, not their rows, are what is
+        attacked and judged. The model's or schema's by default. The synthetic table need not have
+        the column.
     progress : callable, optional
 
     Returns
@@ -708,7 +715,7 @@ def evaluate(
     Raises
     ------
     DataError
-        The tables do not have the same columns, or the holdout holds training rows.
+        The tables do not have the same columns, or the holdout holds training rows or units.
     """
     from privsynth.evaluation import (
         Policy,
@@ -742,13 +749,20 @@ def evaluate(
     if audit is not None and not attacks:
         raise UsageError("the audit is an attack; do not leave the attacks out")
     task = fitted.task if audit is not None and fitted is not None else None
+    declared = opened(schema)
+    judged = _judged_unit(unit, declared, fitted)
     real, tables, full = read_tables(
         Sources(synthetic, train, holdout, encoding, escape),
-        declared=opened(schema),
+        declared=declared,
         target=target,
         learnt=None if fitted is None else fitted.schema,
         budgeted=fitted is not None and fitted.ledger.budget is not None,
+        unit=judged,
+        with_units=partial(with_units, unit=judged),
     )
+    if judged is None or judged.column is not None:
+        for caution in about_units(real, full, _ROWS_JUDGED):
+            warn(caution.text)
     scored = evaluate_tables(tables, full, seed=seed, attacks=attacks, progress=progress)
     if attacks:
         extra = _scanned(model, fitted, tables, scored, full)
@@ -779,6 +793,7 @@ def release(
     seed: int | None = None,
     salt: str | None = None,
     accept_risk: str | None = None,
+    unit: UnitName | None = None,
     progress: Progress | None = None,
 ) -> tuple[Report, str]:
     """Draw rows, attack and judge them, and put them in a folder with all that is claimed of them.
@@ -808,6 +823,8 @@ def release(
         Of the inputs' hashes, in hexadecimal; drawn afresh by default, and not in the card.
     accept_risk : str, optional
         Why the release is written even if the policy is missed. Card and report show the reason.
+    unit : str or mapping, optional
+        As in `evaluate`; the model's by default.
     progress : callable, optional
 
     Returns
@@ -854,6 +871,7 @@ def release(
             encoding=encoding,
             escape=escape,
             policy=gate,
+            unit=unit,
             progress=progress,
         )
         if reason is not None:
@@ -877,6 +895,24 @@ def release(
     return report, salt
 
 
+_ROWS_JUDGED = "attacks judge rows, and what is known of a person of many rows goes unseen"
+
+
+def _judged_unit(
+    unit: UnitName | None, declared: Schema | None, fitted: FittedModel | None
+) -> Unit | None:
+    """Return whose privacy is attacked: what the option, the schema and the model agree on."""
+    given = {
+        "--unit": None if unit is None else Unit.parse(unit, "--unit"),
+        "the schema": None if declared is None else declared.unit,
+    }
+    if fitted is not None:
+        budget, kept = fitted.ledger.budget, fitted.card.disclosure.unit
+        given["the model"] = fitted.schema.unit if kept is None else Unit(kept)
+        given["the model's budget"] = None if budget is None else Unit.parse(budget.unit)
+    return agreed_unit(given)
+
+
 def _file(data: Any) -> Path | None:
     """Return the file that a table or model was read from, if it is one."""
     return Path(data) if isinstance(data, str | Path) and Path(data).is_file() else None
@@ -897,6 +933,8 @@ def _scanned(
     artefact = Path(model) if isinstance(model, str | Path) else None
     model_file = packed(fitted) if fitted is not None and artefact is None else artefact
     searched = without_inferred(schema) if fitted is None else fitted.schema
+    if tables.units is not None:
+        searched = replace(searched, unit=schema.unit)
     return scan(tables.train, tables.holdout, searched, model_file, {"report": scored.to_json()})
 
 
@@ -937,11 +975,12 @@ def _write_at_risk(
     out: str | Path, real: Table, tables: Tables, schema: Schema, seed: int, *, escape: bool
 ) -> None:
     """Write the training rows that the synthetic table repeats."""
-    from privsynth.evaluation import at_risk
+    from privsynth.evaluation import at_risk, rows_of_units_at_risk
 
     if tables.holdout is None:
         raise UsageError("records at risk are told by a holdout; give one")
-    places = at_risk(tables.train, tables.holdout, tables.synthetic, schema, seed=seed)
+    named = at_risk if tables.units is None else rows_of_units_at_risk
+    places = named(tables.train, tables.holdout, tables.synthetic, schema, seed=seed)
     rows = real.take(tables.train.index.to_numpy()[places])
     write(rows.to_arrow(), out, real.formats, escape=escape)
 

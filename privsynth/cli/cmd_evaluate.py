@@ -12,6 +12,7 @@ from privsynth.cli.options import (
     SEED,
     encodings_option,
     escape_option,
+    judged_unit_option,
     schema_option,
     target_option,
 )
@@ -32,6 +33,7 @@ from privsynth.files import check_writable
 )
 @target_option
 @schema_option
+@judged_unit_option
 @click.option("--model", type=FILE, metavar="MODEL", help="Model whose schema and target are used.")
 @click.option(
     "--policy",
@@ -126,6 +128,6 @@ def evaluate(
         voice.say(f"{json_output}: scores written")
     if records_at_risk is not None:
         voice.say(f"{records_at_risk}: records at risk written; they are real rows")
-    print_scores(report)
+    print_scores(report, verbose=voice.verbose)
     if report.passed is False:
         ctx.exit(1)

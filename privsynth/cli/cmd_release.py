@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from privsynth.cli.options import FILE, SEED, encodings_option, escape_option
+from privsynth.cli.options import FILE, SEED, encodings_option, escape_option, judged_unit_option
 from privsynth.cli.terminal import Command, Voice, one_line
 
 
@@ -26,6 +26,7 @@ from privsynth.cli.terminal import Command, Voice, one_line
     "--train", metavar="DATA", required=True, help="Real rows that the model learnt from."
 )
 @click.option("--holdout", metavar="DATA", help="Real rows that the model never saw.")
+@judged_unit_option
 @click.option(
     "--policy",
     metavar="NAME",

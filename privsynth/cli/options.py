@@ -47,6 +47,12 @@ unit_option = click.option(
     help="Column that names persons with several rows: all rows of one are protected together, "
     "with and without --epsilon; 'row' means each row alone.  [default: row]",
 )
+judged_unit_option = click.option(
+    "--unit",
+    metavar="COL",
+    help="Column that names persons with several rows: attacks and policy judge persons, not "
+    "rows; 'row' means each row alone.  [default: the model's or schema's]",
+)
 rows_per_unit_option = click.option(
     "--rows-per-unit",
     type=click.IntRange(min=1),

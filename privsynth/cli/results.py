@@ -44,10 +44,10 @@ def shown_card(model: FittedModel) -> dict[str, Any]:
     }
 
 
-def print_scores(report: Report) -> None:
-    """Print the scores of a report as a table."""
+def print_scores(report: Report, *, verbose: bool = False) -> None:
+    """Print the scores of a report as a table; `verbose` as in `privsynth.report.terminal`."""
     from rich.console import Console
 
     from privsynth.report.terminal import summary
 
-    Console(file=sys.stdout).print(summary(report.evaluation))
+    Console(file=sys.stdout).print(summary(report.evaluation, verbose=verbose))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from privsynth.evaluation.alike import declared_frame
 from privsynth.evaluation.attacks.mirrors import conclusion, smote_mirrors
 from privsynth.evaluation.attacks.replication import at_risk
+from privsynth.evaluation.attacks.unit_replication import rows_of_units_at_risk
 from privsynth.evaluation.evaluators import evaluate_tables
 from privsynth.evaluation.frames import canonical, modelled, silent
 from privsynth.evaluation.learners import Features
@@ -52,6 +53,7 @@ __all__ = [
     "passed",
     "policy_file",
     "read_tables",
+    "rows_of_units_at_risk",
     "silent",
     "smote_mirrors",
     "with_verdict",

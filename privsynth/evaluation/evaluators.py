@@ -6,6 +6,7 @@ scores. Anything else that a reader must know is passed to `note`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from privsynth.evaluation.attacks.inference import attribute_inference
@@ -13,6 +14,8 @@ from privsynth.evaluation.attacks.linkability import linkability
 from privsynth.evaluation.attacks.membership import membership
 from privsynth.evaluation.attacks.replication import replication
 from privsynth.evaluation.attacks.singling import singling_out
+from privsynth.evaluation.attacks.unit_membership import unit_membership
+from privsynth.evaluation.attacks.unit_replication import unit_replication
 from privsynth.evaluation.diagnostic import exact_copies
 from privsynth.evaluation.fidelity import marginal_agreement, sdmetrics_reports
 from privsynth.evaluation.frames import Note, Progress, modelled, silent
@@ -61,6 +64,12 @@ ATTACKS: tuple[Evaluator, ...] = (
     singling_out,
 )
 """Attacks on a synthetic table; most of them need a holdout."""
+
+OF_UNITS: Mapping[Evaluator, Evaluator] = {
+    membership: unit_membership,
+    replication: unit_replication,
+}
+"""Attacks on units, by the attack on rows whose place they take where a column names units."""
 
 OUTSIDE = (
     "the figures here were read from the real rows: they lie outside any guarantee that the "
@@ -120,11 +129,12 @@ def evaluate_tables(
     """Score a synthetic table with every evaluator; see `evaluate_frames`."""
     notes = [OUTSIDE, *tables.notes]
     scores: list[Score] = []
-    for evaluator in (*EVALUATORS, *(ATTACKS if attacks else ())):
+    attempts = _attempts(tables, seed, notes.append) if attacks else ()
+    for evaluator, read in (*((each, tables) for each in EVALUATORS), *attempts):
         scores += evaluator(
-            tables.train,
-            tables.holdout,
-            tables.synthetic,
+            read.train,
+            read.holdout,
+            read.synthetic,
             schema,
             seed=seed,
             progress=progress or silent,
@@ -133,10 +143,30 @@ def evaluate_tables(
     return Evaluation(tuple(scores), _about(tables, schema, seed), tuple(notes))
 
 
+def _attempts(tables: Tables, seed: int, note: Note) -> tuple[tuple[Evaluator, Tables], ...]:
+    """Return the attacks, each with the tables that it reads.
+
+    Where a column names units, an attack that has no form for units is given one random row of
+    each, so that its trials are independent and no unit is compared with itself.
+    """
+    if tables.units is None:
+        return tuple((attack, tables) for attack in ATTACKS)
+    note(
+        f"attacks judge units of column {tables.units.column!r}; attribute inference, linkability "
+        "and singling out read one random row of each"
+    )
+    single = tables.one_row_each(seed)
+    return tuple(
+        (OF_UNITS[attack], tables) if attack in OF_UNITS else (attack, single) for attack in ATTACKS
+    )
+
+
 def _about(tables: Tables, schema: Schema, seed: int) -> dict[str, Any]:
     columns = [column.name for column in modelled(schema)]
+    units = tables.units
     return {
         "rows": {table: len(frame) for table, frame in tables.named.items()},
+        **({} if units is None else {"unit": {"column": units.column, "units": units.counts}}),
         "columns": columns,
         "left_out": [name for name in schema.names if name not in columns],
         "target": None if schema.target is None else schema.target.name,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from privsynth.errors import DataError
 from privsynth.evaluation.frames import Note, canonical, modelled, silent
+from privsynth.evaluation.units import Ints
 from privsynth.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ def row_hashes(frame: pd.DataFrame, columns: Sequence[Column]) -> npt.NDArray[np
 
 
 def without_holdout(
-    train: pd.DataFrame, holdout: pd.DataFrame | None, schema: Schema, note: Note = silent
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    schema: Schema,
+    note: Note = silent,
+    units: tuple[Ints, Ints] | None = None,
 ) -> pd.DataFrame:
     """Remove the holdout from a training table that contains all of it.
 
@@ -69,6 +74,8 @@ def without_holdout(
     schema : Schema
     note : callable
         Called with the number of rows removed, if there are any.
+    units : tuple of ndarray of int64, optional
+        The unit of each row of `train` and of `holdout`; rows of two units are never equal.
 
     Returns
     -------
@@ -78,7 +85,8 @@ def without_holdout(
     if holdout is None or len(holdout) >= len(train):
         return train
     columns = modelled(schema)
-    train_copies, holdout_copies = _copies(train, columns), _copies(holdout, columns)
+    ours, theirs = (None, None) if units is None else units
+    train_copies, holdout_copies = _copies(train, columns, ours), _copies(holdout, columns, theirs)
     shared = train_copies.isin(holdout_copies)
     if int(shared.sum()) < len(holdout):
         return train
@@ -89,7 +97,9 @@ def without_holdout(
     return train[~shared]
 
 
-def overlap(train: pd.DataFrame, holdout: pd.DataFrame, schema: Schema) -> Overlap:
+def overlap(
+    train: pd.DataFrame, holdout: pd.DataFrame, schema: Schema, units: Ints | None = None
+) -> Overlap:
     """Count the rows of a holdout that equal training rows.
 
     Parameters
@@ -98,6 +108,8 @@ def overlap(train: pd.DataFrame, holdout: pd.DataFrame, schema: Schema) -> Overl
         Without the holdout, if the file contained it; see `without_holdout`.
     holdout : pandas.DataFrame
     schema : Schema
+    units : ndarray of int64, optional
+        The unit of each row, those of `train` first, where whole units were set aside.
 
     Returns
     -------
@@ -113,15 +125,23 @@ def overlap(train: pd.DataFrame, holdout: pd.DataFrame, schema: Schema) -> Overl
     return Overlap(
         count,
         expected=float(train_counts[train_counts > 1].sum()) / len(train) * len(holdout),
-        excessive=_excessive(count, train_counts + holdout_counts, len(holdout) / len(distinct)),
+        excessive=_excessive(
+            count, train_counts + holdout_counts, len(holdout) / len(distinct), _clustering(units)
+        ),
         wholly_inside=bool((train_counts >= holdout_counts).all()),
     )
 
 
 def check_overlap(
-    train: pd.DataFrame, holdout: pd.DataFrame | None, schema: Schema, note: Note = silent
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    schema: Schema,
+    note: Note = silent,
+    units: Ints | None = None,
 ) -> None:
     """Refuse a holdout that contains training rows; note rows that are equal by chance.
+
+    `units` is that of `overlap`.
 
     Raises
     ------
@@ -130,7 +150,7 @@ def check_overlap(
     """
     if holdout is None:
         return
-    shared = overlap(train, holdout, schema)
+    shared = overlap(train, holdout, schema, units)
     if shared.excessive or (shared.wholly_inside and len(holdout) >= len(train)):
         raise DataError(
             f"{shared.count:,} of {len(holdout):,} holdout rows equal training rows, and about "
@@ -144,7 +164,17 @@ def check_overlap(
         )
 
 
-def _excessive(count: int, sizes: npt.NDArray[np.intp], share: float) -> bool:
+def _clustering(units: Ints | None) -> float:
+    """Return the design effect of units that move together (Kish, *Survey Sampling*, 1965)."""
+    if units is None:
+        return 1.0
+    rows = np.bincount(units).astype(float)
+    return float((rows**2).sum() / rows.sum())
+
+
+def _excessive(
+    count: int, sizes: npt.NDArray[np.intp], share: float, clustering: float = 1.0
+) -> bool:
     """Return whether more holdout rows have an equal training row than chance explains.
 
     Parameters
@@ -154,6 +184,8 @@ def _excessive(count: int, sizes: npt.NDArray[np.intp], share: float) -> bool:
         How often each distinct row occurs, in both tables together.
     share : float
         The holdout's share of all rows.
+    clustering : float
+        By how much the variance is larger than that of rows drawn one by one.
 
     Notes
     -----
@@ -167,13 +199,19 @@ def _excessive(count: int, sizes: npt.NDArray[np.intp], share: float) -> bool:
     squares = rows * (1 - share) + rows**2 - sizes**2 * none_left
     variance = (squares - mean**2).sum()
     variance -= (squares - mean * rows).sum() ** 2 / (sizes.sum() * share * (1 - share))
-    limit = float(mean.sum()) + DEVIATIONS * math.sqrt(max(float(variance), 0.0)) + 0.5
+    spread = math.sqrt(clustering * max(float(variance), 0.0))
+    limit = float(mean.sum()) + DEVIATIONS * spread + 0.5
     return count > limit
 
 
-def _copies(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.MultiIndex:
+def _copies(
+    frame: pd.DataFrame, columns: Sequence[Column], units: Ints | None = None
+) -> pd.MultiIndex:
     """Identify each row by its hash and by how many equal rows stand before it."""
     import pandas as pd
 
     hashes = pd.Series(row_hashes(frame, columns))
+    if units is not None:
+        both = hashes + units.astype(np.uint64)
+        hashes = pd.util.hash_pandas_object(both, index=False)
     return pd.MultiIndex.from_arrays([hashes, hashes.groupby(hashes).cumcount()])

@@ -271,7 +271,8 @@ def apply_policy(
     evaluation : Evaluation
     policy : Policy
     holdout_rows : int, optional
-        Number of rows that the attacks compared with; by default what the evaluation states.
+        Number of rows, or of units where these are judged, that the attacks compared with; by
+        default what the evaluation states.
     claim : float
         The epsilon claimed for adding or removing a row; infinite if there is none. An attack that
         bounds the epsilon of replacing a row, which is at most twice that, is compared with twice
@@ -289,13 +290,14 @@ def apply_policy(
     """
     stated_rows = evaluation.about.get("rows")
     rows: Mapping[str, int] = stated_rows if isinstance(stated_rows, Mapping) else {}
-    held_out = int(rows.get("holdout", 0)) if holdout_rows is None else holdout_rows
-    few = _few(held_out, int(rows.get("synthetic", SYNTHETIC_ROWS)))
+    held_out = evaluation.counted("holdout") if holdout_rows is None else holdout_rows
+    judged = evaluation.unit or "rows"
+    few = _few(held_out, int(rows.get("synthetic", SYNTHETIC_ROWS)), judged)
     findings = [
-        finding
+        _of_units(finding, judged) if evaluation.unit and rule.holdout else finding
         for score in evaluation
         if score.family == "attacks" and (rule := _rule(score.name)) is not None
-        for finding in _on_score(score, rule, policy, few, claim)
+        for finding in _on_score(score, rule, policy, few, claim, judged)
     ]
     names = {score.name for score in evaluation if score.family == "attacks"}
     absent = [
@@ -391,10 +393,15 @@ def _rule(name: str) -> _Rule | None:
     return _RULES.get(name)
 
 
-def _few(holdout: int, synthetic: int) -> str:
+def _of_units(finding: Finding, judged: str) -> Finding:
+    return replace(finding, words=f"{finding.words}; judged by {judged}")
+
+
+def _few(holdout: int, synthetic: int, judged: str = "rows") -> str:
     """Return which table is too small for an attack to be conclusive; empty if none is."""
     if holdout < HOLDOUT_ROWS:
-        return f"a holdout of {holdout:,} rows is too small; at least {HOLDOUT_ROWS:,} are needed"
+        least = f"at least {HOLDOUT_ROWS:,} are needed"
+        return f"a holdout of {holdout:,} {judged} is too small; {least}"
     if synthetic < SYNTHETIC_ROWS:
         needed = SYNTHETIC_ROWS
         return f"a synthetic table of {synthetic:,} rows is too small; at least {needed} are needed"
@@ -402,7 +409,7 @@ def _few(holdout: int, synthetic: int) -> str:
 
 
 def _on_score(
-    score: Score, rule: _Rule, policy: Policy, few: str, claim: float
+    score: Score, rule: _Rule, policy: Policy, few: str, claim: float, judged: str
 ) -> Iterator[Finding]:
     threshold = float(getattr(policy, rule.threshold))
     bound = _finite(score.value if rule.unit == "count" else score.low)
@@ -415,7 +422,7 @@ def _on_score(
         why = score.meaning or "could not be measured"
         yield _inconclusive(score.name, policy, allowed, why)
     elif rule.holdout and few:
-        why = f"{few}; {_detectable_leak(score, rule, allowed)}"
+        why = f"{few}; {_detectable_leak(score, rule, allowed, judged)}"
         yield _inconclusive(score.name, policy, allowed, why, bound)
     else:
         words = f"{_text(max(bound, 0), rule)} shown, and {_text(allowed, rule)} is allowed"
@@ -477,11 +484,11 @@ def _floors(evaluation: Evaluation, policy: Policy) -> Iterator[Finding]:
             yield Finding(name, Verdict.MET, False, bound, floor, words)
 
 
-def _detectable_leak(score: Score, rule: _Rule, threshold: float) -> str:
+def _detectable_leak(score: Score, rule: _Rule, threshold: float, judged: str) -> str:
     """Describe how large a leak must be for its lower bound to exceed the threshold."""
     members = int(score.detail.get("members", 0))
     if rule.unit == "count" and "least" in score.detail:
-        return f"fewer than {score.detail['least']:,.0f} rows would have gone unseen"
+        return f"fewer than {score.detail['least']:,.0f} {judged} would have gone unseen"
     if rule.unit == "share" and members:
         smallest = _min_share(members, threshold)
     elif score.low is not None and score.high is not None:

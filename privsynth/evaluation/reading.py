@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from privsynth.errors import DataError
 from privsynth.evaluation.alike import alike, declared_frame, texts_of
 from privsynth.evaluation.tables import Tables
-from privsynth.schema import Schema, Source, infer
+from privsynth.schema import Column, Kind, Role, Schema, Source, Unit, infer
 from privsynth.table import Table, is_stream, read
 
 __all__ = ["Sources", "read_tables", "without_inferred"]
@@ -43,6 +43,8 @@ def read_tables(
     target: str | None,
     learnt: Schema | None,
     budgeted: bool,
+    unit: Unit | None = None,
+    with_units: Callable[[Table], Table] | None = None,
 ) -> tuple[Table, Tables, Schema]:
     """Read the tables of an evaluation the way the model's fit read its rows.
 
@@ -58,6 +60,10 @@ def read_tables(
     budgeted : bool
         Whether the model was fitted under a budget. Its schema then says how values are read;
         otherwise the types of the training table decide for all three tables.
+    unit : Unit, optional
+        Whose privacy is attacked. The synthetic table need not have its column.
+    with_units : callable, optional
+        Checks the training table's unit column, and numbers its units.
 
     Returns
     -------
@@ -73,14 +79,17 @@ def read_tables(
         The tables do not have the same columns, or the holdout holds training rows.
     """
     read_one = partial(_read_either, encoding=sources.encoding, escape=sources.escape)
+    numbered = with_units or _unchanged
+    learnt = _of_units(learnt, unit)
     if budgeted and learnt is not None:
         schema = _overridden(learnt, declared, target)
         read_one = partial(read_one, total=True, columns=schema.names)
-        real = read_one(sources.train)
+        real = numbered(read_one(sources.train))
         as_frame = partial(declared_frame, schema=schema)
     else:
-        real = read_one(sources.train)
-        schema = infer(real, target=target, declared=learnt if declared is None else declared)
+        real = numbered(read_one(sources.train))
+        stated = learnt if declared is None else declared
+        schema = infer(real, target=target, declared=_by_unit(stated, unit))
         read_one = partial(read_one, texts=texts_of(real))
         as_frame = partial(alike, like=real, schema=schema)
     lost = {}
@@ -90,6 +99,32 @@ def read_tables(
     if sources.holdout is not None:
         holdout, lost["holdout"] = as_frame(read_one(sources.holdout))
     return real, Tables.of(train, holdout, synthetic, schema, lost), schema
+
+
+def _unchanged(table: Table) -> Table:
+    return table
+
+
+def _of_units(schema: Schema | None, unit: Unit | None) -> Schema | None:
+    """Return a model's schema where the unit's column, which it may have modelled, is an id."""
+    if schema is None or unit is None or unit.column is None:
+        return schema
+    columns = tuple(
+        Column(column.name, Kind.ID, column.dtype, nullable=column.nullable, given=frozenset())
+        if column.name == unit.column
+        and not column.kind.surrogate
+        and column.role is not Role.TARGET
+        else column
+        for column in schema
+    )
+    return Schema(columns, unit)
+
+
+def _by_unit(schema: Schema | None, unit: Unit | None) -> Schema | None:
+    """Return a schema that names the unit, where it is a column."""
+    if unit is None or unit.column is None:
+        return schema
+    return replace(Schema(()) if schema is None else schema, unit=unit)
 
 
 def without_inferred(schema: Schema) -> Schema:

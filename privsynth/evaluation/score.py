@@ -17,6 +17,7 @@ FORMAT = "privsynth-evaluation"
 FORMAT_VERSION = 1
 ABOUT: Mapping[str, type] = {
     "rows": Mapping,
+    "unit": Mapping,
     "versions": Mapping,
     "policy": Mapping,
     "verdicts": Mapping,
@@ -101,6 +102,18 @@ class Evaluation:
                 return score
         raise KeyError(name)
 
+    @property
+    def unit(self) -> str | None:
+        """What is judged instead of rows, such as ``"units of column 'patient'"``; None if rows."""
+        unit = self.about.get("unit")
+        return f"units of column {unit['column']!r}" if isinstance(unit, Mapping) else None
+
+    def counted(self, table: str, default: int = 0) -> int:
+        """Return how many units a table has; how many rows, where rows are judged."""
+        unit = self.about.get("unit")
+        counts = unit["units"] if isinstance(unit, Mapping) else self.about.get("rows")
+        return int(counts.get(table, default)) if isinstance(counts, Mapping) else default
+
     def to_json(self) -> str:
         """Return the evaluation as JSON text, in the form that `docs/evaluation.md` specifies."""
         state = {
@@ -153,16 +166,31 @@ class Evaluation:
         if not isinstance(self.about, Mapping):
             return False
         rows = self.about.get("rows", {})
+        unit = self.about.get("unit")
         return (
             all(
                 isinstance(self.about[key], kind)
                 for key, kind in ABOUT.items()
                 if key in self.about
             )
-            and all(type(count) is int and 0 <= count < 2**63 for count in rows.values())
+            and all(_is_count(count) for count in rows.values())
+            and (unit is None or _is_unit(unit))
             and all(isinstance(note, str) for note in self.notes)
             and all(score._sound() for score in self.scores)
         )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _is_unit(value: Mapping[str, Any]) -> bool:
+    counts = value.get("units")
+    return (
+        isinstance(value.get("column"), str)
+        and isinstance(counts, Mapping)
+        and all(_is_count(count) for count in counts.values())
+    )
 
 
 def _is_figure(value: Any) -> bool:

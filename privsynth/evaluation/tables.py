@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from privsynth.errors import DataError, did_you_mean
 from privsynth.evaluation.frames import canonical, modelled
 from privsynth.evaluation.overlap import check_overlap, without_holdout
+from privsynth.evaluation.units import Ints, one_row_each, row_units, unit_codes, unit_column
 from privsynth.schema import Column, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Tables"]
+__all__ = ["Tables", "Units"]
+
+SHARED = 0.01
+"""Chance may give so large a share of a holdout's units to persons of the training table, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +38,15 @@ class Tables:
     synthetic : pandas.DataFrame
     notes : tuple of str
         What a reader must know about the tables.
+    units : Units, optional
+        The units of the rows, where a column names them.
     """
 
     train: pd.DataFrame
     holdout: pd.DataFrame | None
     synthetic: pd.DataFrame
     notes: tuple[str, ...] = ()
+    units: Units | None = None
 
     @classmethod
     def of(
@@ -61,8 +71,11 @@ class Tables:
         ------
         DataError
             A table has no rows, its columns are not the schema's, or the holdout holds training
-            rows.
+            rows, or more than 1% of its units are in the training table.
         """
+        unit = unit_column(schema)
+        if unit is not None and unit not in synthetic.columns and unit in schema.names:
+            synthetic = synthetic.assign(**{unit: None})  # invented, and so not read
         named = {"train": train, "synthetic": synthetic}
         if holdout is not None:
             named["holdout"] = holdout
@@ -80,15 +93,113 @@ class Tables:
             for note in _unreadable(frame, columns, table, (lost or {}).get(table, {}))
         ]
         train = train.reset_index(drop=True)
-        remaining = without_holdout(train, holdout, schema, notes.append)
-        check_overlap(remaining, holdout, schema, notes.append)
-        return cls(remaining, holdout, synthetic, tuple(notes))
+        if unit is None:
+            remaining = without_holdout(train, holdout, schema, notes.append)
+            check_overlap(remaining, holdout, schema, notes.append)
+            return cls(remaining, holdout, synthetic, tuple(notes))
+        if unit not in schema.names:
+            raise DataError(
+                f"the train table has no column {unit!r}, which names the privacy unit"
+                f"{did_you_mean(unit, schema.names)}"
+            )
+        return cls._of_units(train, holdout, synthetic, schema, unit, notes)
+
+    @classmethod
+    def _of_units(
+        cls,
+        train: pd.DataFrame,
+        holdout: pd.DataFrame | None,
+        synthetic: pd.DataFrame,
+        schema: Schema,
+        unit: str,
+        notes: list[str],
+    ) -> Self:
+        if holdout is None:
+            units = Units(unit, row_units(unit_codes(train[unit])[0]), None)
+            return cls(train, None, synthetic, tuple(notes), units)
+        codes = unit_codes(train[unit], holdout[unit])
+        remaining = without_holdout(train, holdout, schema, notes.append, (codes[0], codes[1]))
+        ours, theirs = codes[0][remaining.index.to_numpy()], codes[1]
+        apart = _without_shared(ours, theirs, unit, notes)
+        holdout, theirs = holdout[apart], theirs[apart]
+        units = Units(unit, row_units(ours), row_units(theirs))
+        check_overlap(remaining, holdout, schema, notes.append, units.of_all)
+        return cls(remaining, holdout, synthetic, tuple(notes), units)
+
+    def one_row_each(self, seed: int) -> Tables:
+        """Return tables with one random row of each unit; the synthetic table stays whole."""
+        if self.units is None:
+            return self
+        rng = np.random.default_rng([seed, 0x0E])
+        train = one_row_each(self.train, self.units.train, rng)
+        if self.holdout is None or self.units.holdout is None:
+            return replace(self, train=train, units=None)
+        holdout = one_row_each(self.holdout, self.units.holdout, rng)
+        return replace(self, train=train, holdout=holdout, units=None)
 
     @property
     def named(self) -> Mapping[str, pd.DataFrame]:
         """The tables, without a missing holdout, by name."""
         tables = {"train": self.train, "synthetic": self.synthetic}
         return tables if self.holdout is None else {**tables, "holdout": self.holdout}
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The privacy units of an evaluation's real rows.
+
+    Parameters
+    ----------
+    column : str
+        That names them.
+    train, holdout : ndarray of int64, shape (rows,)
+        The number of each row's unit, from 0 in each table.
+    """
+
+    column: str
+    train: Ints
+    holdout: Ints | None
+
+    @property
+    def of_all(self) -> Ints:
+        """The units of the training rows, then of the holdout's, numbered without gaps."""
+        if self.holdout is None:
+            return self.train
+        return np.concatenate([self.train, self.holdout + self.counts["train"]])
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The number of units by table."""
+        named = {"train": self.train, "holdout": self.holdout}
+        return {
+            name: int(units.max(initial=-1)) + 1
+            for name, units in named.items()
+            if units is not None
+        }
+
+
+def _without_shared(ours: Ints, theirs: Ints, unit: str, notes: list[str]) -> npt.NDArray[np.bool_]:
+    """Return which holdout rows are of units that the training table does not have.
+
+    Raises
+    ------
+    DataError
+        More units are in both tables than chance explains where ids are not global.
+    """
+    in_both = np.isin(theirs, ours) & (theirs >= 0)
+    shared, units = len(np.unique(theirs[in_both])), int(row_units(theirs).max()) + 1
+    if shared > SHARED * units:
+        raise DataError(
+            f"the holdout table shares {shared:,} of its {units:,} units of column {unit!r} with "
+            "the train table, so that it holds rows of persons whom the model has seen; set whole "
+            f"units aside with 'privsynth fit --holdout SHARE --unit {unit}'"
+        )
+    if shared:
+        notes.append(
+            f"{shared:,} of {units:,} units of column {unit!r} in the holdout are in the training "
+            f"table, too; their {int(in_both.sum()):,} rows were taken out of the holdout"
+        )
+    return ~in_both
 
 
 def _check(frame: pd.DataFrame, schema: Schema, table: str) -> None:

@@ -7,7 +7,7 @@ other than the spending file.
 
 from __future__ import annotations
 
-from privsynth.fitting.cautions import Caution, about_time
+from privsynth.fitting.cautions import Caution, about_time, about_units
 from privsynth.fitting.checks import check_k, check_private, named_unit
 from privsynth.fitting.learn import learn, rows_to_learn
 from privsynth.fitting.refit import refit
@@ -18,6 +18,7 @@ from privsynth.fitting.units import with_units
 __all__ = [
     "Caution",
     "about_time",
+    "about_units",
     "check_k",
     "check_private",
     "learn",

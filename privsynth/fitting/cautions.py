@@ -71,10 +71,21 @@ def about_losses(codec: Codec, k: int) -> Iterator[Caution]:
             )
 
 
-def about_units(train: Table, schema: Schema) -> Iterator[Caution]:
+def about_units(
+    train: Table,
+    schema: Schema,
+    consequence: str = "k counts rows, and a person of many rows counts as many",
+) -> Iterator[Caution]:
     """Yield a caution where rows seem to be of persons, and no unit is named.
 
     Also where the units named are rows.
+
+    Parameters
+    ----------
+    train : Table
+    schema : Schema
+    consequence : str
+        What it means that no unit is named.
     """
     if schema.unit is not None:
         if schema.unit.column is not None and train.n_units == train.n_rows:
@@ -98,7 +109,7 @@ def about_units(train: Table, schema: Schema) -> Iterator[Caution]:
         yield Caution(
             "units",
             f"column {name!r} is like an id and repeats ({repeated[name]:.1f} rows a value), and "
-            "no privacy unit is named: k counts rows, and a person of many rows counts as many; "
+            f"no privacy unit is named: {consequence}; "
             f"name the unit with --unit {name} (Python: unit={name!r}), or say --unit row",
         )
 

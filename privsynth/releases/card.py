@@ -242,17 +242,16 @@ def salted_hash(path: str | Path, salt: str) -> str:
 
 
 def _warnings(evaluation: Evaluation, holds_rows: bool) -> Sequence[str]:
-    rows = evaluation.about.get("rows")
-    holdout_rows = int(rows.get("holdout", 0)) if isinstance(rows, Mapping) else 0
+    held_out, judged = evaluation.counted("holdout"), evaluation.unit or "rows"
     warnings = []
-    if not holdout_rows:
+    if not held_out:
         warnings.append(
             "no holdout was given: most attacks could not be tried, and what they would have found "
             "is not known"
         )
-    elif holdout_rows < HOLDOUT_ROWS:
+    elif held_out < HOLDOUT_ROWS:
         warnings.append(
-            f"the holdout has {holdout_rows:,} rows, and {HOLDOUT_ROWS:,} are wanted: small leaks "
+            f"the holdout has {held_out:,} {judged}, and {HOLDOUT_ROWS:,} are wanted: small leaks "
             "could not have been seen"
         )
     if holds_rows:

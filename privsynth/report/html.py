@@ -21,6 +21,7 @@ from privsynth.report.layout import (
     of_augmentation,
     of_difference,
     risks,
+    unit,
 )
 from privsynth.report.plots.pictures import pictures
 
@@ -47,6 +48,7 @@ def render(evaluation: Evaluation) -> str:
         augmentation=of_augmentation(evaluation),
         judgement=judgement(evaluation),
         risks=risks(evaluation),
+        unit=unit(evaluation),
         facts=facts(evaluation),
         headlines=headlines(evaluation),
         families=families(evaluation),

@@ -23,6 +23,7 @@ __all__ = [
     "of_augmentation",
     "of_difference",
     "risks",
+    "unit",
 ]
 
 DASH = "–"
@@ -37,10 +38,12 @@ HEADLINES = (
 """The scores that are shown first, if the evaluation has them."""
 
 RISKS = {
-    "membership_tpr_at_1pct": "Training rows an attack may find",
+    "membership_tpr_at_1pct": "Training {} an attack may find",
     "membership_tpr_at_1pct_minority": "The same of the rarest class",
 }
 """The scores whose upper bounds are headlines, and the words for each."""
+BESIDE = "row_"
+"""What the names of the figures of rows begin with that stand beside those of units."""
 GAIN = "gain_pr_auc_"
 DIFFERENCES = ("exact_replicas", "near_replicas", "attribute_inference")
 
@@ -145,7 +148,12 @@ def of_augmentation(evaluation: Evaluation) -> bool:
 def risks(evaluation: Evaluation) -> list[Risk]:
     """Return the upper bounds of the worst attack, on average and for the rare class."""
     by_name = {score.name: score for score in evaluation}
-    return [_risk(words, by_name[name]) for name, words in RISKS.items() if name in by_name]
+    judged = "rows" if evaluation.unit is None else "units"
+    return [
+        _risk(words.format(judged), by_name[name])
+        for name, words in RISKS.items()
+        if name in by_name
+    ]
 
 
 def _risk(words: str, score: Score) -> Risk:
@@ -181,11 +189,24 @@ def notes(evaluation: Evaluation) -> list[str]:
     return [note for note in evaluation.notes if note not in verdicts]
 
 
-def families(evaluation: Evaluation) -> dict[str, list[Score]]:
-    """Return the scores by family, in the order of the evaluation."""
+def unit(evaluation: Evaluation) -> str | None:
+    """Return whose privacy was judged, in words; None where that is each row's."""
+    if evaluation.unit is None:
+        return None
+    counts = evaluation.about["unit"]["units"]
+    sizes = ", ".join(f"{table} {count:,}" for table, count in counts.items())
+    return f"Attacks and policy judge {evaluation.unit}, not rows: {sizes}."
+
+
+def families(evaluation: Evaluation, *, verbose: bool = False) -> dict[str, list[Score]]:
+    """Return the scores by family, in the order of the evaluation.
+
+    The figures of rows that stand beside those of units are left out, unless `verbose`.
+    """
     grouped: dict[str, list[Score]] = {}
     for score in evaluation:
-        grouped.setdefault(score.family, []).append(score)
+        if verbose or not score.name.startswith(BESIDE):
+            grouped.setdefault(score.family, []).append(score)
     return grouped
 
 

@@ -16,6 +16,7 @@ from privsynth.report.layout import (
     label,
     notes,
     risks,
+    unit,
 )
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["summary"]
 
 
-def summary(evaluation: Evaluation) -> RenderableType:
+def summary(evaluation: Evaluation, *, verbose: bool = False) -> RenderableType:
     """Lay an evaluation out for a terminal.
 
     Parameters
     ----------
     evaluation : Evaluation
+    verbose : bool
+        Whether to show the figures of rows beside those of units.
 
     Returns
     -------
@@ -46,9 +49,11 @@ def summary(evaluation: Evaluation) -> RenderableType:
         parts.append(Text.assemble((str(head.verdict), "bold"), f"   {head.sentence}"))
         parts += [Text(head.accepted)] if head.accepted else []
         parts += [Text(str(finding)) for finding in head.findings]
+    if (judged := unit(evaluation)) is not None:
+        parts.append(Text(judged))
     parts += [_risk(risk) for risk in risks(evaluation)]
     parts += [_headline(score) for score in headlines(evaluation)]
-    for family, scores in families(evaluation).items():
+    for family, scores in families(evaluation, verbose=verbose).items():
         parts.append(Padding(_table(family, scores), (1, 0, 0, 0)))
     parts += [Text(f"note: {note}", style="dim") for note in notes(evaluation)]
     return Group(*parts)

@@ -12,7 +12,13 @@ from privsynth.table.places import is_stream
 from privsynth.table.reading import read
 from privsynth.table.relation import Table
 from privsynth.table.storage import FRAMES, arrow_type, to_frame, value_type
-from privsynth.table.support import Support, distinct, kth_largest
+from privsynth.table.support import (
+    Support,
+    distinct,
+    kth_largest,
+    support_of_rows,
+    support_of_units,
+)
 from privsynth.table.writing import Writer, check_output, open_writer, write
 
 __all__ = [
@@ -30,6 +36,8 @@ __all__ = [
     "only_places",
     "open_writer",
     "read",
+    "support_of_rows",
+    "support_of_units",
     "to_frame",
     "value_type",
     "write",

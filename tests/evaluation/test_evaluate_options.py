@@ -23,16 +23,17 @@ from privsynth.task import FitTask
 
 NETWORKS = ("sdv-ctgan", "sdv-tvae", "sdv-copula-gan")
 NUMBERS = tuple(name for name in OVERSAMPLERS if name not in ("smotenc", "random"))
+ROWS = ("--unit", "row")
 FITS: dict[str, tuple[str, ...]] = {
     **{name: ("--engine", name) for name in ENGINES if name not in NETWORKS},
     **{
         name: ("--engine", name, "--set", "epochs=1", "--set", "batch_size=100")
         for name in NETWORKS
     },
-    **{name: ("--engine", name, "--epsilon", "3") for name in (*PRIVATE, "copula")},
+    **{name: ("--engine", name, "--epsilon", "3", *ROWS) for name in (*PRIVATE, "copula")},
     **{name: ("--engine", name, "--minority", "--allow-rows") for name in OVERSAMPLERS},
     "cart-minority": ("--engine", "cart", "--minority"),
-    "marginals-minority": ("--engine", "marginals", "--epsilon", "3", "--minority"),
+    "marginals-minority": ("--engine", "marginals", "--epsilon", "3", "--minority", *ROWS),
     "marginals-unit": (
         *("--engine", "marginals", "--epsilon", "3", "--unit", "person_id"),
         *("--rows-per-unit", "2"),
@@ -69,7 +70,7 @@ def table(rows: int, seed: int, numbers: bool) -> pd.DataFrame:
     bad = rng.random(rows) < 0.25
     frame = pd.DataFrame(
         {
-            "person_id": [f"P{i // 2:05d}" for i in range(rows)],
+            "person_id": [f"P{seed}{i // 2:05d}" for i in range(rows)],
             "age": rng.integers(18, 80, rows),
             "paid": rng.gamma(2, np.where(bad, 20, 60)).round(2),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from privsynth.evaluation.attacks.scan import scan
 from privsynth.evaluation.score import Score
 from privsynth.schema.columns import Bounds, Column, Kind, Levels, Source
 from privsynth.schema.schema import Schema
+from privsynth.schema.unit import Unit
 
 DATA = Path(privsynth.__file__).parent / "data"
 DEMOS = yaml.safe_load((DATA / "demos.yaml").read_text())
@@ -440,3 +442,30 @@ def test_a_schema_inferred_for_an_evaluation_is_no_leak_of_a_model(
     report = privsynth.evaluate(whole.assign(x=0.0), train=whole, holdout=holdout)
     (score,) = [s for s in report.scores if s.name == "artefact_hits"]
     assert score.value == 0
+
+
+def test_what_few_units_hold_is_found_however_many_rows_hold_it() -> None:
+    rng = np.random.default_rng(2)
+    of = np.repeat(np.arange(60), 10)
+    train = pd.DataFrame(
+        {
+            "who": [f"p{i:03}" for i in of],
+            "town": np.where(of == 3, TOWN, rng.choice(["Bonn", "Ulm"], 600)),
+            "amount": np.where(of == 5, MOST, rng.gamma(2, 50, 600).round(3)),
+            "seen": np.where(of == 7, pd.Timestamp(LAST), pd.Timestamp("2021-01-01")),
+        }
+    )
+    schema = Schema(
+        (
+            Column("who", Kind.ID, "string"),
+            Column("town", Kind.CATEGORICAL, "string", Levels(("Bonn", TOWN)), Source.INFERRED),
+            Column("amount", Kind.NUMERIC, "double", Bounds(0.0, MOST), Source.INFERRED),
+            Column("seen", Kind.DATETIME, "timestamp[us]"),
+        )
+    )
+    texts = {"log": f"the last one was on {LAST}"}
+    (rows,) = scan(train, None, schema, None, texts)
+    assert rows.value == 0
+    (units,) = scan(train, None, replace(schema, unit=Unit("who")), None, texts)
+    assert units.detail == {"strings": 1.0, "levels": 1.0, "extremes": 2.0, "rows": 0.0}
+    assert "held by fewer than 10 training units of column 'who'" in units.meaning

@@ -24,7 +24,21 @@ from privsynth.schema import Column, Kind, Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ATTACKS", "Bounded", "auc", "epsilon", "membership", "tpr_at"]
+__all__ = [
+    "ATTACKS",
+    "Bounded",
+    "auc",
+    "by_value",
+    "distances",
+    "epsilon",
+    "halves",
+    "membership",
+    "scored",
+    "stacked",
+    "target_classes",
+    "tpr_at",
+    "without",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -46,6 +60,36 @@ MAX_CLASSES = 20
 LOW, HIGH = 0.04, 0.01  # an interval's 5% of errors, split between its ends
 THRESHOLD = 0.8  # the share of `LOW` that is spent on the threshold's uncertainty
 GUESSED = (0.01, 0.05, 0.2, 1.0)  # shares of the pairs for which a guess is made
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the members are called.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the scores' names.
+    one : str
+        Whose replacement epsilon speaks of.
+    who : mapping of str to str
+        The members of each group.
+    """
+
+    prefix: str
+    one: str
+    who: Mapping[str, str]
+
+
+ROWS = Words(
+    "membership",
+    "row",
+    {
+        "": "training rows",
+        "_isolated": f"the {ISOLATED:.0%} most isolated training rows",
+        "_minority": "training rows of the rarest class",
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +155,7 @@ def membership(
     """
     from threadpoolctl import threadpool_limits
 
-    target = _classes(schema, train)
+    target = target_classes(schema, train)
     groups = GROUPS if target is not None else GROUPS[:2]
     if holdout is None or min(len(holdout), len(train)) < 4:
         reason = (
@@ -119,7 +163,7 @@ def membership(
             if holdout is None
             else "needs a holdout of 4 rows or more, and as many training rows"
         )
-        return tuple(score for group in groups for score in _without(group, reason))
+        return tuple(score for group in groups for score in without(group, reason))
     columns = modelled(schema)
     rng = np.random.default_rng([seed, 71])
     others = min(MAX_NON_MEMBERS, len(holdout), len(train)) // 2 * 2
@@ -132,14 +176,16 @@ def membership(
     with threadpool_limits(1):  # sums depend on the number of threads
         progress("membership inference", 0, 2)
         frames = [*real, canonical(sample, columns)]
-        by_attack, isolation = _distances(*(space.place(frame) for frame in frames))
-        linear, _ = _distances(*_linear(space, frames)) if space.sorted_values else (by_attack, 0)
-        for name in SCALED:
-            by_attack[name] = np.maximum(by_attack[name], linear[name])
+        half = halves(len(inside) + others)
+        by_attack, isolation = distances(*(space.place(frame) for frame in frames), half=half)
+        if space.sorted_values:
+            linear, _ = distances(*by_value(space, frames), half=half)
+            for name in SCALED:
+                by_attack[name] = np.maximum(by_attack[name], linear[name])
         progress("membership inference", 1, 2)
         label = _labels(train, inside, outside, target)
         member = np.arange(len(isolation)) < len(inside)
-        by_attack["stacked"] = _stacked(by_attack, label, member, rng)
+        by_attack["stacked"] = stacked(by_attack, label, member, rng)
         progress("membership inference", 2, 2)
     scores: list[Score] = []
     for group in groups:
@@ -152,11 +198,11 @@ def membership(
         smaller = min(int((in_group & member).sum()), int((in_group & ~member).sum()))
         if group and smaller < MIN_GROUP_ROWS:
             why = f"only {smaller} rows of one side; at least {MIN_GROUP_ROWS} of each are needed"
-            scores += _without(group, why)
+            scores += without(group, why)
             continue
         member_scores = {name: score[in_group & member] for name, score in by_attack.items()}
         other_scores = {name: score[in_group & ~member] for name, score in by_attack.items()}
-        scores += _scores(group, member_scores, other_scores)
+        scores += scored(group, member_scores, other_scores)
     return tuple(scores)
 
 
@@ -289,7 +335,7 @@ def _shuffled(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.Da
     return frame.iloc[rng.permutation(len(frame))[:rows]]
 
 
-def _classes(schema: Schema, train: pd.DataFrame) -> Column | None:
+def target_classes(schema: Schema, train: pd.DataFrame) -> Column | None:
     """Return the target as a discrete column; None if it has no classes."""
     target = schema.target
     if target is None or target.kind.surrogate:
@@ -316,7 +362,7 @@ def _labels(
     return np.where(places < 0, len(rising), places)
 
 
-def _linear(space: Space, frames: Sequence[pd.DataFrame]) -> list[Points]:
+def by_value(space: Space, frames: Sequence[pd.DataFrame]) -> list[Points]:
     """Place rows by the values of numbers instead of their ranks, scaled to the same spread.
 
     In rank, a value slightly off a frequent one, such as 0, is far away from it.
@@ -338,15 +384,17 @@ def _linear(space: Space, frames: Sequence[pd.DataFrame]) -> list[Points]:
     return placed
 
 
-def _distances(
-    inside: Points, outside: Points, synthetic: Points
+def distances(
+    inside: Points, outside: Points, synthetic: Points, *, half: npt.NDArray[np.intp]
 ) -> tuple[dict[str, Array], Array]:
-    """Return each row's score by attack, members first, and its distance to real rows."""
+    """Return each row's score by attack, members first, and its distance to real rows.
+
+    Rows of one half are compared with the holdout rows of the other half.
+    """
     real = np.concatenate([inside, outside])
     to_synthetic = _nearest_synthetic(real, synthetic)
     to_real = np.empty_like(to_synthetic)
     expected = np.empty(len(real))
-    half = _halves(len(real))
     is_holdout = np.arange(len(real)) >= len(inside)
     for part in (0, 1):
         reference = np.flatnonzero(is_holdout & (half != part))
@@ -364,8 +412,8 @@ def _distances(
     return scores, to_real[:, -1]
 
 
-def _halves(rows: int) -> npt.NDArray[np.intp]:
-    """Assign rows to two halves alternately."""
+def halves(rows: int) -> npt.NDArray[np.intp]:
+    """Return the half of each row, alternately 0 and 1."""
     return np.arange(rows) % 2
 
 
@@ -378,17 +426,18 @@ def _nearest_synthetic(points: Points, synthetic: Points) -> Array:
     return np.sort(np.concatenate(parts, axis=1), axis=1)[:, :NEIGHBOURS].astype(np.float64)
 
 
-def _stacked(
+def stacked(
     by_attack: Mapping[str, Array],
     label: npt.NDArray[np.intp],
     member: npt.NDArray[np.bool_],
     rng: np.random.Generator,
+    best: str = "likelihood_ratio",
 ) -> Array:
     """Return each row's log odds of being a member, from a model that has not seen the row."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     features = np.column_stack([*by_attack.values(), np.minimum(label, MAX_CLASSES)])
-    fold, half = np.empty(len(member), dtype=np.intp), _halves(len(member))
+    fold, half = np.empty(len(member), dtype=np.intp), halves(len(member))
     for side, part in itertools.product((member, ~member), (0, 1)):
         rows = np.flatnonzero(side & (half == part))
         fold[rows] = rng.permutation(len(rows)) % FOLDS
@@ -410,47 +459,60 @@ def _stacked(
         model.fit(features[train_rows], member[train_rows])
         odds[test_rows] = model.decision_function(features[test_rows])
     # Rows in the same leaves tie; the best single attack orders them.
-    return odds + 1e-6 * _placement(by_attack["likelihood_ratio"], by_attack["likelihood_ratio"])
+    return odds + 1e-6 * _placement(by_attack[best], by_attack[best])
 
 
-def _scores(
-    group: str, inside: Mapping[str, Array], outside: Mapping[str, Array]
+def scored(
+    group: str,
+    inside: Mapping[str, Array],
+    outside: Mapping[str, Array],
+    words_for: Words = ROWS,
+    rows: int | None = None,
 ) -> Iterator[Score]:
-    tests = len(ATTACKS) * (len(GROUPS) - 1 if group else 1)
+    """Yield the scores of a group: the best attack's figures, bounded for the number of attacks.
+
+    Parameters
+    ----------
+    group : str
+        One of `GROUPS`.
+    inside, outside : mapping of str to ndarray of float
+        The scores of members and of non-members by attack, in random order.
+    words_for : Words
+    rows : int, optional
+        How many rows the members and non-members have, if they are not rows.
+    """
+    attacks = tuple(inside)
+    members, non_members = len(inside[attacks[0]]), len(outside[attacks[0]])
+    tests = len(attacks) * (len(GROUPS) - 1 if group else 1)
     counts = {
-        "members": float(len(inside["dcr"])),
-        "non_members": float(len(outside["dcr"])),
-        "rows": float(len(inside["dcr"]) + len(outside["dcr"])),
+        "members": float(members),
+        "non_members": float(non_members),
+        "rows": float(members + non_members if rows is None else rows),
     }
+    who = words_for.who[group]
     for name, level in LEVELS.items():
-        rates = {a: tpr_at(inside[a], outside[a], level, tests=tests) for a in ATTACKS}
+        rates = {a: tpr_at(inside[a], outside[a], level, tests=tests) for a in attacks}
         words = (
-            f"of {_WHO[group]}, the share that the best of {len(ATTACKS)} attacks finds while it "
+            f"of {who}, the share that the best of {len(attacks)} attacks finds while it "
             f"takes {level:.1%} of the non-members for members; {level:.1%} is guessing"
         )
-        yield _score(f"membership_tpr_at_{name}{group}", rates, counts, level, words)
+        yield _score(f"{words_for.prefix}_tpr_at_{name}{group}", rates, counts, level, words)
     areas = {
         a: auc(inside[a], outside[a], tests=tests, widening=CROSS_FITTED if a == "stacked" else 1)
-        for a in ATTACKS
+        for a in attacks
     }
-    words = f"AUC of telling {_WHO[group]} from non-members; 0.5 is guessing"
-    yield _score(f"membership_auc{group}", areas, counts, 0.5, words)
-    bounds = {a: epsilon(inside[a], outside[a], tests=tests) for a in ATTACKS}
+    words = f"AUC of telling {who} from non-members; 0.5 is guessing"
+    yield _score(f"{words_for.prefix}_auc{group}", areas, counts, 0.5, words)
+    bounds = {a: epsilon(inside[a], outside[a], tests=tests) for a in attacks}
     best = max(bounds.values(), key=lambda bound: bound.low)
     words = (
-        "95% lower bound of epsilon, neighbours differing by the replacement of one row, from "
-        f"guesses about {_WHO[group]}; half of it bounds epsilon for adding or removing a row"
+        "95% lower bound of epsilon, neighbours differing by the replacement of one "
+        f"{words_for.one}, from guesses about {who}; half of it bounds epsilon for adding or "
+        f"removing a {words_for.one}"
     )
     detail = {**{a: bound.low for a, bound in bounds.items()}, **counts}
-    name = f"membership_epsilon{group}"
+    name = f"{words_for.prefix}_epsilon{group}"
     yield Score("attacks", name, best.value, best.low, None, 0.0, "lower", words, detail)
-
-
-_WHO = {
-    "": "training rows",
-    "_isolated": f"the {ISOLATED:.0%} most isolated training rows",
-    "_minority": "training rows of the rarest class",
-}
 
 
 def _score(
@@ -466,7 +528,8 @@ def _score(
     return Score("attacks", name, best.value, best.low, high, guessing, "lower", words, detail)
 
 
-def _without(group: str, reason: str) -> Iterator[Score]:
+def without(group: str, reason: str, prefix: str = "membership") -> Iterator[Score]:
+    """Yield the scores of a group that cannot be had."""
     for name in (*(f"tpr_at_{level}" for level in LEVELS), "auc", "epsilon"):
-        full = f"membership_{name}{group}"
+        full = f"{prefix}_{name}{group}"
         yield Score("attacks", full, None, better="lower", meaning=reason)

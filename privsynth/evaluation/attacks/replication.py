@@ -26,7 +26,7 @@ from privsynth.schema import Column, Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["at_risk", "replication", "risky"]
+__all__ = ["at_risk", "placing", "replication", "risky", "share_of", "some", "without_holdout"]
 
 MAX_ROWS = 30_000
 """Maximum number of training rows, and of synthetic rows, searched for near replicas."""
@@ -143,7 +143,7 @@ def replication(
     move a copy far away from its row.
     """
     if holdout is None:
-        return _without_holdout(train, synthetic, schema)
+        return without_holdout(train, synthetic, schema)
     progress("replicas", 0, 1)
     pool = _search(train, holdout, synthetic, schema, seed, note)
     progress("replicas", 1, 1)
@@ -152,7 +152,7 @@ def replication(
     sizes = {"rows": float(searched.sum()), "non_members": float((~searched).sum())}
     least = math.ceil(sizes["rows"] / (sizes["non_members"] + 1) / MAX_FALSE_ALARMS)
     return (
-        _share(
+        share_of(
             "exact_replicas",
             pool.exact[ours],
             pool.exact[~ours],
@@ -163,7 +163,7 @@ def replication(
                 "with_repeated_real": pool.copied[~ours].mean(),
             },
         ),
-        _share(
+        share_of(
             "near_replicas",
             pool.near[searched],
             pool.near[~searched],
@@ -247,18 +247,18 @@ def _search(
     alone, copied = _occur_once(hashes), np.isin(hashes, row_hashes(synthetic, columns))
 
     rng = np.random.default_rng([seed, 1_505])
-    reference = _some(rng, rows, MAX_REFERENCE)
+    reference = some(rng, rows, MAX_REFERENCE)
     searched = np.concatenate(
-        [_some(rng, members, MAX_ROWS), members + _some(rng, rows - members, MAX_HOLDOUT)]
+        [some(rng, members, MAX_ROWS), members + some(rng, rows - members, MAX_HOLDOUT)]
     )
-    sample = _some(rng, len(synthetic), MAX_ROWS)
+    sample = some(rng, len(synthetic), MAX_ROWS)
     if len(searched) < rows or len(sample) < len(synthetic):
         note(
             f"near replicas: {len(searched):,} of {rows:,} real rows were searched for, among "
             f"{len(sample):,} of {len(synthetic):,} synthetic rows; exact replicas: all rows"
         )
     real = canonical(train, columns), canonical(holdout, columns)
-    place = _places(real, columns)
+    place = placing(real, columns)
 
     def points(positions: Array) -> Points:
         ours = positions < members
@@ -287,12 +287,12 @@ def _occur_once(hashes: Array) -> Array:
     return alone
 
 
-def _some(rng: np.random.Generator, rows: int, limit: int) -> Array:
+def some(rng: np.random.Generator, rows: int, limit: int) -> Array:
     """Return all positions, or `limit` of them drawn at random, ascending."""
     return np.arange(rows) if rows <= limit else np.sort(rng.choice(rows, limit, replace=False))
 
 
-def _places(
+def placing(
     frames: Sequence[pd.DataFrame], columns: Sequence[Column]
 ) -> Callable[[pd.DataFrame], Points]:
     """Return a function that turns a canonical frame into points, numbers in standard deviations.
@@ -336,7 +336,10 @@ def _to_others(points: Points, rows: Array, others: Points, reference: Array) ->
     return distances
 
 
-def _share(name: str, ours: Array, theirs: Array, meaning: str, detail: dict[str, float]) -> Score:
+def share_of(
+    name: str, ours: Array, theirs: Array, meaning: str, detail: dict[str, float]
+) -> Score:
+    """Return the share of members that are replicated, and that of non-members."""
     low, high = _difference(int(ours.sum()), len(ours), int(theirs.sum()), len(theirs))
     sizes = {"rows": len(ours), "members": len(ours), "non_members": len(theirs)}
     return Score(
@@ -352,9 +355,10 @@ def _share(name: str, ours: Array, theirs: Array, meaning: str, detail: dict[str
     )
 
 
-def _without_holdout(
+def without_holdout(
     train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema
 ) -> tuple[Score, ...]:
+    """Return the scores where there is nothing to compare with."""
     columns = modelled(schema)
     hashes = row_hashes(train, columns)
     copied = np.isin(hashes, row_hashes(synthetic, columns))

@@ -30,8 +30,9 @@ from privsynth.coding import as_type
 from privsynth.errors import StorageError
 from privsynth.evaluation.frames import canonical
 from privsynth.evaluation.score import Score
+from privsynth.evaluation.units import Ints, row_units, unit_codes, unit_column
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
-from privsynth.table import arrow_type, value_type
+from privsynth.table import arrow_type, support_of_rows, support_of_units, value_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +128,8 @@ def scan(
     holdout : pandas.DataFrame or None
         Other rows: a text that they hold as well is not the training table's own.
     schema : Schema
-        Of the table. Levels that a person declared are no finding.
+        Of the table. Levels that a person declared are no finding. Where it names a column of
+        units, what fewer than `k` units hold is a finding, not what fewer rows hold.
     artefact : Path, bytes or None
         A saved model; its own `k` is what counts as few rows, and 10 without one.
     texts : mapping of str to str
@@ -152,10 +154,12 @@ def scan(
     ]
     card = _card(members)
     k = int(card.get("disclosure", {}).get("k", K))
+    name = unit_column(schema)
+    units = None if name is None else row_units(unit_codes(train[name])[0])
     hits = {
-        *_strings(train, holdout, schema, members, k),
-        *_levels(train, schema, members, k),
-        *_extremes(train, schema, members, k),
+        *_strings(train, holdout, schema, members, k, units),
+        *_levels(train, schema, members, k, units),
+        *_extremes(train, schema, members, k, units),
     }
     rows = [_Finding("rows", "", "manifest.json", None)] if card.get("holds_rows") else []
     findings = sorted([*hits, *rows], key=lambda each: (each.kind, each.column, each.member))
@@ -167,21 +171,24 @@ def scan(
             "artefact_hits",
             float(len(findings)),
             better="lower",
-            meaning=_said(findings, [member.name for member in members], k),
+            meaning=_said(
+                findings,
+                [member.name for member in members],
+                f"fewer than {k} training rows"
+                if name is None
+                else f"fewer than {k} training units of column {name!r}",
+            ),
             detail=counts,
         ),
     )
 
 
-def _said(findings: list[_Finding], searched: list[str], k: int) -> str:
+def _said(findings: list[_Finding], searched: list[str], few: str) -> str:
     if not findings:
-        return (
-            f"texts, levels and extremes that fewer than {k} training rows hold; none is in "
-            f"{', '.join(searched)}"
-        )
+        return f"texts, levels and extremes that {few} hold; none is in {', '.join(searched)}"
     places = list(dict.fromkeys(map(str, findings)))
     more = f", and {len(places) - SHOWN} places more" if len(places) > SHOWN else ""
-    return f"held by fewer than {k} training rows: {'; '.join(places[:SHOWN])}{more}"
+    return f"held by {few}: {'; '.join(places[:SHOWN])}{more}"
 
 
 def _unpacked(artefact: Path | bytes | None) -> Iterator[_Member]:
@@ -285,8 +292,9 @@ def _strings(
     schema: Schema,
     members: list[_Member],
     k: int,
+    units: Ints | None,
 ) -> Iterator[_Finding]:
-    rare = _rare(train, holdout, schema, k)
+    rare = _rare(train, holdout, schema, k, units)
     if not rare:
         return
     for member in members:
@@ -301,9 +309,9 @@ def _strings(
 
 
 def _rare(
-    train: pd.DataFrame, holdout: pd.DataFrame | None, schema: Schema, k: int
+    train: pd.DataFrame, holdout: pd.DataFrame | None, schema: Schema, k: int, units: Ints | None
 ) -> dict[str, str]:
-    """Return the telling texts that fewer than k training rows hold, with their column."""
+    """Return the telling texts that fewer than k rows or units hold, with their column."""
     import pandas as pd
 
     rare: dict[str, str] = {}
@@ -312,8 +320,11 @@ def _rare(
     for column in schema:
         if column.kind.continuous or column.kind is Kind.BOOLEAN:
             continue
-        counts = train[column.name].dropna().value_counts()
-        counts = counts[counts > 0].groupby(counts[counts > 0].index.astype(str)).sum()
+        if units is None:
+            counts = train[column.name].dropna().value_counts()
+            counts = counts[counts > 0].groupby(counts[counts > 0].index.astype(str)).sum()
+        else:
+            counts = _holders(train[column.name], units)
         frequent.update(counts.index[counts >= k])
         if holdout is not None:
             frequent.update(pd.unique(holdout[column.name].dropna().astype(str)))
@@ -328,6 +339,18 @@ def _rare(
     # What is part of a frequent text stands wherever that one does.
     parts = set(_in_text("\n".join(frequent), telling))
     return {text: name for text, name in telling.items() if text not in parts}
+
+
+def _holders(column: pd.Series[Any], units: Ints) -> pd.Series[int]:
+    """Return how many units hold each value of a column, by its text."""
+    import pandas as pd
+
+    codes, values = pd.factorize(column)
+    valued = codes >= 0
+    held = pd.DataFrame({"value": codes[valued], "unit": units[valued]}).drop_duplicates()
+    texts = np.asarray(values.astype(str), dtype=object)
+    held = held.assign(value=texts[held["value"]]).drop_duplicates()
+    return held["value"].value_counts()
 
 
 def _telling(text: str) -> bool:
@@ -363,7 +386,7 @@ def _in_bytes(raw: bytes, texts: Iterable[str]) -> Iterator[str]:
 
 
 def _levels(
-    train: pd.DataFrame, schema: Schema, members: list[_Member], k: int
+    train: pd.DataFrame, schema: Schema, members: list[_Member], k: int, units: Ints | None
 ) -> Iterator[_Finding]:
     for member in members:
         for position, entry in enumerate(_entries(member)):
@@ -374,7 +397,8 @@ def _levels(
             column = schema[name]
             if column.kind.continuous or _declared(column, entry):
                 continue
-            counts = canonical(train, [column])[name].value_counts()
+            values = canonical(train, [column])[name]
+            counts = values.value_counts() if units is None else _holders(values, units)
             for label in _labels(levels, column):
                 if 0 < counts.get(label, 0) < k:
                     yield _Finding("levels", name, member.name, label, "a level of few rows")
@@ -438,7 +462,7 @@ class _Extreme:
 
 
 def _extremes(
-    train: pd.DataFrame, schema: Schema, members: list[_Member], k: int
+    train: pd.DataFrame, schema: Schema, members: list[_Member], k: int, units: Ints | None
 ) -> Iterator[_Finding]:
     columns = [column for column in schema if column.kind.continuous]
     numbers = canonical(train, columns)
@@ -446,7 +470,7 @@ def _extremes(
         extreme
         for position, column in enumerate(schema)
         if column.kind.continuous
-        for extreme in _beyond(column, position, numbers[column.name].dropna().to_numpy(), k)
+        for extreme in _beyond(column, position, numbers[column.name].to_numpy(), k, units)
     ]
     for member in members:
         hits = _own(member, extremes, schema) if _entries(member) else _anywhere(member, extremes)
@@ -454,13 +478,22 @@ def _extremes(
             yield _Finding("extremes", extreme.column, member.name, extreme.forms, extreme.which)
 
 
-def _beyond(column: Column, position: int, values: npt.NDArray[Any], k: int) -> Iterator[_Extreme]:
-    """Yield the values of a column that lie outside the k-th from each end."""
-    distinct, counts = np.unique(values, return_counts=True)
+def _beyond(
+    column: Column, position: int, cells: npt.NDArray[Any], k: int, units: Ints | None
+) -> Iterator[_Extreme]:
+    """Yield the values of a column that lie outside the k-th row or unit from each end."""
+    known = ~np.isnan(cells)
+    values, holders = cells[known], np.arange(known.sum()) if units is None else units[known]
+    distinct, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    support = (
+        support_of_rows(counts, 0)
+        if units is None
+        else support_of_units(places, len(distinct), holders)
+    )
     declared = _declared_ends(column)
-    for end_of, order in (("least", slice(None)), ("greatest", slice(None, None, -1))):
-        rows = np.cumsum(counts[order])
-        for rank, end in enumerate(distinct[order][rows < k].tolist()):
+    ends = (("least", distinct, support.below), ("greatest", distinct[::-1], support.above[::-1]))
+    for end_of, ordered, held in ends:
+        for rank, end in enumerate(ordered[held < k].tolist()):
             if end in declared:
                 continue
             yield _Extreme(
@@ -470,7 +503,7 @@ def _beyond(column: Column, position: int, values: npt.NDArray[Any], k: int) -> 
                 f"its {end_of} value" if rank == 0 else f"one of its {end_of} values",
                 rank == 0,
                 _forms(column, end),
-                _days(column, end, values, k),
+                _days(column, end, values, holders, k),
             )
 
 
@@ -507,16 +540,18 @@ def _simple(number: float) -> bool:
     return abs(near.numerator) <= SIMPLE and float(near) == number
 
 
-def _days(column: Column, end: float, values: npt.NDArray[Any], k: int) -> tuple[str, ...]:
-    """Return the day of an extreme moment as text, where few rows are of that day.
+def _days(
+    column: Column, end: float, values: npt.NDArray[Any], holders: Ints, k: int
+) -> tuple[str, ...]:
+    """Return the day of an extreme moment as text, where few rows or units are of that day.
 
     The first of a month is what a bound is rounded to.
     """
     if column.kind is not Kind.DATETIME:
         return ()
     day = np.datetime64(math.floor(end), "s").astype("datetime64[D]")
-    same = int((np.floor(values / 86_400) == math.floor(end / 86_400)).sum())
-    return (str(day),) if same < k and not str(day).endswith("-01") else ()
+    same = np.floor(values / 86_400) == math.floor(end / 86_400)
+    return (str(day),) if len(np.unique(holders[same])) < k and not str(day).endswith("-01") else ()
 
 
 def _own(member: _Member, extremes: Iterable[_Extreme], schema: Schema) -> Iterator[_Extreme]:
