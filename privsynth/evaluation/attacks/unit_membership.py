@@ -44,7 +44,7 @@ __all__ = ["best_of", "mean_of", "unit_membership"]
 
 Array = npt.NDArray[np.float64]
 
-MAX_ROWS = 60_000
+MAX_ROWS = 40_000
 """Maximum number of rows of all units together; of large units, rows are drawn."""
 MAX_ROWS_EACH = 100
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16, 20, 25, 32, 40, 50, 64, 80, 100)
