@@ -4,7 +4,9 @@ Half of the persons of a table are learnt, with k of rows and with k of persons;
 own then tells them from the other half. It compares how near the synthetic rows come to a person's
 rows with how near rows of yet other persons come, averaged over the person's rows. Prints a
 Markdown table: AUC of all persons, of those with five rows and more, and the true positive rate at
-1% false positives, pooled over the splits. Real tables are read from ``PRIVSYNTH_BENCH_DATA``.
+1% false positives, pooled over the splits. Before that, persons with 42 rows are planted, and it
+prints how often their values come out together with and without them. Real tables are read from
+``PRIVSYNTH_BENCH_DATA``.
 """
 
 from __future__ import annotations
@@ -147,13 +149,66 @@ def line(table: Persons, unit: str | None, engine: str, splits: int) -> str:
     )
 
 
+ROWS_PLANTED = 42
+CASES: dict[str, tuple[dict[str, str], ...]] = {
+    "a diagnosis and a postcode alone": ({"postcode": "01234", "diagnosis": "Z99"},),
+    "rare by combination": ({"postcode": "10037", "diagnosis": "D24", "outcome": "bad"},),
+    "many rows of common values": ({"postcode": "10000", "diagnosis": "D00", "outcome": "good"},),
+    "two of one household": (
+        {"postcode": "04321", "diagnosis": "Y98"},
+        {"postcode": "04321", "diagnosis": "Y98"},
+    ),
+}
+"""What the persons who are planted have in all of their rows."""
+
+
+def planted(case: str, base: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the persons of a case; all else is drawn from other rows."""
+    rng = np.random.default_rng(7)
+    parts = []
+    for i, values in enumerate(CASES[case]):
+        rows = base.iloc[rng.integers(len(base), size=ROWS_PLANTED)]
+        one = rows.assign(patient=f"P99999{i}", born=pd.Timestamp("1931-02-03"), sex="f", **values)
+        parts.append(one)
+    return pd.concat(parts, ignore_index=True)
+
+
+def pairs(rows: pd.DataFrame, values: dict[str, str]) -> int:
+    """Return how many rows have every value of a planted person."""
+    return int(np.all([rows[name] == value for name, value in values.items()], axis=0).sum())
+
+
+def planted_line(case: str, unit: str | None, refits: int) -> str:
+    """Return how often a case's values come out together, with and without its persons."""
+    values, found = CASES[case][0], {"with": 0, "without": 0}
+    for seed in range(refits):
+        base = visits(1_500, seed).frame
+        for which, frame in (
+            ("without", base),
+            ("with", pd.concat([base, planted(case, base)], ignore_index=True)),
+        ):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", privsynth.PrivsynthWarning)
+                model = privsynth.fit(frame, target="outcome", unit=unit or "row", seed=seed)
+            found[which] += pairs(model.sample(len(base), seed=seed), values)
+    counted = "rows" if unit is None else "persons"
+    return f"| {case} | {counted} | {found['without']} | {found['with']} |"
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--persons", type=int, default=6_000)
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--engine", nargs="+", default=["cart", "copula"])
+    parser.add_argument("--refits", type=int, default=20)
     given = parser.parse_args()
+    print("| planted | k counts | rows with its values, without it | with it |")
+    print("|---|---|---|---|")
+    for case in CASES:
+        for unit in (None, "patient"):
+            print(planted_line(case, unit, given.refits), flush=True)
+    print()
     print("| table | engine | k counts | members | AUC | AUC, 5 rows and more | TPR at 1% FPR |")
     print("|---|---|---|---|---|---|---|")
     for table in (visits(given.persons, 0), *real()):
