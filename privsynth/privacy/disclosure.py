@@ -62,6 +62,6 @@ class Disclosure:
         if self.unit is None:
             return ()
         return (
-            f"a unit counts at most as many rows of a class as the {self.k}th largest, so at most "
-            f"one in {self.k} of any class, and once for each code of a leaf",
+            f"a unit counts at most as many rows of a class as each of its {self.k} largest units "
+            f"has, so at most one in {self.k}, and once for each code of a leaf",
         )
