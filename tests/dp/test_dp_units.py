@@ -159,7 +159,7 @@ def test_how_a_row_is_grouped_rests_on_its_own_value() -> None:
 
 def test_a_unit_that_is_no_column_is_refused() -> None:
     table = read(pa.table({"u": [1, 2]}), total=True)
-    with pytest.raises(UsageError, match="and 'v' is none"):
+    with pytest.raises(UsageError, match="unit is 'v'"):
         at_most_per_unit(table, Budget(1.0, unit="v"))
 
 

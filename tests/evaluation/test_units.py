@@ -179,7 +179,7 @@ def test_the_unit_may_be_named_by_option_schema_or_model(files: Path) -> None:
 @pytest.mark.parametrize(
     ("unit", "message"),
     [
-        ("patiet", "'patiet' is none; did you mean 'patient'"),
+        ("patiet", "unit is 'patiet'; expected 'row' or the name of a column"),
         ("dose", "fractions"),
         ("same", "every row has the same value"),
         ("ill", "is both the unit and the target"),

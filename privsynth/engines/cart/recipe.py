@@ -27,8 +27,8 @@ ROWS_OF_ORDER = 30_000
 """Most rows from which the order of columns is computed."""
 ROWS_OF_TREE = 100_000
 """Most rows that decide a tree's splits."""
-LEAF_OF_UNITS = 2
-"""Units in a leaf for each row of the setting: the rows of one say more together than one row."""
+PRUNING_OF_UNITS = 4
+"""How much more a split of units has to gain: the rows of one say more together than one row."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Cart:
         labels = np.zeros(n, dtype=np.int32) if target is None else codes[:, target]
         class_counts = np.bincount(labels, minlength=1 if target is None else codec.sizes[target])
         units = curator.units
-        sized = self if units is None else self._for_units()
+        recipe = self if units is None else self._for_units()
         held = class_counts if units is None else units_of_leaves(labels, units, len(class_counts))
-        having = np.flatnonzero((held >= 2 * max(sized.class_leaf, k)) & (2 * class_counts < n))
+        having = np.flatnonzero((held >= 2 * max(recipe.class_leaf, k)) & (2 * class_counts < n))
         order_by_group, ends = _grouped(groups(labels, having, len(class_counts)))
         codes = _sorted(codes, order_by_group)
         sorted_units = None if units is None else units[order_by_group]
@@ -144,13 +144,13 @@ class Cart:
                 codec=codec,
                 before=_by_information(order[:step], mutual[:, j], target)[: self.predictors],
                 column=j,
-                leaf=_min_leaf(sized.leaf, k, n),
+                leaf=_min_leaf(recipe.leaf, k, n),
                 k=k,
-                pruning=self.pruning,
+                pruning=recipe.pruning,
                 shrinkage=self.shrinkage,
                 seed=int(rng.integers(2**31)),
             )
-            tree, class_trees = sized._trees(learner, rows, target)
+            tree, class_trees = recipe._trees(learner, rows, target)
             shared.append(tree)
             by_class.append(class_trees)
         if progress is not None:
@@ -161,9 +161,7 @@ class Cart:
 
     def _for_units(self) -> Cart:
         """Return the recipe for rows of units: the rows of one say more together than a row."""
-        return replace(
-            self, leaf=LEAF_OF_UNITS * self.leaf, class_leaf=LEAF_OF_UNITS * self.class_leaf
-        )
+        return replace(self, pruning=PRUNING_OF_UNITS * self.pruning)
 
     def _trees(
         self, learner: TreeLearner, rows: _Rows, target: int | None
