@@ -78,7 +78,7 @@ def about_units(
 ) -> Iterator[Caution]:
     """Yield a caution where rows seem to be of persons, and no unit is named.
 
-    Also where the units named are rows.
+    Also where the units named are rows, or some rows have none.
 
     Parameters
     ----------
@@ -88,12 +88,8 @@ def about_units(
         What it means that no unit is named.
     """
     if schema.unit is not None:
-        if schema.unit.column is not None and train.n_units == train.n_rows:
-            yield Caution(
-                "units",
-                f"column {schema.unit.column!r} names the privacy unit and is different in every "
-                "row, so that each row is a unit",
-            )
+        if schema.unit.column is not None:
+            yield from _about_named(train, schema.unit.column)
         return
     if train.units is not None:  # named by no column
         return
@@ -111,6 +107,16 @@ def about_units(
             f"column {name!r} is like an id and repeats ({repeated[name]:.1f} rows a value), and "
             f"no privacy unit is named: {consequence}; "
             f"name the unit with --unit {name} (Python: unit={name!r}), or say --unit row",
+        )
+
+
+def _about_named(train: Table, column: str) -> Iterator[Caution]:
+    place = f"column {column!r} names the privacy unit"
+    if train.n_units == train.n_rows:
+        yield Caution("units", f"{place} and is different in every row, so that each row is a unit")
+    elif missing := train.value_counts(column)[2]:
+        yield Caution(
+            "units", f"{place} and is missing in {missing:,} rows, each of which is a unit"
         )
 
 

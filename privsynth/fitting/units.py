@@ -95,7 +95,7 @@ def at_most_the_kth(
     kept = np.sort(order[rank < np.repeat(allowed, rows)])
     lost = 1 - len(kept) / table.n_rows
     text = (
-        f"a unit counts at most as many rows as each of the {k} largest units of its class has, so "
-        f"that about {lost:.0%} of the rows are not learnt"
+        f"a unit counts at most as many rows as each of the {k} largest units of its class has "
+        f"({int(allowed.max()):,} or fewer), so that about {lost:.0%} of the rows are not learnt"
     )
     return table.take(kept), Caution("units", text) if lost > LARGE else None

@@ -263,7 +263,8 @@ def test_a_unit_that_is_different_in_every_row_is_said() -> None:
 def test_rows_without_a_unit_are_units_of_their_own() -> None:
     frame = visits()
     frame.loc[: len(frame) // 2, "patient"] = None
-    model = privsynth.fit(frame, unit="patient", seed=1)
+    with pytest.warns(PrivsynthWarning, match=r"is missing in \d+ rows, each of which is a unit"):
+        model = privsynth.fit(frame, unit="patient", seed=1)
     assert model.card.rows == len(frame)
 
 
