@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth.coding import Cells, check_declared, declared_codec
+from privsynth.artefact import FittedModel
+from privsynth.coding import Cells, check_declared, declared_codec, decoded
 from privsynth.engines import Progress, cautions
 from privsynth.errors import DataError, UsageError, did_you_mean, warn
 from privsynth.fitting import learn, with_units
@@ -145,30 +146,16 @@ def grow(
         return replace(
             augmentation, notes=("every class has the rows asked for: nothing is added",)
         )
-    if groups is None:
-        table = with_units(table, None if plan.schema is None else plan.schema.unit)
-        groups = table.units
-    elif plan.holds_rows or len(np.unique(groups)) == table.n_rows:  # the fit counts rows
-        plan = replace(plan, schema=Schema(tuple(plan.schema or ()), Unit()))
-    else:
-        table = replace(table, units=groups)
-    sizes = counts if groups is None else _units_by_class(table, target, counts, groups)
-    counted = "row" if groups is None else "unit"
+    table, plan, units = _by_units(table, plan, groups)
+    sizes = counts if units is None else _units_by_class(table, target, counts, units)
+    counted = "row" if units is None else "unit"
     smallest = min(sizes[label] for label in growing)
     if smallest < 2:
         raise DataError(
             f"{table.name}, column {target!r}: a class of 1 {counted} is to grow, and nothing can "
             "be learnt from one; leave it out of the sampling strategy, or drop or merge it"
         )
-    _warn_of_few(smallest, counted)
-    if plan.selection == "classifiers" and smallest < ENOUGH:
-        warn(
-            f"a class has {smallest} {counted}s, too few for classifiers to learn from: its "
-            "synthetic rows are not selected"
-        )
-    learns_few_rows = not plan.holds_rows and not plan.traits.needs_rows
-    if plan.fit_on == "auto" and smallest < ENOUGH and learns_few_rows:
-        plan = replace(plan, fit_on="minority")
+    plan = _for_smallest(plan, smallest, counted)
     streams = np.random.SeedSequence(seed).spawn(2 + len(growing))
     rng = np.random.default_rng(streams[1])
     learnt, k = _rows_to_learn(table, target, sizes, set(growing), plan, rng)
@@ -182,24 +169,67 @@ def grow(
         seed=seed,
     )
     model = learn(learnt, task, stream=streams[0], progress=progress)
-    of_fit = (text for kind, text in model.cautions if kind != "pooled")  # restored below
+    # Pooled levels are no loss here: rows of each class get them back.
+    of_fit = (text for kind, text in model.cautions if kind != "pooled")
     for caution in (*cautions(plan.engine, plan.settings), *of_fit):
         warn(caution)
-    parts = []
-    for (label, n), stream in zip(growing.items(), streams[2:], strict=True):
-        class_rows = _rows_of(table, target, label)
-        real = table.take(class_rows).to_arrow()
-        if sizes[label] <= HANDFUL and not plan.traits.copies_rows:
-            part = draw_no_copies(model, label, n, stream, real)
-        elif plan.selects and sizes[label] >= ENOUGH:
-            part = draw_selected(model, label, n, stream, table, class_rows)
-        else:
-            part = draw(model, label, n, stream)
-        parts.append(part if plan.holds_rows else with_levels(part, real, model.codec, rng))
+    parts = [
+        _draw_class(model, label, n, stream, table, target, sizes[label], plan, rng)
+        for (label, n), stream in zip(growing.items(), streams[2:], strict=True)
+    ]
     synthetic = model.codec.followed(pa.concat_tables(parts)).cast(augmentation.synthetic.schema)
     if not plan.traits.copies_rows:
         synthetic = with_new_ids(synthetic, table, model.codec, rng)
     return replace(augmentation, synthetic=synthetic, model=model)
+
+
+def _by_units(
+    table: Table, plan: Plan, groups: npt.NDArray[np.int64] | None
+) -> tuple[Table, Plan, npt.NDArray[np.int64] | None]:
+    """Return the table and the plan by which units are counted, and the unit of each row."""
+    if groups is None:
+        table = with_units(table, None if plan.schema is None else plan.schema.unit)
+        return table, plan, table.units
+    if plan.holds_rows or len(np.unique(groups)) == table.n_rows:  # the fit counts rows
+        return table, replace(plan, schema=Schema(tuple(plan.schema or ()), Unit())), groups
+    return replace(table, units=groups), plan, groups
+
+
+def _for_smallest(plan: Plan, smallest: int, counted: str) -> Plan:
+    """Return the plan for a smallest class of so many rows or units; warn if they are few."""
+    _warn_of_few(smallest, counted)
+    if plan.selection == "classifiers" and smallest < ENOUGH:
+        warn(
+            f"a class has {smallest} {counted}s, too few for classifiers to learn from: its "
+            "synthetic rows are not selected"
+        )
+    learns_few_rows = not plan.holds_rows and not plan.traits.needs_rows
+    if plan.fit_on == "auto" and smallest < ENOUGH and learns_few_rows:
+        return replace(plan, fit_on="minority")
+    return plan
+
+
+def _draw_class(
+    model: FittedModel,
+    label: Any,
+    n: int,
+    stream: np.random.SeedSequence,
+    table: Table,
+    target: str,
+    size: int,
+    plan: Plan,
+    rng: np.random.Generator,
+) -> pa.Table:
+    """Draw n rows of a class of `size` rows or units."""
+    class_rows = _rows_of(table, target, label)
+    real = table.take(class_rows).to_arrow()
+    if size <= HANDFUL and not plan.traits.copies_rows:
+        part = draw_no_copies(model, label, n, stream, real)
+    elif plan.selects and size >= ENOUGH:
+        part = draw_selected(model, label, n, stream, table, class_rows)
+    else:
+        part = draw(model, label, n, stream)
+    return part if plan.holds_rows else with_levels(part, real, model.codec, rng)
 
 
 def grow_privately(
@@ -368,8 +398,7 @@ def _rows_to_learn(
 
 
 def _rows_of(table: Table, target: str, label: Any) -> npt.NDArray[np.intp]:
-    column = table.to_arrow([target]).column(0)
-    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    plain = decoded(table.to_arrow([target]).column(0))
     return np.flatnonzero(np.asarray(pc.equal(plain, pa.scalar(label, plain.type))))
 
 
