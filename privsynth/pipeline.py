@@ -90,6 +90,7 @@ def propose_schema(
     data: Any,
     *,
     target: str | None = None,
+    unit: UnitName | None = None,
     k: int | None = None,
     encoding: str | None = None,
     escape: bool = True,
@@ -101,6 +102,8 @@ def propose_schema(
     data : path, frame or relation
     target : str, optional
         The column to be predicted.
+    unit : str or mapping, optional
+        As in `fit`; k then counts units, and the schema names the unit.
     k : int, optional
         The fewest rows that a level or bound may rest on; 10 by default.
     encoding : str, optional
@@ -113,8 +116,10 @@ def propose_schema(
     -------
     Schema
     """
-    table = read(data, encoding=encoding or ENCODING, escape=escape)
-    schema = infer(table, target=target, k=_min_rows(k))
+    declared, _ = named_unit(unit, None, None)
+    named = None if declared is None else declared.unit
+    table = with_units(read(data, encoding=encoding or ENCODING, escape=escape), named)
+    schema = infer(table, target=target, k=_min_rows(k), declared=declared)
     return replace(schema, sources=only_places({"data": data}))
 
 
@@ -242,7 +247,7 @@ def fit(
         )
     if holdout_output is not None:
         check_output(holdout_output)
-    declared, budget = named_unit(unit, opened(schema), budget)
+    declared, budget = named_unit(unit, opened(schema), budget, target)
     task = FitTask(
         name,
         settings or {},
@@ -396,7 +401,7 @@ def augmented(
     from privsynth.minority import Plan, augment_table
 
     check_distinct({"data": data, "schema": schema}, {"ledger": ledger})
-    declared, budget = named_unit(unit, opened(schema), budget)
+    declared, budget = named_unit(unit, opened(schema), budget, target)
     name = engine or (DEFAULT if budget is None else DEFAULT_PRIVATE)
     plan = Plan(
         name, settings, fit_on, selection, _min_rows(k), declared, budget, ledger, new_ledger

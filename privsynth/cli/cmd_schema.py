@@ -13,6 +13,7 @@ from privsynth.cli.options import (
     escape_option,
     k_option,
     target_option,
+    unit_option,
 )
 from privsynth.cli.terminal import Command, Voice
 from privsynth.files import check_writable, replacing
@@ -24,6 +25,7 @@ from privsynth.files import check_writable, replacing
     "-o", "--output", type=FILE, metavar="FILE", help="YAML file to write.  [default: stdout]"
 )
 @target_option
+@unit_option
 @k_option
 @encoding_option
 @escape_option
@@ -34,6 +36,7 @@ def schema(
     data: str,
     output: Path | None,
     target: str | None,
+    unit: str | None,
     k: int | None,
     encoding: str | None,
     escape: bool | None,
@@ -56,7 +59,7 @@ def schema(
     with voice.progress() as progress:
         progress("reading the table", 0, 0)
         proposed = pipeline.propose_schema(
-            data, target=run.target, k=run.k, encoding=run.encoding, escape=run.escape
+            data, target=run.target, unit=unit, k=run.k, encoding=run.encoding, escape=run.escape
         )
     if output is None:
         click.echo(proposed.to_yaml(), nl=False)

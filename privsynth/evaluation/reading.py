@@ -97,7 +97,10 @@ def read_tables(
     synthetic, lost["synthetic"] = as_frame(read_one(sources.synthetic))
     holdout = None
     if sources.holdout is not None:
-        holdout, lost["holdout"] = as_frame(read_one(sources.holdout))
+        aside = read_one(sources.holdout)
+        if unit is not None and unit.column in aside.names:
+            numbered(aside)  # refuses a column that tells no units apart
+        holdout, lost["holdout"] = as_frame(aside)
     return real, Tables.of(train, holdout, synthetic, schema, lost), schema
 
 

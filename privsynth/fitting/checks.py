@@ -91,7 +91,7 @@ def check_k(k: int | None, engine: str, budget: Budget | None) -> None:
 
 
 def named_unit(
-    unit: Any, declared: Schema | None, budget: Budget | None
+    unit: Any, declared: Schema | None, budget: Budget | None, target: str | None = None
 ) -> tuple[Schema | None, Budget | None]:
     """Return a schema and a budget that both name the privacy unit, wherever it is given.
 
@@ -101,6 +101,8 @@ def named_unit(
         As `Unit.parse` reads it.
     declared : Schema, optional
     budget : Budget, optional
+    target : str, optional
+        Under a budget it cannot be the unit; without one the schema refuses that.
 
     Raises
     ------
@@ -125,10 +127,16 @@ def named_unit(
             )
         # Built anew, so that a budget for rows is held against its rows_per_unit.
         name = None if agreed is None else agreed.column
+        if name is not None and name in (target, declared and _label(declared)):
+            raise UsageError(f"column {name!r} is both the unit and the target; name another")
         return declared, replace(budget, unit=name or "row")
     if agreed is None:
         return declared, budget
     return replace(Schema(()) if declared is None else declared, unit=agreed), budget
+
+
+def _label(declared: Schema) -> str | None:
+    return None if declared.target is None else declared.target.name
 
 
 def _check_rows_are_units(declared: Schema | None) -> None:

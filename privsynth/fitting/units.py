@@ -44,7 +44,12 @@ def with_units(table: Table, unit: Unit | None) -> Table:
     units = unit_numbers(table, name)
     place = f"{table.name}, column {name!r}"
     values = table.value_counts(name)[0]
-    if pa.types.is_floating(values.type) and not pc.all(pc.equal(values, pc.floor(values))).as_py():
+    if not len(values):
+        raise DataError(
+            f"{place}: names the privacy unit, and is missing in every row; name another"
+        )
+    numbers = pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
+    if numbers and not pc.all(pc.equal(values, pc.floor(values))).as_py():
         raise DataError(
             f"{place}: names the privacy unit, and holds fractions; name a column of ids"
         )

@@ -168,6 +168,11 @@ def _unit_column(declared: Column | None, facts: Facts, k: int) -> Column:
             f"schema, column {facts.name!r}: names the privacy unit and is declared {given.kind}, "
             "which is modelled; declare it id or personal, or leave its kind out"
         )
+    if pa.types.is_temporal(facts.type) or pa.types.is_boolean(facts.type):
+        raise SchemaError(
+            f"schema, column {facts.name!r}: names the privacy unit and is stored as "
+            f"{facts.stored}; store it as text or whole numbers, or name a column of ids"
+        )
     if "kind" not in given.stated:
         given = replace(given, kind=Kind.ID, given=given.stated | {"kind"})
     column = _declare(given, facts, k, narrow=False)

@@ -54,7 +54,7 @@ def personal_kind(facts: Facts) -> str | None:
 
 
 def names_persons(name: str, counts: npt.NDArray[np.int64]) -> bool:
-    """Return whether a column is named like persons, and most rows hold a rare value.
+    """Return whether a column is named like persons, and most of its many values are rare.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def names_persons(name: str, counts: npt.NDArray[np.int64]) -> bool:
     counts : ndarray of int64
         The rows of each of its distinct values.
     """
-    scattered = 2 * counts[counts < FEW_ROWS].sum() > counts.sum()
+    # Of values, not of rows: one person may have most of the rows.
+    scattered = 2 * (counts < FEW_ROWS).sum() > len(counts)
     last = words(name)[-1:]
     return bool(_PEOPLE.intersection(last) and scattered and len(counts) > HANDFUL)
 

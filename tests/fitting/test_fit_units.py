@@ -307,6 +307,10 @@ def fractions(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(patient=np.arange(len(frame)) % 90 + 0.5)
 
 
+def missing(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(patient=None)
+
+
 def few(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(patient=np.arange(len(frame)) % 19)
 
@@ -321,6 +325,8 @@ def few(frame: pd.DataFrame) -> pd.DataFrame:
         ),
         (constant, ["--unit", "patient"], "every row has the same value"),
         (fractions, ["--unit", "patient"], "holds fractions"),
+        (missing, ["--unit", "patient"], "is missing in every row"),
+        (None, ["--unit", "born"], "store it as text or whole numbers"),
         (few, ["--unit", "patient"], "has 19 privacy units to train on, and at least 20"),
         (None, ["--unit", ""], "expected 'row' or the name of a column"),
         (None, ["--unit", "outcome", "--target", "outcome"], "both the unit and the target"),
@@ -404,6 +410,12 @@ def test_whoever_answers_whose_privacy_a_budget_keeps_is_heard(
         (replace(declared(), unit=Unit()), Budget(1.0, unit="patient"), {}, "name it once"),
         (declared(), Budget(1.0, rows_per_unit=3), {"unit": "row"}, "rows_per_unit is 1"),
         (declared(), Budget(1.0), {"unit": {"column": "row"}}, "rename the column called row"),
+        (
+            declared(unique=True),
+            Budget(1.0),
+            {"unit": "outcome", "target": "outcome"},
+            "both the unit and the target",
+        ),
     ],
 )
 def test_under_a_budget_the_unit_is_not_guessed_and_nothing_is_charged(
@@ -430,7 +442,37 @@ def test_too_few_units_are_refused_in_python_too() -> None:
 def test_a_column_of_persons_is_an_id_and_none_is_listed(tmp_path: Path) -> None:
     """One person of many rows would otherwise be a level, in the schema that is reviewed."""
     frame = visits(planted=40)
+    huge = privsynth.propose_schema(visits(planted=5_000))
+    assert huge["patient"].kind == "id"
+    by_unit = privsynth.propose_schema(frame, target="outcome", unit="patient")
+    assert by_unit.unit == Unit("patient")
+    assert not any(value in by_unit.to_yaml() for value in (PLANTED, "1931", "01234", "Z99"))
     schema = privsynth.propose_schema(frame, target="outcome")
     assert schema["patient"].kind == "id"
     assert PLANTED not in schema.to_yaml(tmp_path / "s.yaml")
     privsynth.fit(frame, schema=tmp_path / "s.yaml", unit="patient", seed=1)
+
+
+def test_categories_that_are_constant_within_persons_are_judged() -> None:
+    frame = visits().assign(sex=lambda f: f["patient"].str[-1].isin(list("13579")).map(str))
+    frame["sex"] = frame["sex"].astype("category")
+    inside = frame["patient"] < "P0200"
+    train, holdout = frame[inside], frame[~inside].drop(columns="sex")
+    holdout = holdout.assign(sex=pd.Categorical(frame.loc[~inside, "sex"].astype(str)))
+    model = privsynth.fit(train, unit="patient", seed=1)
+    report = privsynth.evaluate(
+        model.sample(400, seed=1), train=train, holdout=holdout, unit="patient", seed=1
+    )
+    assert report.evaluation.about["unit"]["column"] == "patient"
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [(None, "is missing in every row"), ("A", "every row has the same value")],
+)
+def test_a_holdout_whose_units_cannot_be_told_apart_is_refused(ids: Any, says: str) -> None:
+    frame = visits()
+    inside = frame["patient"] < "P0200"
+    holdout = frame[~inside].assign(patient=ids)
+    with pytest.raises(DataError, match=says):
+        privsynth.evaluate(frame[inside], train=frame[inside], holdout=holdout, unit="patient")

@@ -399,6 +399,9 @@ def _profile(
         return None
     names = [column.name for column in constant]
     ours = real.iloc[first][names]
+    # Categories of two tables that differ are joined to objects.
+    mixed = {name: "category" for name in names if ours[name].dtype == object}
+    ours = ours.astype(mixed)
     sides = [ours.iloc[:members], ours.iloc[members:]]
     times = max(round(len(sides[0]) / len(sides[1])), 1)
     space = Space.learn([sides[0], *[sides[1]] * times], constant)
