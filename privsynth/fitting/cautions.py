@@ -114,7 +114,7 @@ def _about_named(train: Table, column: str) -> Iterator[Caution]:
     place = f"column {column!r} names the privacy unit"
     if train.n_units == train.n_rows:
         yield Caution("units", f"{place} and is different in every row, so that each row is a unit")
-    elif missing := train.value_counts(column)[2]:
+    elif column in train.names and (missing := train.value_counts(column)[2]):
         yield Caution(
             "units", f"{place} and is missing in {missing:,} rows, each of which is a unit"
         )
