@@ -12,7 +12,7 @@ import numpy.typing as npt
 from privsynth.errors import DataError, did_you_mean
 from privsynth.evaluation.frames import canonical, modelled
 from privsynth.evaluation.overlap import check_overlap, without_holdout
-from privsynth.evaluation.units import Ints, one_row_each, row_units, unit_codes, unit_column
+from privsynth.evaluation.units import Ints, one_row_each, row_units, unit_codes
 from privsynth.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Tables:
             A table has no rows, its columns are not the schema's, or the holdout holds training
             rows, or more than 1% of its units are in the training table.
         """
-        unit = unit_column(schema)
+        unit = schema.unit_column
         if unit is not None and unit not in synthetic.columns and unit in schema.names:
             synthetic = synthetic.assign(**{unit: None})  # invented, and so not read
         named = {"train": train, "synthetic": synthetic}

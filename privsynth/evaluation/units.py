@@ -9,19 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from privsynth.coding import decoded, unit_texts
-from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Ints", "one_row_each", "row_units", "unit_codes", "unit_column"]
+__all__ = ["Ints", "one_row_each", "row_units", "unit_codes"]
 
 Ints = npt.NDArray[np.int64]
-
-
-def unit_column(schema: Schema) -> str | None:
-    """Return the column that names the privacy unit; None if each row is a unit."""
-    return None if schema.unit is None else schema.unit.column
 
 
 def unit_codes(*columns: pd.Series[Any]) -> list[Ints]:

@@ -15,14 +15,16 @@ from privsynth.fitting.checks import check_classes
 from privsynth.fitting.moments import sides_of
 from privsynth.privacy import Budget
 from privsynth.schema import Schema, infer
-from privsynth.table import Table, arrow_type, value_type
+from privsynth.table import Table, arrow_type, distinct, value_type
 from privsynth.task import After, FitTask
 
 __all__ = [
     "Parts",
     "at_most_per_unit",
+    "class_numbers",
     "minority_rows",
     "set_aside",
+    "some_of_each",
     "split",
     "split_after",
     "split_after_privately",
@@ -121,7 +123,7 @@ def split(
     _check_share(share)
     units = None if unit is None else unit_numbers(table, unit)
     n = table.n_rows if units is None else int(units.max(initial=-1)) + 1
-    classes = _classes(table, target)
+    classes = class_numbers(table, target)
     strata = classes if units is None or classes is None else _rarest(units, classes, n)
     chosen = _share_of_each(strata, n, share, seed)
     if not chosen.any() or chosen.all():
@@ -253,11 +255,29 @@ def at_most_per_unit(table: Table, budget: Budget) -> Table:
     if budget.unit == ROW:
         return table
     units = _budgeted_units(table, budget)
-    order = np.random.default_rng().permutation(len(units))
-    order = order[np.argsort(units[order], kind="stable")]
-    first = np.flatnonzero(np.diff(units[order], prepend=-1))
+    return table.take(some_of_each(units, budget.rows_per_unit, np.random.default_rng()))
+
+
+def some_of_each(
+    groups: npt.NDArray[np.int64],
+    allowed: int | npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """Return, ascending, random rows of each group: all of them, or as many as are allowed.
+
+    Parameters
+    ----------
+    groups : ndarray of int64, shape (rows,)
+        The group of each row, from 0 up.
+    allowed : int or ndarray of int64, shape (rows,)
+        The most rows of each row's group.
+    rng : numpy.random.Generator
+    """
+    order = rng.permutation(len(groups))
+    order = order[np.argsort(groups[order], kind="stable")]
+    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
-    return table.take(np.sort(order[place < budget.rows_per_unit]))
+    return np.sort(order[place < np.broadcast_to(allowed, len(order))[order]])
 
 
 def minority_rows(table: Table, target: str | None) -> Table:
@@ -319,7 +339,7 @@ def _budgeted_units(table: Table, budget: Budget) -> npt.NDArray[np.int64]:
     return unit_numbers(table, budget.unit, missing_together=True)
 
 
-def _classes(table: Table, target: str | None) -> npt.NDArray[np.int64] | None:
+def class_numbers(table: Table, target: str | None) -> npt.NDArray[np.int64] | None:
     """Return each row's class as a number, if there is a target of few values."""
     if target is None or target not in table.names:
         return None
@@ -333,7 +353,7 @@ def _rarest(
 ) -> npt.NDArray[np.int64]:
     """Return the rarest class of each of n units, numbered from the rarest of all."""
     width = int(classes.max(initial=0)) + 1
-    pairs = np.unique(units * width + classes)
+    pairs = distinct(units * width + classes)
     unit_of, class_of = pairs // width, pairs % width
     holders = np.bincount(class_of, minlength=width)
     rank = np.argsort(np.argsort(holders, kind="stable"))

@@ -16,14 +16,12 @@ import pyarrow.compute as pc
 
 from privsynth.errors import DataError
 from privsynth.fitting.cautions import Caution
-from privsynth.fitting.splitting import unit_numbers
+from privsynth.fitting.splitting import class_numbers, some_of_each, unit_numbers
 from privsynth.schema import Unit
 from privsynth.table import Table, distinct, kth_largest
 
 __all__ = ["at_most_the_kth", "with_units"]
 
-MAX_CLASSES = 50
-"""A target of more values does not have classes."""
 LARGE = 0.01
 """Say that rows were left out if they are a larger share of the table than this."""
 
@@ -84,20 +82,16 @@ def at_most_the_kth(
     if table.units is None:
         return table, None
     n_units = int(table.units.max(initial=0)) + 1
-    classes = np.zeros(table.n_rows, dtype=np.int64)
-    if target in table.names and len(table.value_counts(str(target))[0]) <= MAX_CLASSES:
-        classes = table.places(str(target)).astype(np.int64) + 1
+    classes = class_numbers(table, target)
     groups, group, rows = np.unique(
-        classes * n_units + table.units, return_inverse=True, return_counts=True
+        table.units if classes is None else classes * n_units + table.units,
+        return_inverse=True,
+        return_counts=True,
     )
     allowed = kth_largest(groups // n_units, rows, k, at_least=1)
     if (rows <= allowed).all():
         return table, None
-    order = rng.permutation(table.n_rows)
-    order = order[np.argsort(group[order], kind="stable")]
-    first = np.cumsum(rows) - rows
-    rank = np.arange(table.n_rows) - np.repeat(first, rows)
-    kept = np.sort(order[rank < np.repeat(allowed, rows)])
+    kept = some_of_each(group, allowed[group], rng)
     lost = 1 - len(kept) / table.n_rows
     text = (
         f"a unit counts at most as many rows as each of the {k} largest units of its class has "

@@ -29,7 +29,7 @@ from privsynth.minority.strategy import by_label, check_strategy, noisy_gains, r
 from privsynth.privacy import Budget
 from privsynth.sampler import rows
 from privsynth.schema import Column, Kind, Schema, Source, Unit
-from privsynth.table import Table, arrow_type
+from privsynth.table import Table, arrow_type, distinct
 from privsynth.task import FitTask
 
 __all__ = ["augment_table", "grow", "grow_privately"]
@@ -190,7 +190,7 @@ def _by_units(
     if groups is None:
         table = with_units(table, None if plan.schema is None else plan.schema.unit)
         return table, plan, table.units
-    if plan.holds_rows or len(np.unique(groups)) == table.n_rows:  # the fit counts rows
+    if plan.holds_rows or len(distinct(groups)) == table.n_rows:  # the fit counts rows
         return table, replace(plan, schema=Schema(tuple(plan.schema or ()), Unit())), groups
     return replace(table, units=groups), plan, groups
 
@@ -365,7 +365,7 @@ def _units_by_class(
     table: Table, target: str, classes: Iterable[Any], groups: npt.NDArray[np.int64]
 ) -> dict[Any, int]:
     """Return how many units hold rows of each class."""
-    return {label: len(np.unique(groups[_rows_of(table, target, label)])) for label in classes}
+    return {label: len(distinct(groups[_rows_of(table, target, label)])) for label in classes}
 
 
 def _rows_to_learn(

@@ -104,7 +104,7 @@ def infer(
             f"{table.name}: no target column {target!r}{did_you_mean(target, table.names)}"
         )
     by_name = {column.name: column for column in declared or ()}
-    unit = declared.unit.column if declared is not None and declared.unit else None
+    unit = None if declared is None else declared.unit_column
     columns = []
     for name in table.names:
         facts = facts_of(table, name)

@@ -54,7 +54,7 @@ class Schema:
             check_quoted(column, f"schema, column {column.name!r}")
             if column.determined_by is not None or column.mapping:
                 _check_determined(column, by_name)
-        unit = self.unit and self.unit.column
+        unit = self.unit_column
         if unit is not None and unit in by_name and by_name[unit].role is Role.TARGET:
             raise SchemaError(f"column {unit!r} is both the unit and the target; name another")
 
@@ -67,6 +67,11 @@ class Schema:
     def target(self) -> Column | None:
         """The column to predict, if there is one."""
         return next((column for column in self.columns if column.role is Role.TARGET), None)
+
+    @property
+    def unit_column(self) -> str | None:
+        """The column that names the privacy unit; None if each row is a unit."""
+        return None if self.unit is None else self.unit.column
 
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:

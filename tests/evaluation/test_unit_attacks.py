@@ -8,6 +8,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from patients import SCHEMA, visits
 from rich.console import Console
 from scipy.stats import binom
 
@@ -19,45 +20,8 @@ from privsynth.evaluation.policy import POLICIES, apply_policy, with_verdict
 from privsynth.evaluation.score import Evaluation, Score
 from privsynth.report.html import render
 from privsynth.report.terminal import summary
-from privsynth.schema import Column, Kind, Role, Schema, Unit
 
 NAMES = [f"membership_{name}" for name in ("tpr_at_1pct", "tpr_at_01pct", "auc", "epsilon")]
-SCHEMA = Schema(
-    (
-        Column("patient", Kind.ID, "int64"),
-        Column("age", Kind.NUMERIC, "double"),
-        Column("sex", Kind.CATEGORICAL, "string"),
-        Column("dose", Kind.NUMERIC, "double"),
-        Column("pain", Kind.NUMERIC, "double"),
-        Column("ward", Kind.CATEGORICAL, "string"),
-        Column("ill", Kind.CATEGORICAL, "string", role=Role.TARGET),
-    ),
-    Unit("patient"),
-)
-
-
-def visits(patients: int, seed: int, most: int = 6) -> pd.DataFrame:
-    """Patients with 1 to `most` rows, who keep their age and sex and stay near their own dose."""
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(1, most + 1, patients)
-    of = np.repeat(np.arange(patients), rows)
-    age, mean = rng.uniform(20, 90, patients).round(1), rng.normal(size=patients)
-    sex = rng.choice(["f", "m"], patients)
-    dose = (mean[of] + 0.5 * rng.normal(size=len(of))).round(3)
-    pain = (dose + age[of] / 40 + rng.normal(size=len(of))).round(3)
-    return pd.DataFrame(
-        {
-            "patient": seed * 1_000_000 + of,
-            "age": age[of],
-            "sex": sex[of],
-            "dose": dose,
-            "pain": pain,
-            "ward": np.array(["a", "b", "c", "d"])[np.digitize(pain, [0, 1.5, 3])],
-            "ill": np.where(dose + rng.normal(size=len(of)) > 2, "yes", "no"),
-        }
-    )
-
-
 TRAIN, HOLDOUT, FRESH = visits(1_200, 1), visits(1_000, 2), visits(1_200, 3)
 
 

@@ -30,7 +30,7 @@ from privsynth.coding import as_type
 from privsynth.errors import StorageError
 from privsynth.evaluation.frames import canonical
 from privsynth.evaluation.score import Score
-from privsynth.evaluation.units import Ints, row_units, unit_codes, unit_column
+from privsynth.evaluation.units import Ints, row_units, unit_codes
 from privsynth.schema import Bounds, Column, Kind, Levels, Schema, Source
 from privsynth.table import arrow_type, support_of_rows, support_of_units, value_type
 
@@ -154,7 +154,7 @@ def scan(
     ]
     card = _card(members)
     k = int(card.get("disclosure", {}).get("k", K))
-    name = unit_column(schema)
+    name = schema.unit_column
     units = None if name is None else row_units(unit_codes(train[name])[0])
     hits = {
         *_strings(train, holdout, schema, members, k, units),

@@ -34,7 +34,7 @@ from privsynth.evaluation.attacks.membership import (
 from privsynth.evaluation.attacks.space import Space
 from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent, subsample
 from privsynth.evaluation.score import Score
-from privsynth.evaluation.units import Ints, row_units, unit_codes, unit_column
+from privsynth.evaluation.units import Ints, row_units, unit_codes
 from privsynth.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def unit_membership(
     """
     from threadpoolctl import threadpool_limits
 
-    name = str(unit_column(schema))
+    name = str(schema.unit_column)
     words = _words(name)
     target = target_classes(schema, train)
     groups = GROUPS if target is not None else GROUPS[:2]

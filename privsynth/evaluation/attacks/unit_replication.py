@@ -32,8 +32,9 @@ from privsynth.evaluation.attacks.space import Points, nearest
 from privsynth.evaluation.frames import Note, Progress, canonical, modelled, silent
 from privsynth.evaluation.overlap import row_hashes
 from privsynth.evaluation.score import Score
-from privsynth.evaluation.units import Ints, row_units, unit_codes, unit_column
+from privsynth.evaluation.units import Ints, row_units, unit_codes
 from privsynth.schema import Schema
+from privsynth.table import distinct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +145,7 @@ def unit_replication(
     searched, exact, near = pool.searched, pool.any(pool.exact), pool.any(pool.near)
     members, others = int((ours & searched).sum()), int((~ours & searched).sum())
     least = math.ceil(members / (others + 1) / MAX_FALSE_ALARMS)
-    units = f"training units of column {unit_column(schema)!r}"
+    units = f"training units of column {schema.unit_column!r}"
     rows = {"rows": float(searched[pool.unit[pool.unit < pool.members]].sum())}
     return (
         share_of(
@@ -208,7 +209,7 @@ def _search(
     seed: int,
     note: Note,
 ) -> _Pool:
-    columns, name = modelled(schema), str(unit_column(schema))
+    columns, name = modelled(schema), str(schema.unit_column)
     ours, theirs = (row_units(codes) for codes in unit_codes(train[name], holdout[name]))
     members, rows = int(ours.max()) + 1, len(train) + len(holdout)
     unit = np.concatenate([ours, members + theirs])
@@ -265,7 +266,7 @@ def _of_one_unit(hashes: npt.NDArray[np.uint64], unit: Ints) -> Flags:
     """Return which rows have no equal row of another unit."""
     _, value = np.unique(hashes, return_inverse=True)
     width = int(unit.max()) + 1
-    holders = np.bincount(np.unique(value * width + unit) // width)
+    holders = np.bincount(distinct(value * width + unit) // width)
     return np.asarray(holders[value] == 1)
 
 
